@@ -1,0 +1,25 @@
+"""edge-ser: speech emotion recognition that runs on the device.
+
+import edge_ser
+ser = edge_ser.load()              # or a bundle made by `edge-ser export`
+emotion = ser("speech.wav")        # or ser(samples, sample_rate), or ser([file, ...])
+"""
+
+from edge_ser.bundle import Bundle
+from edge_ser.decode import Emotion
+from edge_ser.errors import EdgeSerError
+from edge_ser.recognizer import Recognizer, load
+from edge_ser.sphere import Partition, Region, Sphere
+
+__version__ = "0.1.0"
+__all__ = [
+    "Bundle",
+    "EdgeSerError",
+    "Emotion",
+    "Partition",
+    "Recognizer",
+    "Region",
+    "Sphere",
+    "__version__",
+    "load",
+]

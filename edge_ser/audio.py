@@ -1,0 +1,241 @@
+"""From an audio file or array to the samples a model takes. No torch, no librosa.
+
+The steps are those of the model's authors: mean of the channels, resampling with soxr at quality
+"HQ" (what `librosa.load` uses), cut to the first `max_seconds`, normalisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.errors import AudioError, MissingPathError
+
+# Read past the cut, so that the resampler's filter sees what follows it, as it would in the
+# whole file; soxr HQ's impulse response is far shorter than this.
+_LOOKAHEAD_SECONDS = 0.5
+# Float samples are nominally in [-1, 1]. A little more is loud; thousands are int16 in disguise.
+_MAX_FLOAT_PEAK = 16.0
+_MAX_CHANNELS = 64
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How samples are prepared; part of every bundle's manifest.
+
+    Attributes:
+        sample_rate: Hz, of the model's input.
+        max_seconds: audio after this is not used.
+        min_samples: fewest samples, at `sample_rate`, that give one frame.
+        short: what to do with fewer: "refuse" them, or "pad" with zeros after normalisation.
+        normalization: "corpus": (x - mean) / (std + eps) with the constants below;
+            "utterance": (x - mean(x)) / sqrt(var(x) + eps).
+        mean: of the training corpus, on samples in [-1, 1].
+        std: of the training corpus.
+        eps: see `normalization`.
+    """
+
+    sample_rate: int = 16_000
+    max_seconds: float = 12.0
+    min_samples: int = 400
+    short: Literal["refuse", "pad"] = "refuse"
+    normalization: Literal["corpus", "utterance"] = "corpus"
+    mean: float = 0.0
+    std: float = 1.0
+    eps: float = 1e-6
+
+    @property
+    def max_samples(self) -> int:
+        """Most samples, at `sample_rate`, that a model is given."""
+        return int(self.max_seconds * self.sample_rate)
+
+    def apply(self, samples: Samples, subject: object = "audio") -> Samples:
+        """Check, cut and normalise mono samples at `sample_rate`.
+
+        Args:
+            samples: `[n]` float32 in [-1, 1].
+            subject: named in error messages.
+
+        Returns:
+            `[min(n, max_samples)]` float32.
+
+        Raises:
+            AudioError: too short, not finite, or all zero.
+        """
+        x = samples[: self.max_samples]
+        if x.size < self.min_samples and self.short == "refuse":
+            raise AudioError(
+                subject,
+                expected=f"at least {self.min_samples} samples "
+                f"({1000 * self.min_samples / self.sample_rate:.0f} ms) at {self.sample_rate} Hz",
+                found=f"{x.size}",
+                advice="give a longer recording",
+            )
+        if not np.isfinite(x).all():
+            bad = int(np.count_nonzero(~np.isfinite(x)))
+            raise AudioError(
+                subject,
+                expected="finite samples",
+                found=f"{bad} NaN or infinite of {x.size}",
+                advice="repair the recording",
+            )
+        if not x.any():
+            raise AudioError(
+                subject,
+                expected="a signal",
+                found=f"{x.size} samples, all zero",
+                advice="check the microphone or the channel that was recorded",
+            )
+        y = self.normalize(x)
+        if y.size < self.min_samples:
+            y = np.pad(y, (0, self.min_samples - y.size))
+        return y
+
+    def normalize(self, samples: Samples) -> Samples:
+        """The normalisation alone, in float32: `[n]` -> `[n]`."""
+        if self.normalization == "corpus":
+            scaled: Samples = (samples - np.float32(self.mean)) / np.float32(self.std + self.eps)
+            return scaled
+        wide = samples.astype(np.float64)
+        wide = (wide - wide.mean()) / np.sqrt(wide.var() + self.eps)
+        narrow: Samples = wide.astype(np.float32)
+        return narrow
+
+
+def decode_file(
+    source: str | Path | BinaryIO,
+    sample_rate: int,
+    max_seconds: float | None = None,
+    name: str | None = None,
+) -> Samples:
+    """Read any file libsndfile knows (WAV, FLAC, OGG, MP3, ...) as mono at `sample_rate`.
+
+    Only the part that is needed is read, so the length of the file costs nothing.
+
+    Args:
+        source: a path or a seekable binary stream.
+        sample_rate: Hz of the result.
+        max_seconds: keep the first seconds only.
+        name: how to call the source in errors.
+
+    Returns:
+        `[n]` float32.
+
+    Raises:
+        MissingPathError: no such file.
+        AudioError: empty, not audio, or without samples.
+    """
+    import soundfile
+
+    subject = name or str(source)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.is_file():
+            found = "a directory" if path.is_dir() else "no such file"
+            raise MissingPathError(path, expected="an audio file", found=found)
+        if path.stat().st_size == 0:
+            raise AudioError(subject, expected="an audio file", found="an empty file")
+    try:
+        with soundfile.SoundFile(source) as file:
+            rate = file.samplerate
+            frames = -1
+            if max_seconds is not None:
+                frames = int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))
+            # NaN passes through unclipped, so that it is found and named later
+            audio = file.read(frames, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            subject,
+            expected="audio that libsndfile reads (WAV, FLAC, OGG, MP3, ...)",
+            found=str(error).rstrip(".").removeprefix(f"Error opening {source!r}: "),
+            advice="convert it to WAV or FLAC",
+        ) from error
+    if audio.shape[0] == 0:
+        raise AudioError(subject, expected="samples", found="an audio file with none")
+    samples = resample(mix_to_mono(audio), rate, sample_rate)
+    return samples if max_seconds is None else samples[: int(max_seconds * sample_rate)]
+
+
+def decode_array(
+    array: NDArray[np.generic],
+    rate: float,
+    sample_rate: int,
+    max_seconds: float | None = None,
+) -> Samples:
+    """The same for samples in memory.
+
+    Args:
+        array: `[n]` or `[n, channels]`; floats in [-1, 1], or signed integers of full scale.
+        rate: Hz of the array.
+        sample_rate: Hz of the result.
+        max_seconds: keep the first seconds only.
+
+    Returns:
+        `[n]` float32.
+
+    Raises:
+        AudioError: another shape or type, no samples, or floats of integer scale.
+    """
+    subject = "samples"
+    x = np.asarray(array)
+    if x.ndim not in (1, 2) or (x.ndim == 2 and x.shape[1] > _MAX_CHANNELS):
+        advice = "transpose it" if x.ndim == 2 else ""
+        raise AudioError(
+            subject,
+            expected=f"an array [n] or [n, channels] (at most {_MAX_CHANNELS} channels)",
+            found=f"shape {list(x.shape)}",
+            advice=advice,
+        )
+    if not np.isfinite(rate) or rate <= 0:
+        raise AudioError(subject, expected="a positive sample rate in Hz", found=str(rate))
+    if x.size == 0:
+        raise AudioError(subject, expected="samples", found="an empty array")
+    if max_seconds is not None:
+        x = x[: int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))]
+    if x.dtype.kind == "i" and x.dtype.itemsize in (2, 4):
+        y = (x.astype(np.float64) / -float(np.iinfo(x.dtype).min)).astype(np.float32)
+    elif x.dtype.kind == "f":
+        y = x.astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            peak = float(np.nanmax(np.abs(y))) if not np.isnan(y).all() else 0.0
+        if np.isfinite(peak) and peak > _MAX_FLOAT_PEAK:
+            raise AudioError(
+                subject,
+                expected="float samples in [-1, 1]",
+                found=f"a peak of {peak:.6g}",
+                advice="divide by the full scale, or pass int16",
+            )
+    else:
+        raise AudioError(
+            subject,
+            expected="float32, float64, int16 or int32 samples",
+            found=f"dtype {x.dtype}",
+            advice="convert the array",
+        )
+    if y.ndim == 2:
+        y = mix_to_mono(y)
+    y = resample(y, rate, sample_rate)
+    return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
+
+
+def mix_to_mono(audio: Samples) -> Samples:
+    """Mean of the channels: `[n, channels]` -> `[n]`."""
+    return audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1, dtype=np.float32)
+
+
+def resample(samples: Samples, rate: float, sample_rate: int) -> Samples:
+    """Resample `[n]` from `rate` to `sample_rate` Hz with soxr's "HQ" filter."""
+    if rate == sample_rate:
+        return samples
+    if not np.isfinite(samples).all():  # a filter would smear one NaN over its neighbours
+        return samples
+    import soxr
+
+    resampled: Samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
+    return resampled.astype(np.float32, copy=False)

@@ -1,0 +1,59 @@
+"""The command line: `edge-ser export | verify | predict | inspect | train`.
+
+Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a gate failed,
+2 wrong use or input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from edge_ser import __version__
+from edge_ser.cli import export, inspect, predict, train, verify
+from edge_ser.errors import EdgeSerError
+
+_COMMANDS = (export, verify, predict, inspect, train)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="edge-ser",
+        description="Speech emotion recognition on the device: export trained models, prove that "
+        "they say the same, run them without torch.",
+        epilog="Where CKPT or BUNDLE is left out, the small default model is used. It was trained "
+        "on synthetic speech: it is for trying the pipeline, not for judging people.",
+    )
+    parser.add_argument("--version", action="version", version=f"edge-ser {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except EdgeSerError as error:
+        _complain(str(error))
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # disk full, no permission: the user's to solve
+        _complain(f"{error.filename or 'file'}: {error.strerror or error}")
+        return 2
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+
+
+def _complain(message: str) -> None:
+    print(f"edge-ser: error: {message}", file=sys.stderr)

@@ -1,0 +1,56 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from edge_ser.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+    from edge_ser.session import Session
+
+
+@contextlib.contextmanager
+def needs(extra: str, command: str) -> Iterator[None]:
+    """Turn a missing optional dependency into the advice which extra to install.
+
+    Raises:
+        MissingExtraError: a module outside this project is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        name = (error.name or "").split(".")[0]
+        if not name or name.startswith("edge_ser"):
+            raise
+        raise MissingExtraError(f"edge-ser {command}", name, extra) from error
+
+
+def steps(total: int, quiet: bool = False) -> Any:
+    """A progress bar on stderr for `total` steps; call `step(bar, word)`."""
+    return tqdm(
+        total=total,
+        file=sys.stderr,
+        disable=quiet or None,  # None: off where stderr is not a terminal
+        leave=False,
+        bar_format="{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}",
+    )
+
+
+def step(bar: Any, word: str) -> None:
+    """One step of a bar, with what is being done."""
+    bar.set_postfix_str(word, refresh=False)
+    bar.update()
+
+
+def open_session(bundle: Bundle, runtime: str = "auto", threads: int | None = None) -> Session:
+    """Open a bundle through the registry of runtimes."""
+    from edge_ser_runtimes import registry
+
+    return registry.open_session(bundle, runtime, threads)

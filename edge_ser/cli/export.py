@@ -1,0 +1,97 @@
+"""`edge-ser export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edge_ser.cli.common import needs, open_session, step, steps
+from edge_ser.errors import UsageError
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "export",
+        help="turn a checkpoint into a proved bundle",
+        description="Export a checkpoint: trace, compare with the PyTorch reference, write a "
+        "bundle. Exits with 1 and writes nothing if the bundle would answer differently.",
+    )
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        metavar="CKPT",
+        help="a run directory of EmoSphere-SER, the directory of a published model, an edge-ser "
+        ".safetensors or .pt, or `spectral` (default) or `wavlm-tiny` from this package",
+    )
+    parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
+    parser.add_argument("--target", default="onnx-fp32", help="onnx-fp32 (default)")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
+    parser.add_argument(
+        "--epoch", default="best", help="of a run directory: best (default), final, or a number"
+    )
+    parser.add_argument(
+        "--neutral-radius", type=float, metavar="R", help="of the neutral region, if there is one"
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, default=12.0, help="longest utterance (default 12)"
+    )
+    parser.add_argument(
+        "--short",
+        choices=("refuse", "pad"),
+        default="refuse",
+        help="what the bundle does with audio shorter than 25 ms (default refuse)",
+    )
+    parser.add_argument(
+        "--parity-audio",
+        type=Path,
+        metavar="DIR",
+        help="your own speech for the proof and the recorded answers",
+    )
+    parser.add_argument(
+        "--keep-failed", action="store_true", help="write the bundle even if parity fails"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    if arguments.checkpoint and arguments.named:
+        raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
+    with needs("export", "export"):
+        from edge_ser_export import pipeline
+
+        source = arguments.checkpoint or arguments.named or "spectral"
+        options = pipeline.ExportOptions(
+            source=source,
+            target=arguments.target,
+            out=arguments.out,
+            epoch=arguments.epoch,
+            neutral_radius=arguments.neutral_radius,
+            max_seconds=arguments.max_seconds,
+            short=arguments.short,
+            speech=tuple(parity_audio(arguments.parity_audio)),
+            keep_failed=arguments.keep_failed,
+            # names only: a path of the exporting machine is nobody's business on the device
+            command=f"edge-ser export {Path(source).name} --target {arguments.target}",
+        )
+        with steps(pipeline.export_steps()) as bar:
+            done = pipeline.export(options, open_session, lambda word: step(bar, word))
+    print(done.parity.table())
+    size = sum(f.bytes for f in done.manifest.files) / 1e6
+    summary = done.manifest.architecture["summary"]
+    print(f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed")
+    return 0
+
+
+def parity_audio(folder: Path | None) -> list[Path]:
+    """The speech that the proof uses: a folder of the user's, or the package's samples.
+
+    Raises:
+        UsageError: a folder without audio.
+    """
+    from edge_ser.cli.predict import audio_files
+    from edge_ser.data import sample_utterances
+
+    return sample_utterances() if folder is None else audio_files([folder])

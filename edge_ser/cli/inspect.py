@@ -1,0 +1,73 @@
+"""`edge-ser inspect`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from edge_ser.bundle import MANIFEST, Bundle
+from edge_ser.data import DEFAULT_BUNDLE
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "inspect",
+        help="show what a bundle is and where it came from",
+        description="Verify a bundle's files and print its manifest, for people or as JSON.",
+    )
+    parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE")
+    parser.add_argument("--json", action="store_true", help="print the manifest itself")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    bundle = Bundle.open(arguments.bundle)
+    if arguments.json:
+        print((bundle.root / MANIFEST).read_text(encoding="utf-8"), end="")
+        return 0
+    m = bundle.manifest
+    p = m.preprocessing
+    normalization = "per utterance to zero mean, unit variance"
+    if p.normalization == "corpus":
+        normalization = f"(x - {p.mean:.6g}) / ({p.std:.6g} + {p.eps:g})"
+    regions = m.partition.regions
+    grid = f"{len(regions)}: {', '.join(str(r) for r in regions[:8])}"
+    parity = m.parity
+    proof = "none"
+    if parity:
+        verdict = "passed" if parity.get("passed") else "FAILED"
+        proof = (
+            f"{verdict}, {parity.get('utterances')} runs, VAD within {parity.get('vad_max'):.1e}"
+        )
+    checkpoint = m.provenance.get("checkpoint", {})
+    versions = m.provenance.get("versions", {})
+    rows = [
+        ("name", m.name),
+        ("model", m.architecture.get("summary", m.family)),
+        ("target", f"{m.target}, computed in {m.precision}, weights stored as {m.weight_storage}"),
+        ("graph", f"{m.graph}, opset {m.opset}"),
+        ("inputs", "; ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in m.inputs)),
+        ("outputs", "; ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in m.outputs)),
+        (
+            "audio",
+            f"{p.sample_rate} Hz mono, {p.min_samples} to {p.max_samples} samples, "
+            f"shorter: {p.short}",
+        ),
+        ("normalisation", normalization),
+        ("regions", grid + (", ..." if len(regions) > 8 else "")),
+        ("parity", proof),
+        ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
+        ("licence", f"{m.licence} (of the weights)"),
+        ("checkpoint", f"{checkpoint.get('kind')}, sha256 {str(checkpoint.get('sha256'))[:16]}..."),
+        *(("assumed", note) for note in checkpoint.get("assumed", ())),
+        ("made by", m.provenance.get("command", "unknown")),
+        ("with", ", ".join(f"{k} {v}" for k, v in versions.items())),
+    ]
+    for name, value in rows:
+        print(f"{name:<14} {value}")
+    for entry in m.files:
+        print(f"{'file':<14} {entry.path:<22} {entry.bytes:>12,} bytes  {entry.sha256[:16]}...")
+    print(f"{'total':<14} {bundle.size_bytes / 1e6:.2f} MB, all files as recorded")
+    return 0

@@ -1,0 +1,192 @@
+"""`edge-ser predict`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from edge_ser.bundle import is_bundle
+from edge_ser.data import sample_utterances
+from edge_ser.decode import Emotion
+from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.recognizer import load
+
+# Suffixes looked for inside a directory; a file named outright is read whatever its suffix.
+_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
+_COLUMNS = (
+    "source", "seconds", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
+    "region", "temperament", "boundary_margin", "region_head", "region_head_probability",
+    "regions_agree",
+)  # fmt: skip
+_STDIN = "-"
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "predict",
+        help="print the emotion of audio files",
+        description="Print arousal, dominance and valence (1..7) and the region of the emotion "
+        "sphere for audio files. Without arguments: the default model on the sample utterances.",
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="[BUNDLE] FILE",
+        help="an optional bundle, then audio files, directories, or - for stdin",
+    )
+    parser.add_argument("--bundle", type=Path, metavar="BUNDLE", help="the bundle as an option")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="JSON, one line per file"
+    )
+    parser.add_argument("--runtime", default="auto", help="auto (default) or onnx")
+    parser.add_argument("--threads", type=int, help="for the computation")
+    parser.add_argument("--batch-size", type=int, default=8, help="files per run (default 8)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command: 2 if any input could not be used, after all others were."""
+    if arguments.batch_size < 1:
+        raise UsageError("--batch-size", expected="at least 1", found=str(arguments.batch_size))
+    inputs, bundle = list(arguments.inputs), arguments.bundle
+    if bundle is None and inputs and inputs[0] != _STDIN and is_bundle(Path(inputs[0])):
+        bundle = Path(inputs.pop(0))
+    given = [Path(i) if i != _STDIN else None for i in inputs]
+    if given.count(None) > 1:
+        raise UsageError("-", expected="stdin once", found="twice")
+    sources = _sources(given) if inputs else list(sample_utterances())
+    recognizer = load(bundle, arguments.runtime, arguments.threads)
+    failed = 0
+    printer = _PRINTERS[arguments.format]()
+    bar = tqdm(
+        total=len(sources),
+        unit="file",
+        desc="predict",
+        leave=False,
+        disable=len(sources) < 8 or None,
+    )
+    waiting: dict[int, Emotion | EdgeSerError] = {}
+    following = 0
+    with bar:
+        for index, outcome in recognizer.each(sources, arguments.batch_size):
+            waiting[index] = outcome
+            bar.update()
+            while following in waiting:  # batched by length, printed in the order given
+                done = waiting.pop(following)
+                following += 1
+                if isinstance(done, EdgeSerError):
+                    failed += 1
+                    bar.clear()
+                    print(f"edge-ser: error: {done}", file=sys.stderr)
+                else:
+                    bar.clear()
+                    printer.row(done)
+    printer.close()
+    return 2 if failed else 0
+
+
+def audio_files(paths: list[Path]) -> list[Path]:
+    """Files as given, and the audio files inside directories, sorted.
+
+    Raises:
+        UsageError: a directory without audio.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+        if not inside:
+            raise UsageError(path, expected="a folder with audio files", found="none in it")
+        files += inside
+    return files
+
+
+def _sources(given: list[Path | None]) -> list[Path | io.BytesIO]:
+    sources: list[Path | io.BytesIO] = []
+    for path in given:
+        if path is None:
+            stream = io.BytesIO(sys.stdin.buffer.read())
+            stream.name = "<stdin>"
+            sources.append(stream)
+        else:
+            sources += audio_files([path])
+    return sources
+
+
+class _Table:
+    """Rows aligned for people; widths are known only when all rows are."""
+
+    def __init__(self) -> None:
+        self.rows = [("file", "arousal", "dominance", "valence", "region", "margin", "head")]
+
+    def row(self, e: Emotion) -> None:
+        head = "-"
+        if e.region_head is not None and e.region_probabilities is not None:
+            sure = e.region_probabilities[e.region_head.index]
+            head = f"{e.region_head} {100 * sure:.0f} %"
+        self.rows.append(
+            (
+                e.source if len(e.source) <= 48 else "..." + e.source[-45:],
+                f"{e.arousal:.2f}",
+                f"{e.dominance:.2f}",
+                f"{e.valence:.2f}",
+                str(e.region),
+                f"{e.boundary_margin:.2f}",
+                head,
+            )
+        )
+
+    def close(self) -> None:
+        if len(self.rows) == 1:
+            return
+        widths = [max(len(r[i]) for r in self.rows) for i in range(len(self.rows[0]))]
+        right = {1, 2, 3, 5}
+        for row in self.rows:
+            cells = [
+                c.rjust(w) if i in right else c.ljust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            print("  ".join(cells).rstrip())
+
+
+class _JsonLines:
+    def row(self, e: Emotion) -> None:
+        print(json.dumps(e.to_dict()), flush=True)
+
+    def close(self) -> None:
+        """Every line is complete already."""
+
+
+class _Csv:
+    def __init__(self) -> None:
+        self.writer = csv.writer(sys.stdout, lineterminator="\n")
+        self.writer.writerow(_COLUMNS)
+
+    def row(self, e: Emotion) -> None:
+        head = e.region_head
+        sure = e.region_probabilities[head.index] if head and e.region_probabilities else ""
+        self.writer.writerow(
+            (
+                e.source, e.seconds, e.arousal, e.dominance, e.valence, e.sphere.radius,
+                e.sphere.polar, e.sphere.azimuth, e.region.name, e.region.temperament,
+                e.boundary_margin, head.name if head else "", sure,
+                "" if e.regions_agree is None else e.regions_agree,
+            )
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Every row is written already."""
+
+
+_PRINTERS: dict[str, Any] = {"table": _Table, "json": _JsonLines, "csv": _Csv}

@@ -1,0 +1,112 @@
+"""`edge-ser verify`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_ser.bundle import Bundle
+from edge_ser.cli.common import needs, open_session, step, steps
+from edge_ser.cli.export import parity_audio
+from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.errors import GateError
+from edge_ser.fidelity import Fidelity
+from edge_ser.verify import verify
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "verify",
+        help="prove on this device that a bundle gives the reference's answers",
+        description="Check every file of a bundle and run its recorded utterances here. Needs no "
+        "torch. With --reference the checkpoint itself is run beside it (needs the export extra).",
+    )
+    parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE")
+    parser.add_argument("--reference", metavar="CKPT", help="compare with this checkpoint")
+    parser.add_argument("--epoch", default="best", help="of a run directory given as reference")
+    parser.add_argument(
+        "--neutral-radius", type=float, metavar="R", help="of a reference with a neutral region"
+    )
+    parser.add_argument("--parity-audio", type=Path, metavar="DIR", help="your own speech")
+    parser.add_argument("--runtime", default="auto", help="auto (default) or onnx")
+    parser.add_argument("--threads", type=int, help="for the computation")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    bundle = Bundle.open(arguments.bundle)
+    if arguments.reference:
+        return _against_reference(bundle, arguments)
+    session = open_session(bundle, arguments.runtime, arguments.threads)
+    results = verify(bundle, session)
+    limits = bundle.manifest.limits
+    failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(limits)]
+    if arguments.json:
+        record = {
+            "bundle": bundle.manifest.name,
+            "target": bundle.manifest.target,
+            "passed": not failures,
+            "failures": failures,
+            "groups": {g: r.to_dict() for g, r in results.items()},
+        }
+        print(json.dumps(record, indent=1))
+    else:
+        files = len(bundle.manifest.files)
+        print(f"{bundle.manifest.name} ({bundle.manifest.target}): {files} files as recorded")
+        for group, result in results.items():
+            print(f"{group:<8}{_line(result)}")
+        print(f"limits: VAD {limits.vad:.0e}, logits {limits.region_logits:.0e}")
+    if failures:
+        raise _failed(bundle, failures)
+    if not arguments.json:
+        print("verified: this device gives the reference's answers")
+    return 0
+
+
+def _line(result: Fidelity) -> str:
+    logits = "" if result.logits_max is None else f", logits {result.logits_max:.1e}"
+    flips = result.flips_far + result.flips_near
+    return (
+        f"{result.count} utterances: largest difference VAD {result.vad_max:.1e}{logits}, "
+        f"{flips} regions changed"
+    )
+
+
+def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
+    with needs("export", "verify --reference"):
+        from edge_ser_export.checkpoint import load_checkpoint
+        from edge_ser_export.parity import Reference, parity_steps, run_parity
+
+        checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
+        session = open_session(bundle, arguments.runtime, arguments.threads)
+        manifest = bundle.manifest
+        with steps(parity_steps(), quiet=arguments.json) as bar:
+            parity = run_parity(
+                Reference(checkpoint.model),
+                session,
+                manifest.preprocessing,
+                manifest.partition,
+                manifest.limits,
+                parity_audio(arguments.parity_audio),
+                lambda word: step(bar, word),
+            )
+    print(json.dumps(parity.to_dict(), indent=1) if arguments.json else parity.table())
+    if not parity.passed:
+        raise _failed(bundle, parity.failures)
+    if not arguments.json:
+        print("verified: this device gives the checkpoint's answers")
+    return 0
+
+
+def _failed(bundle: Bundle, failures: list[str]) -> GateError:
+    return GateError(
+        f"verification of {bundle.manifest.name}",
+        expected="the reference's answers",
+        found="; ".join(failures),
+        advice="do not ship this bundle on this device",
+    )

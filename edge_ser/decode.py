@@ -1,0 +1,134 @@
+"""From a model's numbers to an emotion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.labels import scores_from_unit
+from edge_ser.sphere import Partition, Region, Sphere, to_cartesian, to_spherical
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one run of a model gives.
+
+    Attributes:
+        vad: `[batch, 3]` float32: arousal, dominance, valence on 0..1, not clipped.
+        region_logits: `[batch, regions]` float32; None where the model has no region head.
+    """
+
+    vad: NDArray[np.float32]
+    region_logits: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """The emotion of one utterance.
+
+    Attributes:
+        arousal: calm 1 .. active 7.
+        dominance: weak 1 .. strong 7.
+        valence: negative 1 .. positive 7.
+        sphere: the same point as radius and angles around neutral (4, 4, 4).
+        region: the region that the point lies in.
+        boundary_margin: distance of the point to the nearest region boundary, where each
+            dimension spans [-1, 1]. A small margin says that the region could be another.
+        region_head: the region that the model's classifier names; None without one. The published
+            recipe stops training the classifier early, so where the two differ trust `region`.
+        region_probabilities: of the classifier, one per region; None without one.
+        seconds: of audio that were used.
+        source: file name, or empty for samples in memory.
+    """
+
+    arousal: float
+    dominance: float
+    valence: float
+    sphere: Sphere
+    region: Region
+    boundary_margin: float
+    region_head: Region | None
+    region_probabilities: tuple[float, ...] | None
+    seconds: float
+    source: str = ""
+
+    @property
+    def regions_agree(self) -> bool | None:
+        """Whether point and classifier name the same region; None without a classifier."""
+        return None if self.region_head is None else self.region_head.index == self.region.index
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return {
+            "source": self.source,
+            "seconds": self.seconds,
+            "arousal": self.arousal,
+            "dominance": self.dominance,
+            "valence": self.valence,
+            "sphere": self.sphere.to_dict(),
+            "region": self.region.to_dict(),
+            "boundary_margin": self.boundary_margin,
+            "region_head": None if self.region_head is None else self.region_head.to_dict(),
+            "region_probabilities": self.region_probabilities,
+            "regions_agree": self.regions_agree,
+        }
+
+    def __repr__(self) -> str:
+        head = "" if self.region_head is None else f", region_head={str(self.region_head)!r}"
+        return (
+            f"Emotion(arousal={self.arousal:.2f}, dominance={self.dominance:.2f}, "
+            f"valence={self.valence:.2f}, region={str(self.region)!r}, "
+            f"boundary_margin={self.boundary_margin:.3f}{head})"
+        )
+
+
+def decode(
+    outputs: Outputs, partition: Partition, seconds: Sequence[float], sources: Sequence[str]
+) -> list[Emotion]:
+    """Read the outputs of one run.
+
+    Args:
+        outputs: of `batch` utterances.
+        partition: the regions.
+        seconds: of audio per utterance.
+        sources: name per utterance.
+
+    Returns:
+        one emotion per utterance.
+    """
+    scores = scores_from_unit(outputs.vad)
+    points = to_cartesian(scores)
+    spherical = to_spherical(points)
+    regions, margins = partition.index(points), partition.margin(points)
+    probabilities = None
+    if outputs.region_logits is not None:
+        probabilities = softmax(outputs.region_logits)
+    emotions = []
+    for row, (a, d, v) in enumerate(scores.tolist()):
+        shares = None if probabilities is None else probabilities[row]
+        emotions.append(
+            Emotion(
+                arousal=a,
+                dominance=d,
+                valence=v,
+                sphere=Sphere(*spherical[row].tolist()),
+                region=partition.regions[regions[row]],
+                boundary_margin=float(margins[row]),
+                region_head=None if shares is None else partition.regions[int(shares.argmax())],
+                region_probabilities=None if shares is None else tuple(shares.tolist()),
+                seconds=seconds[row],
+                source=sources[row],
+            )
+        )
+    return emotions
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Along the last axis, in float64."""
+    x = logits.astype(np.float64)
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return np.asarray(e / e.sum(-1, keepdims=True))

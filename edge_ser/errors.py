@@ -1,0 +1,68 @@
+"""Every error a user can cause, as one small tree.
+
+Each says in one line what was expected, what was found and what to do, and is also the builtin
+that a caller would expect (`ValueError`, `FileNotFoundError`, ...). The command line prints the
+line without a traceback and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class EdgeSerError(Exception):
+    """Base of all errors that edge-ser raises on purpose.
+
+    Args:
+        subject: what the error is about: a file, an argument, a tensor.
+        expected: what would have been right.
+        found: what was there instead.
+        advice: what to do about it, an imperative without full stop.
+    """
+
+    exit_code = 2
+
+    def __init__(self, subject: object, *, expected: str, found: str, advice: str = "") -> None:
+        self.subject, self.expected, self.found, self.advice = subject, expected, found, advice
+        line = f"{subject}: expected {expected}, found {found}"
+        super().__init__(f"{line}; {advice}" if advice else line)
+
+
+class UsageError(EdgeSerError, ValueError):
+    """An argument that no work can be done with."""
+
+
+class MissingPathError(EdgeSerError, FileNotFoundError):
+    """A path that is not there."""
+
+
+class MissingExtraError(EdgeSerError, ImportError):
+    """A feature whose optional dependencies are not installed."""
+
+    def __init__(self, feature: str, module: str, extra: str) -> None:
+        super().__init__(
+            feature,
+            expected=f"the Python module `{module}`",
+            found="it is not installed",
+            advice=f"run: pip install 'edge-ser[{extra}]'",
+        )
+
+
+class AudioError(EdgeSerError, ValueError):
+    """Audio that cannot be read or must not be answered."""
+
+
+class BundleError(EdgeSerError, ValueError):
+    """A bundle that is incomplete, altered, or written for another version."""
+
+
+class CheckpointError(EdgeSerError, ValueError):
+    """A checkpoint that cannot be loaded in full and safely."""
+
+
+class DataError(EdgeSerError, ValueError):
+    """A label table or corpus that cannot be trained or calibrated on."""
+
+
+class GateError(EdgeSerError, RuntimeError):
+    """A measured result outside its limit: the model works, but must not be shipped."""
+
+    exit_code = 1

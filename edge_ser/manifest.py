@@ -1,0 +1,236 @@
+"""The manifest of a bundle: everything a device must know, as one validated JSON document."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+
+from edge_ser.audio import Preprocessing
+from edge_ser.errors import BundleError, EdgeSerError
+from edge_ser.labels import DIMENSIONS, SCORE_MAX, SCORE_MIN
+from edge_ser.sphere import Partition
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of the bundle: path relative to its root, with "/" as separator."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of the graph.
+
+    Attributes:
+        name: of the tensor.
+        dtype: numpy's name.
+        shape: a number, or the name of a dynamic dimension, per axis.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Largest differences from the reference that count as the same answer.
+
+    Attributes:
+        vad: of arousal, dominance, valence on 0..1, absolute.
+        region_logits: of the region head's logits, absolute.
+    """
+
+    vad: float
+    region_logits: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle holds and how to use it.
+
+    Attributes:
+        name: of the model.
+        family: model family, such as `emosphere-ser`.
+        architecture: one line for people, and the configuration it was built from.
+        target: export target, such as `onnx-fp32`.
+        precision: of the computation.
+        weight_storage: type of the stored weights; wider ones lose nothing by it.
+        opset: of the ONNX graph.
+        graph: path of the ONNX file.
+        inputs: tensors of the graph.
+        outputs: `vad`, and `region_logits` where the model has a region head.
+        preprocessing: from audio to `samples`.
+        partition: regions of the head and of the geometric answer.
+        limits: of `verify`.
+        files: every other file of the bundle.
+        provenance: where the weights came from and what made the bundle.
+        parity: summary of the comparison with the reference at export time.
+        licence: of the weights.
+    """
+
+    name: str
+    family: str
+    architecture: dict[str, Any]
+    target: str
+    precision: str
+    weight_storage: str
+    opset: int
+    graph: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing
+    partition: Partition
+    limits: Limits
+    licence: str
+    files: tuple[FileEntry, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_region_head(self) -> bool:
+        """Whether the model names regions itself."""
+        return any(o.name == "region_logits" for o in self.outputs)
+
+    def to_json(self) -> str:
+        """The document, indented for people."""
+        data = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        data["task"] = {
+            "dimensions": list(DIMENSIONS),
+            "model_range": [0, 1],
+            "score_range": [SCORE_MIN, SCORE_MAX],
+            "score": "clip(6 * vad + 1, 1, 7)",
+        }
+        data["regions"] = [r.to_dict() for r in self.partition.regions]
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: str) -> Self:
+        """Read and check a document.
+
+        Args:
+            text: the JSON.
+            source: named in errors.
+
+        Raises:
+            BundleError: not JSON, another schema version, or a field that is missing or wrong.
+        """
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise BundleError(source, expected="JSON", found=str(error)) from error
+        if not isinstance(data, dict):
+            raise BundleError(source, expected="a JSON object", found=type(data).__name__)
+        version = data.get("schema")
+        if version != SCHEMA_VERSION:
+            newer = isinstance(version, int) and version > SCHEMA_VERSION
+            raise BundleError(
+                source,
+                expected=f"manifest schema {SCHEMA_VERSION}",
+                found=f"schema {version}",
+                advice="upgrade edge-ser" if newer else "export the model again",
+            )
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(data) - known - {"schema", "task", "regions"})
+        if unknown:
+            raise BundleError(source, expected="known fields only", found=", ".join(unknown))
+        _check_task(data, source)
+        manifest = cast(Self, _read(cls, {k: v for k, v in data.items() if k in known}, source))
+        _check_sense(manifest, source)
+        return manifest
+
+
+def _check_task(data: dict[str, Any], source: str) -> None:
+    task = data.get("task")
+    dimensions = task.get("dimensions") if isinstance(task, dict) else None
+    if dimensions != list(DIMENSIONS):
+        raise BundleError(
+            source, expected=f"task.dimensions {list(DIMENSIONS)}", found=f"{dimensions!r:.80}"
+        )
+
+
+def _check_sense(manifest: Manifest, source: str) -> None:
+    outputs = {o.name: o.shape for o in manifest.outputs}
+    if outputs.get("vad", ())[-1:] != (3,):
+        raise BundleError(source, expected="an output vad [batch, 3]", found=f"{outputs}")
+    regions = len(manifest.partition.regions)
+    if "region_logits" in outputs and outputs["region_logits"][-1:] != (regions,):
+        raise BundleError(
+            source,
+            expected=f"region_logits [batch, {regions}] for the partition",
+            found=f"{list(outputs['region_logits'])}",
+        )
+    p = manifest.preprocessing
+    checks = {
+        "preprocessing.sample_rate > 0": p.sample_rate > 0,
+        "preprocessing.min_samples > 0": p.min_samples > 0,
+        "preprocessing.max_seconds long enough": p.max_samples >= p.min_samples,
+        "preprocessing.std > 0": p.std > 0,
+        "preprocessing.short refuse or pad": p.short in ("refuse", "pad"),
+        "preprocessing.normalization corpus or utterance": p.normalization
+        in ("corpus", "utterance"),
+    }
+    for rule, holds in checks.items():
+        if not holds:
+            raise BundleError(source, expected=rule, found=repr(p))
+
+
+# --- typed reading: dataclasses name the fields, their annotations the types
+
+
+def _read(cls: type[Any], data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise BundleError(where, expected="an object", found=f"{data!r:.60}")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise BundleError(where, expected="known fields only", found=", ".join(unknown))
+    values = {}
+    for name, spec in fields.items():
+        if name not in data:
+            optional = (
+                spec.default is not dataclasses.MISSING
+                or spec.default_factory is not dataclasses.MISSING
+            )
+            if not optional:
+                raise BundleError(where, expected=f"a field `{name}`", found="none")
+            continue
+        values[name] = _value(str(spec.type), data[name], f"{where}: {name}")
+    try:
+        return cls(**values)
+    except EdgeSerError as error:  # a value that its own class refuses, such as a partition step
+        raise BundleError(where, expected=error.expected, found=error.found) from error
+
+
+def _value(kind: str, value: Any, where: str) -> Any:
+    nested = {"Preprocessing": Preprocessing, "Partition": Partition, "Limits": Limits}
+    if kind in nested:
+        return _read(nested[kind], value, where)
+    many = {"tuple[FileEntry, ...]": FileEntry, "tuple[TensorSpec, ...]": TensorSpec}
+    if kind in many and isinstance(value, list):
+        return tuple(_read(many[kind], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if kind == "tuple[int | str, ...]" and isinstance(value, list):
+        if all(isinstance(v, int | str) for v in value):
+            return tuple(value)
+    elif kind.startswith("dict["):
+        if isinstance(value, dict):
+            return value
+    elif kind == "str" or kind.startswith("Literal"):
+        if isinstance(value, str):
+            return value
+    elif isinstance(value, bool):
+        pass
+    elif kind == "int" and isinstance(value, int):
+        return value
+    elif kind.startswith("float") and isinstance(value, int | float):
+        return float(value)
+    elif kind == "float | None" and value is None:
+        return None
+    raise BundleError(where, expected=kind, found=f"{value!r:.60}")

@@ -1,0 +1,163 @@
+"""`edge_ser.load`: a bundle as a function from speech to emotion."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.audio import Samples, decode_array, decode_file
+from edge_ser.bundle import Bundle
+from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.decode import Emotion, decode
+from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.session import Session, pad_batch
+
+if TYPE_CHECKING:
+    from edge_ser.manifest import Manifest
+
+Source = str | Path | BinaryIO
+_BATCH_SIZE = 8
+# Files decoded ahead and sorted by length, so that a batch holds little padding.
+_WINDOW_FILES = 64
+
+
+class Recognizer:
+    """Speech in, `Emotion` out. Make one with `edge_ser.load`.
+
+    Args:
+        bundle: verified model.
+        session: that runs it.
+    """
+
+    def __init__(self, bundle: Bundle, session: Session) -> None:
+        self.bundle, self.session = bundle, session
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model is and how it was made."""
+        return self.bundle.manifest
+
+    @overload
+    def __call__(self, audio: Source) -> Emotion: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, audio: NDArray[np.generic], sample_rate: float) -> Emotion: ...
+    @overload
+    def __call__(self, audio: Sequence[Source]) -> list[Emotion]: ...
+
+    def __call__(
+        self,
+        audio: Source | NDArray[np.generic] | Sequence[Source],
+        sample_rate: float | None = None,
+    ) -> Emotion | list[Emotion]:
+        """Recognise the emotion of one utterance, or of a list of files.
+
+        Args:
+            audio: a file (path or binary stream), samples `[n]` or `[n, channels]`, or a list of
+                files.
+            sample_rate: Hz, of samples.
+
+        Raises:
+            MissingPathError: no such file.
+            AudioError: audio that cannot be read, is too short, not finite, or silent.
+            UsageError: samples without their rate.
+        """
+        if isinstance(audio, np.ndarray):
+            if sample_rate is None:
+                raise UsageError(
+                    "samples",
+                    expected="their sample rate in Hz",
+                    found="none",
+                    advice="call ser(samples, sample_rate)",
+                )
+            p = self.manifest.preprocessing
+            x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds)
+            return self._run([self._prepare(x, "samples")], [""])[0]
+        if isinstance(audio, list | tuple):
+            results: list[Emotion | None] = [None] * len(audio)
+            for index, outcome in self.each(audio):
+                if isinstance(outcome, EdgeSerError):
+                    raise outcome
+                results[index] = outcome
+            return cast("list[Emotion]", results)
+        source = cast("Source", audio)
+        samples = self._prepare(self._decode(source), _name(source))
+        return self._run([samples], [_name(source)])[0]
+
+    def each(
+        self, files: Iterable[Source], batch_size: int = _BATCH_SIZE
+    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
+        """Recognise many files, batched by length; a bad file does not stop the others.
+
+        Args:
+            files: paths or binary streams.
+            batch_size: utterances per run of the model.
+
+        Yields:
+            (position in `files`, its emotion or its error), not in order.
+        """
+        files = list(files)
+        for start in range(0, len(files), _WINDOW_FILES):
+            ready: list[tuple[int, Samples]] = []
+            for index in range(start, min(start + _WINDOW_FILES, len(files))):
+                name = _name(files[index])
+                try:
+                    ready.append((index, self._prepare(self._decode(files[index]), name)))
+                except EdgeSerError as error:
+                    yield index, error
+            ready.sort(key=lambda item: item[1].size)
+            for first in range(0, len(ready), batch_size):
+                part = ready[first : first + batch_size]
+                names = [_name(files[i]) for i, _ in part]
+                emotions = self._run([x for _, x in part], names)
+                yield from zip((i for i, _ in part), emotions, strict=True)
+
+    def _decode(self, source: Source) -> Samples:
+        p = self.manifest.preprocessing
+        return decode_file(source, p.sample_rate, p.max_seconds, _name(source))
+
+    def _prepare(self, samples: Samples, name: str) -> Samples:
+        return self.manifest.preprocessing.apply(samples, name)
+
+    def _run(self, rows: list[Samples], names: list[str]) -> list[Emotion]:
+        samples, lengths = pad_batch(rows)
+        seconds = (lengths / self.manifest.preprocessing.sample_rate).tolist()
+        outputs = self.session.run(samples, lengths)
+        return decode(outputs, self.manifest.partition, seconds, names)
+
+    def __repr__(self) -> str:
+        return f"Recognizer({self.manifest.name}, {self.manifest.target})"
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    return str(getattr(source, "name", "<stream>"))
+
+
+def load(
+    bundle: str | Path | None = None, runtime: str = "auto", threads: int | None = None
+) -> Recognizer:
+    """Load a bundle for use.
+
+    Args:
+        bundle: directory or .zip; None: the small default model inside this package.
+        runtime: a name in the registry of runtimes, or "auto": the one of the bundle's target.
+        threads: for the computation; None: the runtime's own choice.
+
+    Raises:
+        MissingPathError: no such bundle.
+        BundleError: incomplete, altered, or of another schema version.
+        UsageError: no such runtime, or fewer than one thread.
+        MissingExtraError: the runtime's library is not installed.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError("threads", expected="at least 1", found=str(threads))
+    opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
+    # by name: this package is the contract, and runtimes depend on it, not the reverse
+    registry = importlib.import_module("edge_ser_runtimes.registry")
+    return Recognizer(opened, registry.open_session(opened, runtime, threads))

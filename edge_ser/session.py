@@ -1,0 +1,36 @@
+"""The one interface between this package and the runtimes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.decode import Outputs
+
+
+class Session(Protocol):
+    """A loaded model that can be run."""
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        """Run normalised samples.
+
+        Args:
+            samples: `[batch, n]`, each row padded with zeros after its own samples.
+            lengths: `[batch]`, samples of each row.
+
+        Raises:
+            UsageError: wrong type or shape, or a length outside the model's range.
+        """
+
+
+def pad_batch(
+    rows: list[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Rows of any length as one batch: samples `[batch, longest]` and lengths `[batch]`."""
+    lengths = np.array([r.size for r in rows], dtype=np.int64)
+    samples = np.zeros((len(rows), int(lengths.max())), dtype=np.float32)
+    for row, x in zip(samples, rows, strict=True):
+        row[: x.size] = x
+    return samples, lengths

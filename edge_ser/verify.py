@@ -1,0 +1,39 @@
+"""Proof on the device: does the bundle, here, give the recorded reference answers?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_ser.bundle import Bundle
+from edge_ser.decode import Outputs
+from edge_ser.fidelity import Fidelity, compare, concatenate
+from edge_ser.session import Session, pad_batch
+
+
+def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
+    """Run the recorded utterances, one by one and as one padded batch.
+
+    Args:
+        bundle: with recorded answers.
+        session: opened from it.
+
+    Returns:
+        fidelity to the recorded answers, for "single" and "padded"; judge each with
+        `Fidelity.failures(bundle.manifest.limits)`.
+
+    Raises:
+        BundleError: the bundle holds no recorded answers.
+    """
+    golden = bundle.golden()
+    preprocessing = bundle.manifest.preprocessing
+    rows = [
+        preprocessing.normalize(x.astype(np.float32) / np.float32(32768)) for x in golden.samples
+    ]
+    reference = Outputs(golden.vad, golden.region_logits)
+    single = concatenate([session.run(*pad_batch([x])) for x in rows])
+    padded = session.run(*pad_batch(rows))
+    partition = bundle.manifest.partition
+    return {
+        "single": compare(reference, single, partition),
+        "padded": compare(reference, padded, partition),
+    }

@@ -1,0 +1,120 @@
+"""The one description of a model: what `model.py` builds and what a checkpoint stores."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, cast
+
+from edge_ser.errors import CheckpointError
+
+EncoderKind = Literal["wavlm", "wav2vec2", "spectral"]
+PoolingKind = Literal["style", "attentive-statistics", "mean"]
+HeadKind = Literal["regression", "tanh"]
+NormalizationKind = Literal["corpus", "utterance"]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of an encoder: samples in, one hidden vector per frame out.
+
+    The field names are those of `transformers.WavLMConfig`, so that a configuration travels in
+    both directions without a table. Fields that a kind does not have keep their default.
+    """
+
+    kind: EncoderKind = "wavlm"
+    hidden_size: int = 1024
+    num_hidden_layers: int = 24
+    num_attention_heads: int = 16
+    intermediate_size: int = 4096
+    conv_dim: tuple[int, ...] = (512,) * 7
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_bias: bool = False
+    feat_extract_norm: str = "layer"  # "layer", or "group" over time (base-sized models)
+    do_stable_layer_norm: bool = True
+    num_conv_pos_embeddings: int = 128
+    num_conv_pos_embedding_groups: int = 16
+    num_buckets: int = 320  # WavLM: buckets of the relative position bias
+    max_bucket_distance: int = 800  # WavLM: frames at which the buckets saturate
+    layer_norm_eps: float = 1e-5
+    mask_time_prob: float = 0.0  # SpecAugment, in training only; > 0 owns `masked_spec_embed`
+    hidden_dropout: float = 0.1  # in training only
+    mel_bands: int = 64  # spectral: triangular filters between 20 and 7600 Hz
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A joint model: encoder, pooling over time, attribute head, optional region head."""
+
+    family: str = "emosphere-ser"
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    pooling: PoolingKind = "style"
+    pooling_dim: int = 1024  # width inside the style pooling
+    pooling_heads: int = 2
+    head: HeadKind = "regression"
+    head_dim: int = 1024
+    head_layers: int = 1
+    region_count: int = 8  # 0: the model has no region head
+    azimuth_step_degrees: int = 90
+    polar_step_degrees: int = 90
+    neutral_radius: float | None = None
+    normalization: NormalizationKind = "corpus"
+    mean: float = 0.0  # of raw samples in [-1, 1], over the training corpus
+    std: float = 1.0
+    eps: float = 1e-6
+    weights_licence: str = "unknown"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-ready data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], source: str) -> Self:
+        """Read a configuration back.
+
+        Args:
+            data: what `to_dict` gave.
+            source: named in the error message.
+
+        Raises:
+            CheckpointError: a field is unknown or of the wrong type.
+        """
+        if not isinstance(data, dict) or not isinstance(data.get("encoder"), dict):
+            raise CheckpointError(
+                source, expected="a configuration with an `encoder` table", found=f"{data!r:.80}"
+            )
+        encoder = _checked(EncoderConfig, data["encoder"], f"{source}: encoder")
+        rest = {k: v for k, v in data.items() if k != "encoder"}
+        return cast(Self, _checked(cls, {**rest, "encoder": encoder}, source))
+
+
+def _checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise CheckpointError(
+            source,
+            expected=f"configuration fields of {cls.__name__}",
+            found=f"unknown {', '.join(unknown)}",
+            advice="upgrade edge-ser, or remove the field",
+        )
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        default = fields[name].default
+        if isinstance(default, tuple):
+            ok = isinstance(value, list | tuple) and all(isinstance(v, int) for v in value)
+        elif isinstance(default, bool):
+            ok = isinstance(value, bool)
+        elif isinstance(default, float):
+            ok = isinstance(value, int | float)
+        elif isinstance(default, int | str):
+            ok = isinstance(value, type(default))
+        else:
+            ok = True
+        if not ok:
+            raise CheckpointError(
+                source, expected=f"{name} like {default!r}", found=f"{value!r:.60}"
+            )
+        values[name] = tuple(value) if isinstance(default, tuple) else value
+    return cls(**values)

@@ -1,0 +1,274 @@
+"""The deployment form of a joint model: the same weights, written for exporters and devices.
+
+What differs from Transformers' modules, none of which changes a result:
+
+- lengths come in as numbers and become masks by comparison, where Transformers' mask code traces
+  to operators that TensorRT refuses (NonZero, integer CumSum);
+- the relative position bias is one table over clamped distances: WavLM's buckets saturate at
+  `max_bucket_distance`, so 2 * distance + 1 rows hold every value, without Log or Where;
+- `gru_rel_pos_linear(...).view(2, 4).sum(-1)` is one smaller linear layer;
+- attention is matrix products and a softmax;
+- the weight normalisation of the positional convolution is folded;
+- group normalisation over time (base-sized models) takes its statistics over the row's own
+  frames, so that a padded row gives what the row alone gives.
+
+Parameters are shared with the reference, not copied, so the form can also be trained through.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_ser_export.config import EncoderConfig
+from edge_ser_export.model import (
+    JointModel,
+    TransformersEncoder,
+    attention,
+    conv_frame_mask,
+    key_bias,
+    merge_heads,
+    split_heads,
+)
+
+
+class DeploymentModel(nn.Module):
+    """A joint model with its encoder in deployment form; same inputs and outputs.
+
+    Args:
+        model: the reference, whose parameters are shared.
+        windows: compute the front end's convolutions as matrix products on channels-last
+            windows. Equal, and about twice as fast to train on a CPU.
+    """
+
+    def __init__(self, model: JointModel, windows: bool = False) -> None:
+        super().__init__()
+        self.encoder = model.encoder
+        if isinstance(model.encoder, TransformersEncoder):
+            self.encoder = DeploymentEncoder(model.encoder, windows)
+        self.pooling = model.pooling
+        self.vad_head = model.vad_head
+        self.region_head = model.region_head
+        self.train(model.training)
+
+    def fold(self) -> None:
+        """Replace what is computed from weights alone by its value: for export, not training."""
+        if isinstance(self.encoder, DeploymentEncoder):
+            self.encoder.fold()
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        hidden, mask = self.encoder(samples, lengths)
+        pooled = self.pooling(hidden, mask)
+        if self.region_head is None:
+            return (self.vad_head(pooled),)
+        return self.vad_head(pooled), self.region_head(pooled)
+
+
+class DeploymentEncoder(nn.Module):
+    """WavLM or wav2vec 2.0 in deployment form, over the modules of a `TransformersEncoder`."""
+
+    def __init__(self, reference: TransformersEncoder, windows: bool = False) -> None:
+        super().__init__()
+        model = cast(Any, reference.model)
+        config = reference.config
+        self.config = config
+        self.windows = windows
+        self.convolutions = model.feature_extractor.conv_layers
+        self.projection = model.feature_projection
+        self.encoder = model.encoder
+        self.position = PositionalConvolution(model.encoder.pos_conv_embed, config)
+        self.bias = None
+        if config.kind == "wavlm":
+            self.bias = RelativeBias(model.encoder.layers[0].attention, config)
+        build = GatedAttention if config.kind == "wavlm" else PlainAttention
+        self.attentions = nn.ModuleList(
+            build(layer.attention, config.num_attention_heads) for layer in model.encoder.layers
+        )
+
+    def fold(self) -> None:
+        """Fold weight normalisation, position table and gates to constants."""
+        self.position.fold()
+        for module in (self.bias, *self.attentions):
+            if isinstance(module, RelativeBias | GatedAttention):
+                module.fold()
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, _ = self.projection(self.stem(samples, lengths))  # [batch, frames, hidden]
+        mask = conv_frame_mask(lengths, x.shape[1], self.config)
+        x = x * mask.unsqueeze(2)
+        x = x + self.position(x)
+        stable = self.config.do_stable_layer_norm
+        if not stable:
+            x = self.encoder.layer_norm(x)
+        x = self.encoder.dropout(x)
+        keys = key_bias(mask)
+        table = None if self.bias is None else self.bias(x.shape[1])
+        for layer, attend in zip(self.encoder.layers, self.attentions, strict=True):
+            if stable:
+                x = x + layer.dropout(attend(layer.layer_norm(x), table, keys))
+                x = x + layer.feed_forward(layer.final_layer_norm(x))
+            else:
+                x = layer.layer_norm(x + layer.dropout(attend(x, table, keys)))
+                x = layer.final_layer_norm(x + layer.feed_forward(x))
+        return (self.encoder.layer_norm(x) if stable else x), mask
+
+    def stem(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        """Convolutional front end: samples `[batch, n]` -> `[batch, frames, channels]`."""
+        if self.windows:
+            return self._stem_windows(samples, lengths)
+        x = samples.unsqueeze(1)  # [batch, channels, time]
+        for index, layer in enumerate(self.convolutions):
+            x = layer.conv(x)
+            if self.config.feat_extract_norm == "layer":
+                x = layer.layer_norm(x.transpose(1, 2)).transpose(1, 2)
+            elif index == 0:
+                x = self._group_norm(layer.layer_norm, x, lengths)
+            x = layer.activation(x)
+        return x.transpose(1, 2)
+
+    def _group_norm(self, norm: nn.GroupNorm, x: Tensor, lengths: Tensor) -> Tensor:
+        """Per-channel normalisation over the row's own time steps, `[batch, channels, time]`."""
+        ends = torch.arange(x.shape[2], device=x.device) * self.config.conv_stride[0]
+        valid = (ends[None, :] + self.config.conv_kernel[0] <= lengths[:, None]).to(x.dtype)
+        count = valid.sum(1)[:, None, None]
+        valid = valid.unsqueeze(1)
+        mean = (x * valid).sum(2, keepdim=True) / count
+        centred = (x - mean) * valid
+        variance = (centred * centred).sum(2, keepdim=True) / count
+        scaled = centred * torch.rsqrt(variance + norm.eps)
+        return scaled * norm.weight[:, None] + norm.bias[:, None]
+
+    def _stem_windows(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        x = samples.unsqueeze(2)  # [batch, time, channels]
+        for index, layer in enumerate(self.convolutions):
+            kernel, stride = self.config.conv_kernel[index], self.config.conv_stride[index]
+            weight = layer.conv.weight.permute(0, 2, 1).flatten(1)  # [out, kernel * in]
+            x = F.linear(strided_windows(x, kernel, stride), weight, layer.conv.bias)
+            if self.config.feat_extract_norm == "layer":
+                x = layer.layer_norm(x)
+            elif index == 0:
+                x = self._group_norm(layer.layer_norm, x.transpose(1, 2), lengths).transpose(1, 2)
+            x = layer.activation(x)
+        return x
+
+
+def strided_windows(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Windows `[batch, frames, kernel * channels]` of `[batch, time, channels]`.
+
+    Reshapes the signal to blocks of one stride and joins shifted views of them, so that nothing
+    is gathered element by element.
+    """
+    batch, time, channels = x.shape
+    frames = (time - kernel) // stride + 1
+    blocks = frames - 1 + -(-kernel // stride)
+    missing = blocks * stride - time
+    x = F.pad(x, (0, 0, 0, missing)) if missing > 0 else x[:, : blocks * stride]
+    view = x.reshape(batch, blocks, stride * channels)
+    parts = [
+        view[:, start : start + frames, : min(kernel - start * stride, stride) * channels]
+        for start in range(-(-kernel // stride))
+    ]
+    return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
+
+
+class PositionalConvolution(nn.Module):
+    """Grouped convolution over frames, same-padded, with GELU: `[batch, frames, hidden]`."""
+
+    def __init__(self, embedding: Any, config: EncoderConfig) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.kernel = config.num_conv_pos_embeddings
+        self.groups = config.num_conv_pos_embedding_groups
+        self.folded: Tensor | None = None
+
+    def fold(self) -> None:
+        """Keep the plain weight, so that no normalisation runs on the device."""
+        self.folded = self.embedding.conv.weight.detach().clone()
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.embedding.conv
+        weight = conv.weight if self.folded is None else self.folded
+        y = F.conv1d(
+            x.transpose(1, 2), weight, conv.bias, padding=self.kernel // 2, groups=self.groups
+        )
+        if self.kernel % 2 == 0:  # an even kernel gives one frame too many
+            y = y[:, :, :-1]
+        return F.gelu(y).transpose(1, 2)
+
+
+class RelativeBias(nn.Module):
+    """WavLM's bucketed relative position bias: frames -> `[1, heads, frames, frames]`."""
+
+    def __init__(self, first_attention: Any, config: EncoderConfig) -> None:
+        super().__init__()
+        self.embedding = first_attention.rel_attn_embed
+        self.reach = config.max_bucket_distance
+        distances = torch.arange(-self.reach, self.reach + 1)
+        buckets = first_attention._relative_positions_bucket(distances)
+        self.register_buffer("buckets", buckets, persistent=False)
+        self.buckets: Tensor
+        self.folded: Tensor | None = None
+
+    def fold(self) -> None:
+        """Keep the table of every distance."""
+        self.folded = self._table().detach().clone()
+
+    def _table(self) -> Tensor:
+        return cast(Tensor, self.embedding(self.buckets)).t().contiguous()  # [heads, 2 reach + 1]
+
+    def forward(self, frames: int) -> Tensor:
+        table = self._table() if self.folded is None else self.folded
+        position = torch.arange(frames, device=table.device)
+        distance = position[None, :] - position[:, None]
+        row = distance.clamp(-self.reach, self.reach) + self.reach
+        return table.index_select(1, row.reshape(-1)).view(1, -1, frames, frames)
+
+
+class PlainAttention(nn.Module):
+    """Multi-head self attention over the projections of a Transformers module."""
+
+    def __init__(self, module: Any, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj, self.k_proj = module.q_proj, module.k_proj
+        self.v_proj, self.out_proj = module.v_proj, module.out_proj
+
+    def score_bias(self, x: Tensor, table: Tensor | None, keys: Tensor) -> Tensor:
+        """What is added to the attention scores."""
+        return keys
+
+    def forward(self, x: Tensor, table: Tensor | None, keys: Tensor) -> Tensor:
+        q, k, v = (split_heads(p(x), self.heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        bias = self.score_bias(x, table, keys)
+        y = attention(q, k, v, bias, q.shape[-1] ** -0.5)
+        return cast(Tensor, self.out_proj(merge_heads(y)))
+
+
+class GatedAttention(PlainAttention):
+    """WavLM's attention: a position bias that every query gates (WavLM, section III-A)."""
+
+    def __init__(self, module: Any, heads: int) -> None:
+        super().__init__(module, heads)
+        self.linear = module.gru_rel_pos_linear
+        self.constant = module.gru_rel_pos_const  # [1, heads, 1, 1]
+        self.folded: tuple[Tensor, Tensor] | None = None
+
+    def fold(self) -> None:
+        """Keep the summed gate weights."""
+        weight, bias = self._gate()
+        self.folded = weight.detach().clone(), bias.detach().clone()
+
+    def _gate(self) -> tuple[Tensor, Tensor]:
+        # eight outputs, summed in two groups of four: a linear layer with two
+        return self.linear.weight.view(2, 4, -1).sum(1), self.linear.bias.view(2, 4).sum(1)
+
+    def score_bias(self, x: Tensor, table: Tensor | None, keys: Tensor) -> Tensor:
+        weight, bias = self._gate() if self.folded is None else self.folded
+        gates = torch.sigmoid(F.linear(split_heads(x, self.heads), weight, bias))
+        update, reset = gates[..., 0:1], gates[..., 1:2]  # [batch, heads, frames, 1]
+        scale = update * (reset * self.constant - 1.0) + 2.0
+        biased: Tensor = cast(Tensor, table) * scale + keys
+        return biased

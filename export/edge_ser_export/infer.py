@@ -1,0 +1,144 @@
+"""An encoder's configuration: off its tensors, or out of Transformers' `config.json`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from edge_ser.errors import CheckpointError
+from edge_ser_export.config import EncoderConfig
+
+
+def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConfig, list[str]]:
+    """Configuration of a WavLM encoder from its state dict.
+
+    Returns:
+        the configuration, and what had to be assumed, in words.
+
+    Raises:
+        CheckpointError: not the tensors of a WavLM encoder.
+    """
+    default = EncoderConfig()
+
+    def shape(name: str) -> tuple[int, ...]:
+        if name not in tensors:
+            raise CheckpointError(
+                source,
+                expected=f"a WavLM encoder with {name}",
+                found="none",
+                advice="put a config.json in Transformers' format beside the weights if it is"
+                " another encoder",
+            )
+        return tuple(tensors[name].shape)
+
+    stem = "feature_extractor.conv_layers"
+    convolutions = [shape(f"{stem}.{i}.conv.weight") for i in range(_count(tensors, stem))]
+    layers = _count(tensors, "encoder.layers")
+    if not convolutions or not layers:
+        raise CheckpointError(
+            source, expected="a WavLM encoder", found="no convolutions or no transformer layers"
+        )
+    if any(len(c) != 3 for c in convolutions):
+        raise CheckpointError(source, expected="Conv1d weights [out, in, kernel]", found="others")
+    kernels = tuple(c[2] for c in convolutions)
+    if kernels != default.conv_kernel:
+        raise CheckpointError(
+            source,
+            expected=f"convolution kernels {list(default.conv_kernel)}, whose strides are known",
+            found=f"{list(kernels)}",
+            advice="put a config.json in Transformers' format beside the weights",
+        )
+    layer_norm = f"{stem}.1.layer_norm.weight" in tensors
+    position = "encoder.pos_conv_embed.conv"
+    modern = f"{position}.parametrizations.weight.original1"
+    _, per_group, kernel = shape(modern if modern in tensors else f"{position}.weight_v")
+    hidden = shape("encoder.layer_norm.weight")[0]
+    buckets, heads = shape("encoder.layers.0.attention.rel_attn_embed.weight")
+    notes = [
+        f"max_bucket_distance {default.max_bucket_distance}, convolution strides and epsilons"
+        " of the published WavLM models",
+        "layer normalisation before each block"
+        if layer_norm
+        else "layer normalisation after each block",
+    ]
+    config = EncoderConfig(
+        kind="wavlm",
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=shape("encoder.layers.0.feed_forward.intermediate_dense.weight")[0],
+        conv_dim=tuple(c[0] for c in convolutions),
+        conv_bias=f"{stem}.0.conv.bias" in tensors,
+        # the published models come in two styles: layer norms in the stem with pre-norm blocks
+        # (large), or one group norm with post-norm blocks (base)
+        feat_extract_norm="layer" if layer_norm else "group",
+        do_stable_layer_norm=layer_norm,
+        num_conv_pos_embeddings=kernel,
+        num_conv_pos_embedding_groups=hidden // max(per_group, 1),
+        num_buckets=buckets,
+        mask_time_prob=0.05 if "masked_spec_embed" in tensors else 0.0,
+    )
+    return config, notes
+
+
+def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
+    """Our configuration out of Transformers' own.
+
+    Raises:
+        CheckpointError: neither WavLM nor wav2vec 2.0, or a variant with an adapter.
+    """
+    kind = data.get("model_type")
+    if kind not in ("wavlm", "wav2vec2"):
+        raise CheckpointError(
+            source, expected="a model of type wavlm or wav2vec2", found=f"type {kind}"
+        )
+    if data.get("add_adapter"):
+        raise CheckpointError(
+            source, expected="an encoder without adapter layers", found="add_adapter: true"
+        )
+    if (
+        data.get("hidden_act", "gelu") != "gelu"
+        or data.get("feat_extract_activation", "gelu") != "gelu"
+    ):
+        raise CheckpointError(source, expected="GELU activations", found=str(data["hidden_act"]))
+    default = EncoderConfig()
+    names = [
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+        "conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feat_extract_norm",
+        "do_stable_layer_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
+        "layer_norm_eps", "mask_time_prob", "hidden_dropout",
+    ]  # fmt: skip
+    if kind == "wavlm":
+        names += ["num_buckets", "max_bucket_distance"]
+    values = {n: data.get(n, getattr(default, n)) for n in names}
+    if not data.get("apply_spec_augment", True):
+        values["mask_time_prob"] = 0.0
+    for name in ("conv_dim", "conv_kernel", "conv_stride"):
+        values[name] = tuple(values[name])
+    return EncoderConfig(kind=kind, **values)
+
+
+def head_sizes(tensors: dict[str, Tensor], source: Path) -> tuple[int, int, int]:
+    """Width, hidden layers and outputs of a regression head.
+
+    Raises:
+        CheckpointError: not the tensors of such a head.
+    """
+    layers = _count(tensors, "fc")
+    first, last = tensors.get("fc.0.0.weight"), tensors.get("out.0.weight")
+    if first is None or last is None or first.ndim != 2 or last.ndim != 2:
+        raise CheckpointError(
+            source,
+            expected="a head with fc.0.0.weight and out.0.weight",
+            found=", ".join(sorted(tensors)[:4]) or "no tensors",
+        )
+    return first.shape[0], layers, last.shape[0]
+
+
+def _count(tensors: dict[str, Tensor], prefix: str) -> int:
+    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+    found = [int(m[1]) for k in tensors if (m := pattern.match(k))]
+    return max(found) + 1 if found else 0

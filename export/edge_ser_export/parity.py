@@ -1,0 +1,296 @@
+"""The parity gate: does the exported model say what the PyTorch model says?
+
+The reference is the joint model with Transformers' own encoder, one utterance per run, as the
+authors evaluate. The candidate is the bundle, opened as a device opens it. Compared are single
+utterances of all lengths, the same utterances in padded batches, and audio files end to end
+(there the reference decodes with librosa and normalises in torch).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.decode import Outputs
+from edge_ser.errors import DataError
+from edge_ser.fidelity import Fidelity, compare, concatenate
+from edge_ser.manifest import Limits
+from edge_ser.session import Session, pad_batch
+from edge_ser.sphere import Partition
+from edge_ser_export.model import JointModel
+
+# float32 against float32: a different order of additions, and no more than that.
+FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)
+# From one frame to the longest utterance; 7.3 s divides by no hop.
+_LENGTHS_SECONDS = (0.025, 0.5, 1.0, 3.0, 7.3, 12.0)
+_BATCH = 4
+# What users record: channels, rate, and how it is stored.
+_FILES = (
+    ("44.1 kHz stereo, 16-bit WAV", 44_100, 2, "WAV", "PCM_16"),
+    ("96 kHz, 8 channels, 24-bit WAV", 96_000, 8, "WAV", "PCM_24"),
+    ("22.05 kHz mono, FLAC", 22_050, 1, "FLAC", "PCM_16"),
+    ("8 kHz mono, float WAV", 8_000, 1, "WAV", "FLOAT"),
+)
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One utterance: its group, what it is, and its normalised samples `[n]`."""
+
+    group: str
+    name: str
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Result of the gate.
+
+    Attributes:
+        limits: that were applied.
+        groups: fidelity per group: single, padded, files.
+        utterances: per utterance: group, name, seconds, largest differences.
+    """
+
+    limits: Limits
+    groups: dict[str, Fidelity]
+    utterances: list[dict[str, Any]]
+
+    @property
+    def failures(self) -> list[str]:
+        """Broken limits, in words."""
+        return [f"{g}: {f}" for g, r in self.groups.items() for f in r.failures(self.limits)]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate gives the reference's answers."""
+        return not self.failures
+
+    @property
+    def worst(self) -> dict[str, Any]:
+        """The utterance with the largest difference of VAD."""
+        return max(self.utterances, key=lambda u: float(u["vad_max"]))
+
+    def summary(self) -> dict[str, Any]:
+        """For the manifest."""
+        rows = self.groups.values()
+        logits = [r.logits_max for r in rows if r.logits_max is not None]
+        return {
+            "passed": self.passed,
+            "utterances": len(self.utterances),
+            "vad_max": max(r.vad_max for r in rows),
+            "logits_max": max(logits) if logits else None,
+            "region_flips": sum(r.flips_far + r.flips_near for r in rows),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `parity.json`."""
+        return {
+            "limits": {"vad": self.limits.vad, "region_logits": self.limits.region_logits},
+            "passed": self.passed,
+            "failures": self.failures,
+            "groups": {name: r.to_dict() for name, r in self.groups.items()},
+            "utterances": self.utterances,
+        }
+
+    def table(self) -> str:
+        """A short table for people."""
+        head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
+        lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'near edge':>11}"]
+        for name, r in self.groups.items():
+            logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
+            far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
+            near = f"{r.regions_near - r.flips_near}/{r.regions_near}"
+            lines.append(
+                f"{name:<9}{r.count:>5}{r.vad_max:>10.1e}{r.vad_mean:>10.1e}{logits:>12}"
+                f"{r.angle_max_degrees:>10.4f}°{r.radius_max:>12.1e}{far:>14}{near:>11}"
+            )
+            if r.ccc is not None:
+                values = ", ".join(f"{d} {v:.6f}" for d, v in r.ccc.items())
+                lines.append(f"{'':<9}CCC with the reference: {values}")
+        lines.append(
+            f"limits: VAD {self.limits.vad:.0e} on 0..1, logits {self.limits.region_logits:.0e}, "
+            "no region changed where its margin exceeds the difference"
+        )
+        return "\n".join(lines)
+
+
+class Reference:
+    """The PyTorch model, one utterance per run, in `session.Session`'s terms.
+
+    Args:
+        model: the joint model, as loaded.
+    """
+
+    def __init__(self, model: JointModel) -> None:
+        self.model = model.eval()
+
+    def run(self, samples: Samples, lengths: NDArray[np.int64]) -> Outputs:
+        """Outputs for a batch, computed row by row."""
+        rows = [self.one(x[:n]) for x, n in zip(samples, lengths.tolist(), strict=True)]
+        return concatenate(rows)
+
+    def one(self, samples: Samples) -> Outputs:
+        """Outputs `[1, ...]` for one utterance `[n]`."""
+        x = torch.from_numpy(np.ascontiguousarray(samples))[None]
+        with torch.inference_mode():
+            vad, logits = self.model(x, torch.tensor([x.shape[1]]))
+        return Outputs(vad.numpy(), None if logits is None else logits.numpy())
+
+
+def run_parity(
+    reference: Reference,
+    session: Session,
+    preprocessing: Preprocessing,
+    partition: Partition,
+    limits: Limits,
+    speech: list[Path],
+    progress: Callable[[str], None] = lambda _: None,
+) -> Parity:
+    """Compare a session with the reference.
+
+    Args:
+        reference: the PyTorch model.
+        session: the candidate.
+        preprocessing: of the model.
+        partition: of its regions.
+        limits: of the gate.
+        speech: audio files to use; repeated to fill the longest case.
+        progress: called with a word per step of work.
+
+    Raises:
+        DataError: no speech.
+    """
+    cases = build_cases(preprocessing, speech)
+    answers = []
+    for case in cases:
+        progress(f"reference: {case.name}")
+        answers.append(reference.one(case.samples))
+    groups: dict[str, Fidelity] = {}
+    utterances: list[dict[str, Any]] = []
+
+    def judge(group: str, names: list[str], right: list[Outputs], given: list[Outputs]) -> None:
+        groups[group] = compare(concatenate(right), concatenate(given), partition)
+        for name, r, g in zip(names, right, given, strict=True):
+            utterances.append({"group": group, "name": name, **_difference(r, g)})
+
+    single = []
+    for case in cases:
+        progress(f"single: {case.name}")
+        single.append(session.run(*pad_batch([case.samples])))
+    judge("single", [c.name for c in cases], answers, single)
+
+    # long beside short: the most padding a batch can have
+    order = [i for pair in zip(range(len(cases)), reversed(range(len(cases))), strict=True)
+             for i in pair][: len(cases)]  # fmt: skip
+    padded = []
+    for start in range(0, len(order), _BATCH):
+        part = order[start : start + _BATCH]
+        progress(f"padded: batch of {len(part)}")
+        outputs = session.run(*pad_batch([cases[i].samples for i in part]))
+        padded += [_row(outputs, i) for i in range(len(part))]
+    judge("padded", [cases[i].name for i in order], [answers[i] for i in order], padded)
+
+    right, given, names = [], [], []
+    for name, ours, theirs in _file_pairs(preprocessing, speech, progress):
+        right.append(reference.one(theirs))
+        given.append(session.run(*pad_batch([ours])))
+        names.append(name)
+    judge("files", names, right, given)
+    return Parity(limits, groups, utterances)
+
+
+def parity_steps() -> int:
+    """How often `run_parity` reports progress."""
+    cases = len(_LENGTHS_SECONDS) + 4
+    return 2 * cases + -(-cases // _BATCH) + len(_FILES)
+
+
+def build_cases(preprocessing: Preprocessing, speech: list[Path]) -> list[Case]:
+    """Utterances of all lengths: speech, silence, and speech that is very loud or very quiet.
+
+    Raises:
+        DataError: no speech.
+    """
+    if not speech:
+        raise DataError("parity", expected="at least one audio file", found="none")
+    rate, longest = preprocessing.sample_rate, preprocessing.max_samples
+    parts = [decode_file(p, rate, preprocessing.max_seconds) for p in speech]
+    voice = np.concatenate(parts)
+    voice = np.tile(voice, -(-(longest + rate) // voice.size))
+    cases = []
+    for index, seconds in enumerate(_LENGTHS_SECONDS):
+        count = min(max(int(seconds * rate), preprocessing.min_samples), longest)
+        # the shortest ones from inside a word, not from the pause before it
+        start = _loudest(voice, count) if seconds < 1 else index * rate // 8
+        cases.append(Case("single", f"speech {count / rate:g} s", voice[start : start + count]))
+    second = voice[:rate]
+    cases += [
+        Case("single", "silence 0.5 s", np.zeros(rate // 2, np.float32)),
+        Case("single", "silence 3 s", np.zeros(3 * rate, np.float32)),
+        Case("single", "clipped speech 1 s", np.clip(second * 30, -1, 1)),
+        Case("single", "faint speech 1 s", second * np.float32(1e-3)),
+    ]
+    return [Case(c.group, c.name, preprocessing.normalize(c.samples)) for c in cases]
+
+
+def _loudest(voice: Samples, count: int) -> int:
+    energy = np.convolve(voice[: 16 * count] ** 2, np.ones(count), mode="valid")
+    return int(energy.argmax())
+
+
+def _file_pairs(
+    preprocessing: Preprocessing, speech: list[Path], progress: Callable[[str], None]
+) -> list[tuple[str, Samples, Samples]]:
+    """Name, our samples and librosa's, both normalised, for files as users record them."""
+    import librosa
+
+    rate = preprocessing.sample_rate
+    pairs = []
+    with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+        for index, (name, file_rate, channels, kind, subtype) in enumerate(_FILES):
+            progress(f"file: {name}")
+            voice = decode_file(speech[index % len(speech)], file_rate)
+            # channels differ, so that taking one of them is not the same as their mean
+            gains = np.linspace(1.0, 0.4, channels, dtype=np.float32)
+            path = Path(folder) / f"{index}.{kind.lower()}"
+            soundfile.write(path, voice[:, None] * gains, file_rate, subtype=subtype, format=kind)
+            ours = preprocessing.apply(decode_file(path, rate, preprocessing.max_seconds), name)
+            loaded, _ = librosa.load(path, sr=rate, mono=True)
+            x = torch.from_numpy(loaded)[: preprocessing.max_samples]
+            if preprocessing.normalization == "corpus":
+                x = (x - preprocessing.mean) / (preprocessing.std + preprocessing.eps)
+            else:
+                variance = x.double().var(unbiased=False)
+                x = (
+                    (x.double() - x.double().mean()) / (variance + preprocessing.eps).sqrt()
+                ).float()
+            pairs.append((name, ours, x.numpy()))
+    return pairs
+
+
+def _row(outputs: Outputs, row: int) -> Outputs:
+    logits = outputs.region_logits
+    return Outputs(outputs.vad[row : row + 1], None if logits is None else logits[row : row + 1])
+
+
+def _difference(reference: Outputs, candidate: Outputs) -> dict[str, Any]:
+    logits = None
+    if reference.region_logits is not None and candidate.region_logits is not None:
+        logits = float(np.abs(reference.region_logits - candidate.region_logits).max())
+    return {
+        "vad_max": float(np.abs(reference.vad - candidate.vad).max()),
+        "logits_max": logits,
+        "reference_vad": [round(float(v), 6) for v in reference.vad[0]],
+    }

@@ -1,0 +1,31 @@
+"""Small encoders that a laptop can train from nothing."""
+
+from __future__ import annotations
+
+from edge_ser_export.config import EncoderConfig
+
+PRESETS: dict[str, EncoderConfig] = {
+    # log-mel front end in the graph; small, fast, and the embedded default
+    "spectral": EncoderConfig(
+        kind="spectral",
+        hidden_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=384,
+        num_conv_pos_embeddings=31,
+        num_conv_pos_embedding_groups=16,
+    ),
+    # every operator of WavLM-large at toy width
+    "wavlm-tiny": EncoderConfig(
+        kind="wavlm",
+        hidden_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=384,
+        conv_dim=(16, 24, 32, 48, 64, 96, 128),
+        num_conv_pos_embeddings=32,
+        num_conv_pos_embedding_groups=8,
+        num_buckets=64,
+        max_bucket_distance=256,
+    ),
+}

@@ -1,0 +1,93 @@
+"""The project's own checkpoint format: one `.safetensors` or `.pt` file with its configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edge_ser.errors import CheckpointError
+from edge_ser_export.config import ModelConfig
+from edge_ser_export.model import JointModel
+
+FORMAT = "edge-ser"
+VERSION = 1
+
+
+def save_checkpoint(model: JointModel, path: Path, half: bool = False) -> None:
+    """Write a model with its configuration; the file appears when it is complete.
+
+    Args:
+        model: the joint model.
+        path: `.safetensors` (configuration in its metadata) or `.pt`.
+        half: store float16, half the size; compute stays float32 after loading.
+
+    Raises:
+        CheckpointError: another suffix, or a weight outside float16's range.
+    """
+    dtype = torch.float16 if half else torch.float32
+    state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
+    broken = [k for k, v in state.items() if not torch.isfinite(v).all()]
+    if broken:
+        raise CheckpointError(path, expected="finite weights", found=f"{broken[0]} is not finite")
+    partial = path.with_name(f".{path.name}.partial")
+    config = model.config.to_dict()
+    if path.suffix == ".safetensors":
+        header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
+        save_file(state, partial, metadata=header)
+    elif path.suffix == ".pt":
+        content = {"format": FORMAT, "version": VERSION, "config": config, "state_dict": state}
+        torch.save(content, partial)
+    else:
+        raise CheckpointError(path, expected="a name in .safetensors or .pt", found=path.suffix)
+    os.replace(partial, path)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {}), tensors
+    except Exception as error:  # safetensors raises its own type, which it does not export stably
+        raise CheckpointError(
+            path,
+            expected="a safetensors file",
+            found=str(error),
+            advice="copy the file again",
+        ) from error
+
+
+def own_config(header: dict[str, Any], source: str) -> ModelConfig:
+    """Configuration out of the header of our format.
+
+    Raises:
+        CheckpointError: a newer version, or a damaged configuration.
+    """
+    version = header.get("version")
+    if str(version) != str(VERSION):
+        raise CheckpointError(
+            source,
+            expected=f"checkpoint format version {VERSION}",
+            found=f"version {version}",
+            advice="upgrade edge-ser",
+        )
+    config = header.get("config")
+    if isinstance(config, str):
+        try:
+            config = json.loads(config)
+        except json.JSONDecodeError as error:
+            raise CheckpointError(
+                source, expected="a JSON configuration", found=str(error)
+            ) from error
+    return ModelConfig.from_dict(config, source)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Training and evaluation of joint models: the recipe of EmoSphere-SER, and small defaults."""

@@ -1,0 +1,51 @@
+"""A new joint model around an encoder: a preset from nothing, or a published one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_ser.errors import CheckpointError
+from edge_ser_export.config import ModelConfig
+from edge_ser_export.infer import encoder_config
+from edge_ser_export.model import JointModel, TransformersEncoder
+from edge_ser_export.presets import PRESETS
+
+
+def build_model(encoder: str) -> JointModel:
+    """A joint model with style pooling and both heads, ready to train.
+
+    Args:
+        encoder: a name in `PRESETS`, a directory in Transformers' format, or the name of a
+            WavLM or wav2vec 2.0 model in Transformers' cache or on its hub.
+
+    Raises:
+        CheckpointError: no such model, or of another kind.
+    """
+    if encoder in PRESETS:
+        config = PRESETS[encoder]
+        width = config.hidden_size
+        return JointModel(ModelConfig(encoder=config, pooling_dim=width, head_dim=width))
+    model = _pretrained(encoder)
+    config = encoder_config(model.config.to_dict(), encoder)
+    # the published recipe trains everything but the convolutional front end
+    for parameter in model.feature_extractor.parameters():
+        parameter.requires_grad_(False)
+    width = config.hidden_size
+    joint = ModelConfig(encoder=config, pooling_dim=width, head_dim=width)
+    return JointModel(joint, TransformersEncoder(config, model))
+
+
+def _pretrained(encoder: str) -> Any:
+    from transformers import AutoModel
+
+    try:
+        return AutoModel.from_pretrained(encoder)
+    except (OSError, ValueError, ImportError) as error:
+        kind = "directory" if Path(encoder).exists() else "name"
+        raise CheckpointError(
+            encoder,
+            expected=f"a preset ({', '.join(PRESETS)}) or a WavLM model in Transformers' format",
+            found=f"a {kind} that cannot be loaded: {str(error).splitlines()[0]}",
+            advice="give a local directory with config.json and weights",
+        ) from error

@@ -1,0 +1,38 @@
+"""The learning-curve picture of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_ser.labels import DIMENSIONS
+
+
+def plot_history(history: list[dict[str, Any]], path: Path) -> None:
+    """Draw losses and development scores against epochs as PNG.
+
+    Args:
+        history: records of `Trainer`: epoch, losses, development result.
+        path: the picture.
+    """
+    from matplotlib.figure import Figure
+
+    epochs = [h["epoch"] + 1 for h in history]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [h["ccc_loss"] for h in history], marker=".", label="1 - CCC, summed")
+    left.plot(epochs, [h["region_loss"] for h in history], marker=".", label="region cross entropy")
+    left.plot(epochs, [h["region_weight"] for h in history], "k:", label="region weight")
+    left.set(title="Training loss", xlabel="epoch", ylim=(0, None))
+    for name in DIMENSIONS:
+        scores = [h["development"]["ccc"][name] for h in history]
+        right.plot(epochs, scores, marker=".", label=f"CCC {name}")
+    heads = [h["development"]["region_head"] for h in history]
+    right.plot(epochs, heads, "k--", lw=1, label="region head accuracy")
+    points = [h["development"]["region_geometric"] for h in history]
+    right.plot(epochs, points, "k:", lw=1, label="geometric region accuracy")
+    right.set(title="Development", xlabel="epoch", ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)

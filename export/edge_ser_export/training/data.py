@@ -1,0 +1,209 @@
+"""A labelled corpus: the table, the decoded audio, and batches."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.errors import DataError, MissingPathError
+from edge_ser.labels import SCORE_MAX, SCORE_MIN, unit_from_scores
+
+# MSP-Podcast's columns, and theirs in the order of `labels.DIMENSIONS`.
+_SCORES = ("EmoAct", "EmoDom", "EmoVal")
+_COLUMNS = ("FileName", *_SCORES, "Split_Set")
+_SAMPLE_RATE_HZ = 16_000
+_INT16_SCALE = 32_768.0
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels of a corpus: file names, `scores [n, 3]` on 1..7 (A, D, V), and splits."""
+
+    path: Path
+    files: tuple[str, ...]
+    scores: NDArray[np.float64]
+    splits: tuple[str, ...]
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Indices of one split.
+
+        Raises:
+            DataError: the split has no rows.
+        """
+        found = np.flatnonzero(np.array(self.splits) == split)
+        if not found.size:
+            raise DataError(
+                self.path,
+                expected=f"rows with Split_Set = {split}",
+                found=f"splits {', '.join(sorted(set(self.splits)))}",
+            )
+        return found
+
+
+def read_labels(path: Path, audio: Path) -> LabelTable:
+    """Read a label table in MSP-Podcast's columns and check it against a folder of audio.
+
+    Args:
+        path: CSV with FileName, EmoAct, EmoVal, EmoDom (1..7) and Split_Set.
+        audio: the folder that FileName is relative to.
+
+    Raises:
+        MissingPathError: the table or the folder is missing.
+        DataError: columns, numbers or audio files are missing or out of range.
+    """
+    if not path.is_file():
+        raise MissingPathError(path, expected="a label table (CSV)", found="no such file")
+    if not audio.is_dir():
+        raise MissingPathError(audio, expected="a folder of audio", found="no such folder")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [c for c in _COLUMNS if c not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(
+                path,
+                expected=f"columns {', '.join(_COLUMNS)}",
+                found=f"no {', '.join(missing)}",
+            )
+        rows = list(reader)
+    if not rows:
+        raise DataError(path, expected="labelled rows", found="a header only")
+    scores = np.empty((len(rows), 3))
+    for index, row in enumerate(rows):
+        try:
+            scores[index] = [float(row[c]) for c in _SCORES]
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}, line {index + 2}", expected="three numbers", found=str(error)
+            ) from error
+    outside = ~((scores >= SCORE_MIN) & (scores <= SCORE_MAX)).all(1)
+    if outside.any():
+        first = int(np.flatnonzero(outside)[0])
+        raise DataError(
+            f"{path}, line {first + 2}",
+            expected="scores in 1..7",
+            found=", ".join(f"{s:g}" for s in scores[first]),
+        )
+    files = tuple(row["FileName"] for row in rows)
+    absent = [f for f in files if not (audio / f).is_file()]
+    if absent:
+        raise DataError(
+            audio,
+            expected=f"the {len(files)} files of {path.name}",
+            found=f"{len(absent)} missing, first {absent[0]}",
+        )
+    return LabelTable(path, files, scores, tuple(row["Split_Set"] for row in rows))
+
+
+class Corpus:
+    """A label table with its audio decoded once, as int16 at 16 kHz, into one memory map.
+
+    Decoding is most of an epoch's time for a small model; the map makes it a single cost.
+
+    Args:
+        table: the labels.
+        audio: folder of the files.
+        cache: folder for the map; reused when it was made from the same files.
+        max_seconds: keep the first seconds of each file.
+
+    Raises:
+        AudioError: a file cannot be decoded.
+    """
+
+    def __init__(self, table: LabelTable, audio: Path, cache: Path, max_seconds: float) -> None:
+        self.table = table
+        self.unit = unit_from_scores(table.scores)
+        facts = [(f, (audio / f).stat().st_size) for f in table.files]
+        key = hashlib.sha256(json.dumps([str(audio), max_seconds, facts]).encode()).hexdigest()[:16]
+        store, index = cache / f"{key}.int16", cache / f"{key}.json"
+        if not index.is_file():
+            cache.mkdir(parents=True, exist_ok=True)
+            self._decode(audio, store, index, max_seconds)
+        ends = np.array(json.loads(index.read_text()), dtype=np.int64)
+        self.starts = np.concatenate([[0], ends[:-1]])
+        self.lengths = ends - self.starts
+        self.samples = np.memmap(store, dtype=np.int16, mode="r")
+
+    def _decode(self, audio: Path, store: Path, index: Path, max_seconds: float) -> None:
+        ends, total = [], 0
+        partial = store.with_suffix(".partial")
+        with partial.open("wb") as out:
+            for name in tqdm(self.table.files, desc="decoding", unit="file"):
+                x = decode_file(audio / name, _SAMPLE_RATE_HZ, max_seconds)
+                np.clip(np.rint(x * _INT16_SCALE), -32768, 32767).astype(np.int16).tofile(out)
+                total += x.size
+                ends.append(total)
+        partial.replace(store)
+        index.write_text(json.dumps(ends))  # last: its presence says the map is complete
+
+    def statistics(self, rows: NDArray[np.int64]) -> tuple[float, float]:
+        """Mean and standard deviation of all samples of `rows`, on [-1, 1]."""
+        total, square, count = 0.0, 0.0, 0
+        for row in rows:
+            x = self.raw(row).astype(np.float64)
+            total, square, count = total + x.sum(), square + (x * x).sum(), count + x.size
+        mean = total / count
+        return float(mean), float(np.sqrt(square / count - mean * mean))
+
+    def raw(self, row: int) -> NDArray[np.float32]:
+        """Samples of one utterance, `[n]` in [-1, 1]."""
+        start = self.starts[row]
+        return self.samples[start : start + self.lengths[row]].astype(np.float32) / _INT16_SCALE
+
+    def batches(
+        self,
+        rows: NDArray[np.int64],
+        size: int,
+        preprocessing: Preprocessing,
+        crop: int = 0,
+        rng: np.random.Generator | None = None,
+    ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+        """Batches of utterances of similar length.
+
+        Args:
+            rows: which utterances.
+            size: rows per batch.
+            preprocessing: normalises each utterance (or crop).
+            crop: with `rng`, a random part of at most so many samples is taken; 0: all.
+            rng: shuffles batches, and lengths a little; None: in order of length.
+
+        Yields:
+            rows `[b]`, normalised samples `[b, n]` padded with zeros, lengths `[b]`.
+        """
+        lengths = self.lengths[rows].astype(np.float64)
+        if rng is not None:
+            lengths = lengths * np.exp(rng.normal(0, 0.12, lengths.size))
+        order = rows[np.argsort(lengths, kind="stable")]
+        groups = [order[i : i + size] for i in range(0, order.size, size)]
+        if rng is not None:
+            rng.shuffle(groups)
+        for group in groups:
+            parts = []
+            for row in group:
+                x = self.raw(row)
+                if rng is not None and 0 < crop < x.size:
+                    start = int(rng.integers(0, x.size - crop + 1))
+                    x = x[start : start + crop]
+                parts.append(torch.from_numpy(preprocessing.normalize(x)))
+            sizes = torch.tensor([p.numel() for p in parts])
+            yield group, torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), sizes
+
+
+def check_two_splits(table: LabelTable) -> None:
+    """Refuse a table that cannot be trained on.
+
+    Raises:
+        DataError: no Train or no Development rows.
+    """
+    for split in ("Train", "Development"):
+        table.rows(split)

@@ -1,0 +1,94 @@
+"""Evaluation of a joint model against labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edge_ser.audio import Preprocessing
+from edge_ser.labels import DIMENSIONS, scores_from_unit
+from edge_ser.metrics import ccc
+from edge_ser.sphere import Partition, to_cartesian
+from edge_ser_export.training.data import Corpus
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a model on one split.
+
+    Attributes:
+        count: utterances.
+        ccc: concordance per dimension: arousal, dominance, valence.
+        region_head: share of utterances whose region the head names; None without a head.
+        region_geometric: share whose predicted point lies in the region of the label.
+    """
+
+    count: int
+    ccc: tuple[float, float, float]
+    region_head: float | None
+    region_geometric: float
+
+    @property
+    def total(self) -> float:
+        """Sum of the three CCCs, by which the best epoch is chosen."""
+        return sum(self.ccc)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return {
+            "count": self.count,
+            "ccc": dict(zip(DIMENSIONS, self.ccc, strict=True)),
+            "region_head": self.region_head,
+            "region_geometric": self.region_geometric,
+        }
+
+    def __str__(self) -> str:
+        parts = [f"{d} {c:.3f}" for d, c in zip(DIMENSIONS, self.ccc, strict=True)]
+        head = "" if self.region_head is None else f", head {self.region_head:.3f}"
+        return (
+            f"CCC {', '.join(parts)}; regions: geometric {self.region_geometric:.3f}{head}"
+            f" ({self.count} utterances)"
+        )
+
+
+def evaluate(
+    model: nn.Module,
+    corpus: Corpus,
+    rows: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    partition: Partition,
+    batch_size: int = 32,
+) -> Evaluation:
+    """Run a model over utterances and compare with their labels.
+
+    Args:
+        model: a `JointModel` or `DeploymentModel`; put in evaluation mode.
+        corpus: labels and audio.
+        rows: utterances to use.
+        preprocessing: the model's.
+        partition: regions of head and labels.
+        batch_size: utterances per run; does not change the result.
+    """
+    model.eval()
+    vad, regions, used = [], [], []
+    with torch.inference_mode():
+        for group, samples, lengths in corpus.batches(rows, batch_size, preprocessing):
+            outputs = model(samples, lengths)
+            vad.append(outputs[0].numpy())
+            if len(outputs) > 1 and outputs[1] is not None:
+                regions.append(outputs[1].argmax(1).numpy())
+            used.append(group)
+    order = np.concatenate(used)
+    predicted = np.concatenate(vad)
+    truth = partition.index(to_cartesian(corpus.table.scores[order]))
+    point = partition.index(to_cartesian(scores_from_unit(predicted)))
+    a, d, v = ccc(predicted, corpus.unit[order])
+    head = float((np.concatenate(regions) == truth).mean()) if regions else None
+    return Evaluation(
+        order.size, (float(a), float(d), float(v)), head, float((point == truth).mean())
+    )

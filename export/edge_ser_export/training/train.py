@@ -1,0 +1,327 @@
+"""The training loop: labels and audio in, a run directory with the best model out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from edge_ser.audio import Preprocessing
+from edge_ser.errors import DataError, UsageError
+from edge_ser.labels import scores_from_unit
+from edge_ser.sphere import Partition, to_cartesian
+from edge_ser_export.config import ModelConfig
+from edge_ser_export.deploy import DeploymentEncoder, DeploymentModel
+from edge_ser_export.model import JointModel
+from edge_ser_export.store import save_checkpoint
+from edge_ser_export.training.build import build_model
+from edge_ser_export.training.curves import plot_history
+from edge_ser_export.training.data import Corpus
+from edge_ser_export.training.distill import FrameDistillation, pretrain_stem
+from edge_ser_export.training.evaluate import Evaluation, evaluate
+from edge_ser_export.training.losses import auxiliary_weight, ccc_loss, class_weights
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults are the published recipe (arXiv:2505.19693, section 3).
+
+    Attributes:
+        encoder: a preset (`spectral`, `wavlm-tiny`), or a Transformers name or directory.
+        epochs: passes over the Train split.
+        batch_size: utterances per step.
+        accumulate: steps per optimiser update.
+        learning_rate: of AdamW.
+        schedule: "constant", or "cosine" with a warm-up over the first tenth.
+        crop_seconds: random part taken of longer training utterances; 0: the first 12 s.
+        auxiliary_floor: weight of the region loss after its five epochs.
+        ema: decay of the running average of the weights that is evaluated and kept; 0: none.
+        stem_steps: steps of log-mel pre-training of a raw-waveform preset.
+        distillation: weight of the teacher's frames in the loss, when there is a teacher.
+        bfloat16: mixed precision, on CPUs that have it.
+        half: store the checkpoint in float16.
+        threads: of torch.
+        seed: of weights, order, crops and dropout.
+    """
+
+    encoder: str = "microsoft/wavlm-large"
+    epochs: int = 20
+    batch_size: int = 64
+    accumulate: int = 4
+    learning_rate: float = 1e-5
+    schedule: str = "constant"
+    crop_seconds: float = 0.0
+    auxiliary_floor: float = 0.0
+    ema: float = 0.0
+    stem_steps: int = 0
+    distillation: float = 1.0
+    bfloat16: bool = True
+    half: bool = False
+    threads: int = 0
+    seed: int = 7
+    licence: str = "unknown"
+
+
+class Trainer:
+    """One run: `Trainer(...).run()`; every epoch leaves a state that `resume` continues from.
+
+    Args:
+        config: how to train.
+        corpus: decoded audio and labels.
+        out: run directory.
+        teacher: a trained model whose frames a small encoder learns from.
+        resume: continue the run in `out`.
+        say: prints a line.
+
+    Raises:
+        DataError: a split is missing.
+        UsageError: `resume` with another configuration, or a run that is there already.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        out: Path,
+        teacher: JointModel | None = None,
+        resume: bool = False,
+        say: Say = print,
+    ) -> None:
+        torch.manual_seed(config.seed)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.config, self.corpus, self.out, self.say = config, corpus, out, say
+        self.state_path = out / "last.pt"
+        self.train_rows = corpus.table.rows("Train")
+        self.dev_rows = corpus.table.rows("Development")
+        mean, std = corpus.statistics(self.train_rows)
+        if not std > 0:
+            raise DataError(corpus.table.path, expected="audio with a signal", found="silence")
+        model = build_model(config.encoder)
+        model.config = replace(
+            model.config, mean=mean, std=std, eps=1e-6, weights_licence=config.licence
+        )
+        self.model = model
+        self.preprocessing = preprocessing_of(model.config)
+        self.partition = partition_of(model.config)
+        # a preset trains through its deployment form, which is equal and twice as fast on a CPU;
+        # a published encoder through Transformers' own module, with its dropout and SpecAugment
+        preset = config.encoder in ("spectral", "wavlm-tiny")
+        self.network: nn.Module = DeploymentModel(model, windows=True) if preset else model
+        self.distill = FrameDistillation(teacher, model.config.encoder) if teacher else None
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        if self.distill is not None:
+            parameters += list(self.distill.projection.parameters())
+        betas = (0.9, 0.98) if preset else (0.9, 0.999)
+        self.optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=betas)
+        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        points = to_cartesian(scores_from_unit(corpus.unit))
+        self.regions = torch.from_numpy(self.partition.index(points))
+        self.class_weights = class_weights(
+            self.regions[torch.from_numpy(self.train_rows)], model.config.region_count
+        )
+        self.epoch, self.best = 0, -np.inf
+        self.history: list[dict[str, Any]] = []
+        if resume:
+            self._resume()
+        elif self.state_path.exists():
+            raise UsageError(
+                out, expected="a new run directory", found="a run", advice="add --resume"
+            )
+
+    def run(self) -> Evaluation:
+        """Train to the last epoch; returns the best epoch's result on Development."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        if self.epoch == 0 and self.config.stem_steps:
+            self._pretrain()
+        batches = -(-self.train_rows.size // self.config.batch_size)
+        best: Evaluation | None = None
+        for epoch in range(self.epoch, self.config.epochs):
+            losses = self._train_epoch(epoch, batches)
+            result = self._evaluate_average()
+            self.history.append({"epoch": epoch, **losses, "development": result.to_dict()})
+            self.say(f"epoch {epoch + 1}/{self.config.epochs}: development {result}")
+            self.epoch = epoch + 1
+            if result.total > self.best:
+                self.best, best = result.total, result
+                self._keep_best()
+            self._save_state()
+            (self.out / "history.json").write_text(json.dumps(self.history, indent=1))
+            plot_history(self.history, self.out / "learning-curve.png")
+        if best is None:  # resumed after the best epoch
+            self.model.load_state_dict(self.average)
+            best = self._evaluate_average()
+        return best
+
+    def _train_epoch(self, epoch: int, batches: int) -> dict[str, float]:
+        self.network.train()
+        # seeded by epoch, so that a resumed run draws what an uninterrupted one would
+        torch.manual_seed(self.config.seed * 1000 + epoch)
+        rng = np.random.default_rng([self.config.seed, epoch])
+        weight = auxiliary_weight(epoch, self.config.auxiliary_floor)
+        sums: dict[str, float] = {"ccc_loss": 0.0, "region_loss": 0.0}
+        crop = int(self.config.crop_seconds * 16_000)
+        source = self.corpus.batches(
+            self.train_rows, self.config.batch_size, self.preprocessing, crop, rng
+        )
+        bar = tqdm(source, total=batches, desc=f"epoch {epoch + 1}", unit="batch", leave=False)
+        self.optimizer.zero_grad()
+        for step, (rows, samples, lengths) in enumerate(bar):
+            loss, parts = self._loss(rows, samples, lengths, weight)
+            (loss / self.config.accumulate).backward()  # type: ignore[no-untyped-call]
+            last = step + 1 == batches
+            if (step + 1) % self.config.accumulate == 0 or last:
+                progress = (epoch + (step + 1) / batches) / self.config.epochs
+                self._update(self._rate(progress))
+            for key, value in parts.items():
+                sums[key] += value
+            bar.set_postfix({k: f"{v / (step + 1):.3f}" for k, v in sums.items()}, refresh=False)
+        return {k: v / batches for k, v in sums.items()} | {"region_weight": weight}
+
+    def _loss(
+        self, rows: np.ndarray[Any, Any], samples: Tensor, lengths: Tensor, weight: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        target = torch.from_numpy(self.corpus.unit[rows]).float()
+        regions = self.regions[torch.from_numpy(rows)]
+        network = self.network
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bfloat16):
+            hidden, mask = network.encoder(samples, lengths)  # type: ignore[operator]
+            pooled = network.pooling(hidden, mask)  # type: ignore[operator]
+            vad = network.vad_head(pooled)  # type: ignore[operator]
+            logits = network.region_head(pooled)  # type: ignore[operator]
+            frames = None
+            if self.distill is not None:
+                frames = self.distill(samples, lengths, hidden)
+        ccc = ccc_loss(vad.float(), target)
+        region = F.cross_entropy(logits.float(), regions, weight=self.class_weights)
+        loss = ccc + weight * region
+        if frames is not None:
+            loss = loss + self.config.distillation * frames.float()
+        return loss, {"ccc_loss": float(ccc.detach()), "region_loss": float(region.detach())}
+
+    def _rate(self, progress: float) -> float:
+        if self.config.schedule == "constant":
+            return self.config.learning_rate
+        warm = min(1.0, progress * self.config.epochs / 0.4)  # 0.4 epochs of warm-up
+        fall = 0.5 + 0.5 * np.cos(np.pi * max(0.0, progress - 0.1) / 0.9)
+        return float(self.config.learning_rate * warm * fall)
+
+    def _update(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        decay = self.config.ema
+        with torch.no_grad():
+            for key, value in self.model.state_dict().items():
+                if decay and value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+
+    def _evaluate_average(self) -> Evaluation:
+        current = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        result = evaluate(
+            self.network, self.corpus, self.dev_rows, self.preprocessing, self.partition
+        )
+        self.model.load_state_dict(current)
+        return result
+
+    def _keep_best(self) -> None:
+        current = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        save_checkpoint(self.model, self.out / "best.safetensors", half=self.config.half)
+        self.model.load_state_dict(current)
+
+    def _pretrain(self) -> None:
+        encoder = self.network.encoder
+        if not isinstance(encoder, DeploymentEncoder):
+            raise UsageError(
+                "--stem-steps", expected="a raw-waveform preset", found=self.config.encoder
+            )
+        total = self.config.stem_steps
+        errors = pretrain_stem(encoder, self._endless(), total, 2e-3)
+        bar = tqdm(errors, total=total, desc="stem", unit="step")
+        last: list[float] = []
+        for error in bar:
+            last = [*last[-49:], error]
+            bar.set_postfix(mse=f"{np.mean(last):.4f}", refresh=False)
+        self.say(f"stem: log-mel squared error {np.mean(last):.4f} after {total} steps")
+
+    def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rng = np.random.default_rng([self.config.seed, 10**6])
+        crop = int(self.config.crop_seconds * 16_000)
+        while True:
+            for _, samples, lengths in self.corpus.batches(
+                self.train_rows, self.config.batch_size, self.preprocessing, crop, rng
+            ):
+                yield samples, lengths
+
+    def _save_state(self) -> None:
+        state = {
+            "config": asdict(self.config),
+            "epoch": self.epoch,
+            "best": float(self.best),
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "projection": self.distill.projection.state_dict() if self.distill else None,
+        }
+        partial = self.state_path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.state_path)
+
+    def _resume(self) -> None:
+        if not self.state_path.is_file():
+            raise UsageError(self.out, expected="a run to resume", found="no last.pt")
+        state = torch.load(self.state_path, weights_only=True)
+        changed = {
+            k: (v, getattr(self.config, k, None))
+            for k, v in state["config"].items()
+            if getattr(self.config, k, None) != v and k not in ("epochs", "threads")
+        }
+        if changed:
+            name, (was, now) = next(iter(changed.items()))
+            raise UsageError(
+                f"--resume of {self.out}",
+                expected=f"{name} = {was}",
+                found=f"{now}",
+                advice="resume with the settings of the run",
+            )
+        self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.distill is not None:
+            self.distill.projection.load_state_dict(state["projection"])
+
+
+def preprocessing_of(config: ModelConfig, max_seconds: float = 12.0) -> Preprocessing:
+    """The pre-processing that a model was trained with."""
+    return Preprocessing(
+        max_seconds=max_seconds,
+        normalization=config.normalization,
+        mean=config.mean,
+        std=config.std,
+        eps=config.eps,
+    )
+
+
+def partition_of(config: ModelConfig) -> Partition:
+    """The regions that a model's head names."""
+    return Partition(config.azimuth_step_degrees, config.polar_step_degrees, config.neutral_radius)

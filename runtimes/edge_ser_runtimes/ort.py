@@ -1,0 +1,58 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.bundle import Bundle
+from edge_ser.decode import Outputs
+from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser_runtimes.base import BaseSession
+
+
+class OrtSession(BaseSession):
+    """A bundle in ONNX Runtime.
+
+    Args:
+        bundle: verified model.
+        threads: for one operator; None: as many as physical cores.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        BundleError: ONNX Runtime cannot load the graph.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        super().__init__(bundle)
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise MissingExtraError("runtime onnx", "onnxruntime", "") from error
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors; warnings are about the graph's making, not its use
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        try:
+            self.session = ort.InferenceSession(
+                str(bundle.graph_path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the binding's exception classes are not exported
+            raise BundleError(
+                bundle.graph_path,
+                expected=f"a graph that ONNX Runtime {ort.__version__} can load",
+                found=str(error).splitlines()[0],
+                advice="upgrade onnxruntime, or export again",
+            ) from error
+        names = {i.name for i in self.session.get_inputs()}
+        if names != {"samples", "lengths"}:
+            raise BundleError(
+                bundle.graph_path, expected="inputs samples, lengths", found=f"{sorted(names)}"
+            )
+        self._names = [o.name for o in bundle.manifest.outputs]
+
+    def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        values = self.session.run(self._names, {"samples": samples, "lengths": lengths})
+        found = dict(zip(self._names, values, strict=True))
+        return Outputs(found["vad"], found.get("region_logits"))
