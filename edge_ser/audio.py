@@ -21,6 +21,8 @@ _LOOKAHEAD_SECONDS = 0.5
 # Float samples are nominally in [-1, 1]. A little more is loud; thousands are int16 in disguise.
 _MAX_FLOAT_PEAK = 16.0
 _MAX_CHANNELS = 64
+# What recordings have; beyond it a resampler would make gigabytes out of a typing error.
+_MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
 
 Samples = NDArray[np.float32]
 
@@ -144,6 +146,7 @@ def decode_file(
     try:
         with soundfile.SoundFile(source) as file:
             rate = file.samplerate
+            _check_rate(rate, subject)
             frames = -1
             if max_seconds is not None:
                 frames = int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))
@@ -192,8 +195,7 @@ def decode_array(
             found=f"shape {list(x.shape)}",
             advice=advice,
         )
-    if not np.isfinite(rate) or rate <= 0:
-        raise AudioError(subject, expected="a positive sample rate in Hz", found=str(rate))
+    _check_rate(rate, subject)
     if x.size == 0:
         raise AudioError(subject, expected="samples", found="an empty array")
     if max_seconds is not None:
@@ -222,6 +224,15 @@ def decode_array(
         y = mix_to_mono(y)
     y = resample(y, rate, sample_rate)
     return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
+
+
+def _check_rate(rate: float, subject: object) -> None:
+    if not isinstance(rate, int | float | np.number) or not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ:
+        raise AudioError(
+            subject,
+            expected=f"a sample rate of {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz",
+            found=f"{rate!r:.40}",
+        )
 
 
 def mix_to_mono(audio: Samples) -> Samples:

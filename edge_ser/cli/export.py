@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             # names only: a path of the exporting machine is nobody's business on the device
             command=f"edge-ser export {Path(source).name} --target {arguments.target}",
         )
-        with steps(pipeline.export_steps()) as bar:
+        with steps(pipeline.export_steps(options)) as bar:
             done = pipeline.export(options, open_session, lambda word: step(bar, word))
     print(done.parity.table())
     size = sum(f.bytes for f in done.manifest.files) / 1e6

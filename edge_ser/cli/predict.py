@@ -137,7 +137,7 @@ class _Table:
             head = f"{e.region_head} {100 * sure:.0f} %"
         self.rows.append(
             (
-                e.source if len(e.source) <= 48 else "..." + e.source[-45:],
+                _short(e.source),
                 f"{e.arousal:.2f}",
                 f"{e.dominance:.2f}",
                 f"{e.valence:.2f}",
@@ -158,6 +158,15 @@ class _Table:
                 for i, (c, w) in enumerate(zip(row, widths, strict=True))
             ]
             print("  ".join(cells).rstrip())
+
+
+def _short(name: str, width: int = 48) -> str:
+    """The end of a long path, cut at a separator where that is possible."""
+    if len(name) <= width:
+        return name
+    tail = name[-(width - 3) :]
+    cut = tail.find("/")
+    return "..." + (tail[cut:] if 0 <= cut < width // 2 else tail)
 
 
 class _JsonLines:

@@ -55,6 +55,7 @@ def add_parser(commands: Any) -> None:
     recipe.add_argument("--half", action="store_true", help="store the checkpoint in float16")
     recipe.add_argument("--licence", default="unknown", help="of the weights, for the manifest")
     recipe.add_argument("--threads", type=int, default=0)
+    recipe.add_argument("--device", default="auto", help="auto (default), cpu, cuda, ...")
     recipe.add_argument("--seed", type=int, default=7)
     parser.set_defaults(run=run)
 
@@ -97,10 +98,12 @@ def _train(arguments: argparse.Namespace) -> int:
         half=arguments.half,
         licence=arguments.licence,
         threads=arguments.threads,
+        device=arguments.device,
         seed=arguments.seed,
     )
     table = read_labels(arguments.labels, arguments.audio)
-    table.rows("Train"), table.rows("Development")  # refuse before hours of decoding
+    for split in ("Train", "Development"):  # refuse before hours of decoding
+        table.rows(split)
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
     corpus = Corpus(table, arguments.audio, cache, 12.0)

@@ -85,14 +85,15 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
         session = open_session(bundle, arguments.runtime, arguments.threads)
         manifest = bundle.manifest
-        with steps(parity_steps(), quiet=arguments.json) as bar:
+        speech = parity_audio(arguments.parity_audio)
+        with steps(parity_steps(speech), quiet=arguments.json) as bar:
             parity = run_parity(
                 Reference(checkpoint.model),
                 session,
                 manifest.preprocessing,
                 manifest.partition,
                 manifest.limits,
-                parity_audio(arguments.parity_audio),
+                speech,
                 lambda word: step(bar, word),
             )
     print(json.dumps(parity.to_dict(), indent=1) if arguments.json else parity.table())

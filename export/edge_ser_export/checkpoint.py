@@ -22,7 +22,12 @@ from edge_ser.errors import CheckpointError, MissingPathError
 from edge_ser_export.config import EncoderConfig, ModelConfig
 from edge_ser_export.infer import encoder_config, head_sizes, infer_encoder
 from edge_ser_export.model import JointModel
-from edge_ser_export.safe_pickle import load_state_dict, load_statistics, load_torch
+from edge_ser_export.safe_pickle import (
+    check_statistics,
+    load_state_dict,
+    load_statistics,
+    load_torch,
+)
 from edge_ser_export.store import FORMAT, own_config, read_safetensors
 
 BUILTIN = {
@@ -256,11 +261,8 @@ def _baseline(
         raise CheckpointError(
             file, expected="3 outputs (arousal, dominance, valence)", found=f"{outputs}"
         )
-    numbers = [config.get("mean"), config.get("std")]
-    if not all(isinstance(n, int | float) for n in numbers):
-        raise CheckpointError(
-            path / "config.json", expected="numbers mean and std", found=f"{numbers}"
-        )
+    mean, std = config.get("mean"), config.get("std")
+    check_statistics(path / "config.json", mean, std)
     joint = ModelConfig(
         family="msp-baseline",
         encoder=encoder,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 
 from edge_ser.errors import CheckpointError
 
@@ -84,12 +85,17 @@ class ModelConfig:
             raise CheckpointError(
                 source, expected="a configuration with an `encoder` table", found=f"{data!r:.80}"
             )
-        encoder = _checked(EncoderConfig, data["encoder"], f"{source}: encoder")
+        encoder = checked(EncoderConfig, data["encoder"], f"{source}: encoder")
         rest = {k: v for k, v in data.items() if k != "encoder"}
-        return cast(Self, _checked(cls, {**rest, "encoder": encoder}, source))
+        return cast(Self, checked(cls, {**rest, "encoder": encoder}, source))
 
 
-def _checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
+def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
+    """Build `EncoderConfig` or `ModelConfig` from untrusted values.
+
+    Raises:
+        CheckpointError: a field is unknown, of the wrong type, or makes no sense.
+    """
     fields = {f.name: f for f in dataclasses.fields(cls)}
     unknown = sorted(set(data) - set(fields))
     if unknown:
@@ -109,7 +115,9 @@ def _checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
         elif isinstance(default, float):
             ok = isinstance(value, int | float)
         elif isinstance(default, int | str):
-            ok = isinstance(value, type(default))
+            ok = isinstance(value, type(default)) and not isinstance(value, bool)
+        elif default is None:  # neutral_radius
+            ok = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
         else:
             ok = True
         if not ok:
@@ -117,4 +125,56 @@ def _checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
                 source, expected=f"{name} like {default!r}", found=f"{value!r:.60}"
             )
         values[name] = tuple(value) if isinstance(default, tuple) else value
-    return cls(**values)
+    config = cls(**values)
+    for rule, holds in _rules(config).items():
+        if not holds:
+            raise CheckpointError(source, expected=rule, found=f"{values}"[:300])
+    return config
+
+
+def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
+    """What must hold for a model to be built and to answer, in words."""
+    if isinstance(config, ModelConfig):
+        return {
+            f"pooling one of {get_args(PoolingKind)}": config.pooling in get_args(PoolingKind),
+            f"head one of {get_args(HeadKind)}": config.head in get_args(HeadKind),
+            f"normalization one of {get_args(NormalizationKind)}": config.normalization
+            in get_args(NormalizationKind),
+            "finite mean and std, std > 0": math.isfinite(config.mean)
+            and math.isfinite(config.std)
+            and config.std > 0,
+            "eps >= 0": math.isfinite(config.eps) and config.eps >= 0,
+            "positive sizes": min(config.pooling_dim, config.head_dim, config.head_layers) > 0,
+            "pooling_heads that divide pooling_dim": config.pooling_heads > 0
+            and config.pooling_dim % config.pooling_heads == 0,
+            "region_count >= 0": config.region_count >= 0,
+        }
+    sizes = (
+        config.hidden_size,
+        config.num_hidden_layers,
+        config.num_attention_heads,
+        config.intermediate_size,
+        config.num_conv_pos_embeddings,
+        config.num_conv_pos_embedding_groups,
+        config.num_buckets,
+        config.max_bucket_distance,
+        config.mel_bands,
+        *config.conv_dim,
+        *config.conv_kernel,
+        *config.conv_stride,
+    )
+    positive = min(sizes) > 0
+    return {
+        f"kind one of {get_args(EncoderKind)}": config.kind in get_args(EncoderKind),
+        "feat_extract_norm layer or group": config.feat_extract_norm in ("layer", "group"),
+        "positive sizes": positive,
+        "as many conv_dim as conv_kernel and conv_stride": len(config.conv_dim)
+        == len(config.conv_kernel)
+        == len(config.conv_stride)
+        > 0,
+        "num_attention_heads that divide hidden_size": positive
+        and config.hidden_size % config.num_attention_heads == 0,
+        "num_conv_pos_embedding_groups that divide hidden_size": positive
+        and config.hidden_size % config.num_conv_pos_embedding_groups == 0,
+        "layer_norm_eps > 0": config.layer_norm_eps > 0,
+    }

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.config import EncoderConfig
+from edge_ser_export.config import EncoderConfig, checked
 
 
 def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConfig, list[str]]:
@@ -99,11 +99,9 @@ def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
         raise CheckpointError(
             source, expected="an encoder without adapter layers", found="add_adapter: true"
         )
-    if (
-        data.get("hidden_act", "gelu") != "gelu"
-        or data.get("feat_extract_activation", "gelu") != "gelu"
-    ):
-        raise CheckpointError(source, expected="GELU activations", found=str(data["hidden_act"]))
+    for name in ("hidden_act", "feat_extract_activation"):
+        if data.get(name, "gelu") != "gelu":
+            raise CheckpointError(source, expected=f"{name} gelu", found=f"{data[name]!r:.40}")
     default = EncoderConfig()
     names = [
         "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -116,9 +114,8 @@ def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
     values = {n: data.get(n, getattr(default, n)) for n in names}
     if not data.get("apply_spec_augment", True):
         values["mask_time_prob"] = 0.0
-    for name in ("conv_dim", "conv_kernel", "conv_stride"):
-        values[name] = tuple(values[name])
-    return EncoderConfig(kind=kind, **values)
+    config: EncoderConfig = checked(EncoderConfig, {"kind": kind, **values}, source)
+    return config
 
 
 def head_sizes(tensors: dict[str, Tensor], source: Path) -> tuple[int, int, int]:

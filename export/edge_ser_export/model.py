@@ -19,6 +19,7 @@ encoder; a mask is float32 `[batch, frames]`, 1 where the frame is of the row an
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -142,6 +143,8 @@ class TransformersEncoder(nn.Module):
         if model is None:
             from transformers import Wav2Vec2Model, WavLMModel
 
+            # Transformers passes WavLM's padding mask as bool beside a float bias, as intended
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             build: Any = Wav2Vec2Model if config.kind == "wav2vec2" else WavLMModel
             model = build(transformers_config(config))
         self.model = model

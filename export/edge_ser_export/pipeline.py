@@ -91,6 +91,13 @@ def export(
     """
     if options.target not in TARGETS:
         raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=options.target)
+    if options.out is not None and options.out.suffix == ".zip":
+        raise UsageError(
+            "--out",
+            expected="a directory",
+            found=str(options.out),
+            advice="export to a directory, then zip it: bundles are read from both",
+        )
     progress("loading the checkpoint")
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
     out = options.out or Path(f"{checkpoint.name}-{options.target}")
@@ -149,9 +156,9 @@ def export(
     return Exported(out, manifest, parity)
 
 
-def export_steps() -> int:
+def export_steps(options: ExportOptions) -> int:
     """How often `export` reports progress."""
-    return _STEPS + parity_steps()
+    return _STEPS + parity_steps(options.speech)
 
 
 def _finish_graph(path: Path, half: bool) -> str:

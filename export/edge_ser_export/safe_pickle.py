@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,16 @@ from edge_ser.errors import CheckpointError
 
 # Two pickled floats take about a hundred bytes.
 _MAX_STATISTICS_BYTES = 4096
+# What pickles of floats and numpy scalars are spelt with, in protocols 0 to 5. Left out are, among
+# others, the words that reserve memory for lengths they only claim.
+_SPELT = """
+PROTO FRAME STOP MARK POP FLOAT BINFLOAT INT BININT BININT1 BININT2 LONG LONG1 NONE NEWTRUE NEWFALSE
+TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE LIST EMPTY_LIST APPEND APPENDS UNICODE BINUNICODE
+SHORT_BINUNICODE BINBYTES SHORT_BINBYTES STRING BINSTRING SHORT_BINSTRING MEMOIZE PUT BINPUT GET
+BINGET GLOBAL STACK_GLOBAL REDUCE BUILD
+"""
+_WORDS = frozenset(_SPELT.split())
+_MAX_MEMO = 256
 _ADVICE = "do not open this file elsewhere unless you trust its source"
 
 
@@ -30,7 +42,9 @@ def load_torch(path: Path) -> Any:
         CheckpointError: damaged, or it asks for anything else to be run.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():  # about how the file was written, which nobody here chose
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             path,
@@ -78,7 +92,12 @@ def load_statistics(path: Path) -> tuple[float, float]:
     if size > _MAX_STATISTICS_BYTES:
         raise CheckpointError(path, expected="two pickled floats", found=f"{size} bytes")
     try:
-        pair = _NumbersOnly(io.BytesIO(path.read_bytes())).load()
+        content = path.read_bytes()
+        for word, argument, _ in pickletools.genops(content):
+            far = word.name in ("PUT", "GET") and int(argument or 0) > _MAX_MEMO
+            if word.name not in _WORDS or far:
+                raise pickle.UnpicklingError(f"a pickle with {word.name}")
+        pair = _NumbersOnly(io.BytesIO(content)).load()
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise pickle.UnpicklingError(f"{type(pair).__name__} instead of two numbers")
         if not all(isinstance(v, int | float | np.number) for v in pair):
@@ -89,14 +108,31 @@ def load_statistics(path: Path) -> tuple[float, float]:
         raise CheckpointError(
             path,
             expected="two pickled floats (mean, standard deviation)",
-            found=str(error) or "a damaged pickle",
+            found=" ".join(str(error).split()) or "a damaged pickle",
             advice=_ADVICE,
         ) from error
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-        raise CheckpointError(
-            path, expected="a finite mean and a positive deviation", found=f"{mean}, {std}"
-        )
+    check_statistics(path, mean, std)
     return mean, std
+
+
+def check_statistics(source: Path, mean: object, std: object) -> None:
+    """Refuse statistics that samples cannot be normalised with.
+
+    Raises:
+        CheckpointError: not numbers, not finite, or a deviation that is not positive.
+    """
+    finite = all(_is_finite(n) for n in (mean, std))
+    if not finite or not float(std) > 0:  # type: ignore[arg-type]
+        raise CheckpointError(
+            source, expected="finite numbers mean and std, std > 0", found=f"mean {mean}, std {std}"
+        )
+
+
+def _is_finite(number: object) -> bool:
+    try:
+        return isinstance(number, int | float) and math.isfinite(number)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 class _NumbersOnly(pickle.Unpickler):
@@ -137,7 +173,6 @@ def _is_zip(path: Path) -> bool:
 
 
 def _first_reason(error: Exception) -> str:
-    for line in str(error).splitlines():
-        if "Unsupported" in line or "GLOBAL" in line:
-            return line.strip()[:160]
-    return (str(error).splitlines() or ["no reason given"])[0][:160]
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Unsupported" in line or "GLOBAL" in line]
+    return (telling or lines or ["no reason given"])[0][:160]

@@ -32,7 +32,7 @@ def save_checkpoint(model: JointModel, path: Path, half: bool = False) -> None:
         CheckpointError: another suffix, or a weight outside float16's range.
     """
     dtype = torch.float16 if half else torch.float32
-    state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
+    state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
     broken = [k for k, v in state.items() if not torch.isfinite(v).all()]
     if broken:
         raise CheckpointError(path, expected="finite weights", found=f"{broken[0]} is not finite")
@@ -41,6 +41,7 @@ def save_checkpoint(model: JointModel, path: Path, half: bool = False) -> None:
     if path.suffix == ".safetensors":
         header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
         save_file(state, partial, metadata=header)
+        partial.chmod(0o644)  # safetensors writes for the owner alone
     elif path.suffix == ".pt":
         content = {"format": FORMAT, "version": VERSION, "config": config, "state_dict": state}
         torch.save(content, partial)

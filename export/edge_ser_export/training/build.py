@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.config import ModelConfig
@@ -40,12 +43,30 @@ def _pretrained(encoder: str) -> Any:
     from transformers import AutoModel
 
     try:
-        return AutoModel.from_pretrained(encoder)
-    except (OSError, ValueError, ImportError) as error:
+        model, loading = AutoModel.from_pretrained(encoder, output_loading_info=True)
+    except (
+        OSError,
+        ValueError,
+        ImportError,
+        RuntimeError,
+        KeyError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    ) as error:
         kind = "directory" if Path(encoder).exists() else "name"
         raise CheckpointError(
             encoder,
             expected=f"a preset ({', '.join(PRESETS)}) or a WavLM model in Transformers' format",
-            found=f"a {kind} that cannot be loaded: {str(error).splitlines()[0]}",
+            found=f"a {kind} that cannot be loaded: {' '.join(str(error).split())[:200]}",
             advice="give a local directory with config.json and weights",
         ) from error
+    # Transformers leaves what is missing at random; a mask used in training only may be new
+    absent = sorted(set(loading["missing_keys"]) - {"masked_spec_embed"})
+    absent += [str(key) for key in loading.get("mismatched_keys", ())]
+    if absent:
+        raise CheckpointError(
+            encoder,
+            expected="every weight of the encoder",
+            found=f"{len(absent)} missing or misshapen, first {absent[0]}",
+        )
+    return model

@@ -124,7 +124,9 @@ class Corpus:
         self.table = table
         self.unit = unit_from_scores(table.scores)
         facts = [(f, (audio / f).stat().st_size) for f in table.files]
-        key = hashlib.sha256(json.dumps([str(audio), max_seconds, facts]).encode()).hexdigest()[:16]
+        key = hashlib.sha256(
+            json.dumps([str(audio.resolve()), max_seconds, facts]).encode()
+        ).hexdigest()[:16]
         store, index = cache / f"{key}.int16", cache / f"{key}.json"
         if not index.is_file():
             cache.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,7 @@ class Corpus:
         ends, total = [], 0
         partial = store.with_suffix(".partial")
         with partial.open("wb") as out:
-            for name in tqdm(self.table.files, desc="decoding", unit="file"):
+            for name in tqdm(self.table.files, desc="decoding", unit="file", disable=None):
                 x = decode_file(audio / name, _SAMPLE_RATE_HZ, max_seconds)
                 np.clip(np.rint(x * _INT16_SCALE), -32768, 32767).astype(np.int16).tofile(out)
                 total += x.size
@@ -197,13 +199,3 @@ class Corpus:
                 parts.append(torch.from_numpy(preprocessing.normalize(x)))
             sizes = torch.tensor([p.numel() for p in parts])
             yield group, torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), sizes
-
-
-def check_two_splits(table: LabelTable) -> None:
-    """Refuse a table that cannot be trained on.
-
-    Raises:
-        DataError: no Train or no Development rows.
-    """
-    for split in ("Train", "Development"):
-        table.rows(split)

@@ -43,8 +43,9 @@ def pretrain_stem(
     Yields:
         the mean squared error of every step.
     """
-    log_mel = LogMel(_MEL_BANDS)
-    readout = nn.Linear(encoder.config.hidden_size, _MEL_BANDS)
+    device = next(encoder.parameters()).device
+    log_mel = LogMel(_MEL_BANDS).to(device)
+    readout = nn.Linear(encoder.config.hidden_size, _MEL_BANDS).to(device)
     stem = [encoder.convolutions, encoder.projection, readout]
     parameters = [p for module in stem for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=rate)
@@ -54,7 +55,7 @@ def pretrain_stem(
         samples, lengths = next(batches)
         with torch.no_grad():
             target = (log_mel(samples)[:, ::stride] + _MEL_OFFSET) / _MEL_SCALE
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             hidden, _ = encoder.projection(encoder.stem(samples, lengths))
             predicted = readout(hidden)
         count = min(predicted.shape[1], target.shape[1])

@@ -76,12 +76,13 @@ def evaluate(
     """
     model.eval()
     vad, regions, used = [], [], []
+    device = next(model.parameters()).device
     with torch.inference_mode():
         for group, samples, lengths in corpus.batches(rows, batch_size, preprocessing):
-            outputs = model(samples, lengths)
-            vad.append(outputs[0].numpy())
+            outputs = model(samples.to(device), lengths.to(device))
+            vad.append(outputs[0].cpu().numpy())
             if len(outputs) > 1 and outputs[1] is not None:
-                regions.append(outputs[1].argmax(1).numpy())
+                regions.append(outputs[1].argmax(1).cpu().numpy())
             used.append(group)
     order = np.concatenate(used)
     predicted = np.concatenate(vad)

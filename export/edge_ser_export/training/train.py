@@ -49,9 +49,10 @@ class TrainConfig:
         ema: decay of the running average of the weights that is evaluated and kept; 0: none.
         stem_steps: steps of log-mel pre-training of a raw-waveform preset.
         distillation: weight of the teacher's frames in the loss, when there is a teacher.
-        bfloat16: mixed precision, on CPUs that have it.
+        bfloat16: mixed precision.
         half: store the checkpoint in float16.
         threads: of torch.
+        device: of torch, such as "cpu" or "cuda"; "auto": a GPU where there is one.
         seed: of weights, order, crops and dropout.
     """
 
@@ -69,6 +70,7 @@ class TrainConfig:
     bfloat16: bool = True
     half: bool = False
     threads: int = 0
+    device: str = "auto"
     seed: int = 7
     licence: str = "unknown"
 
@@ -108,7 +110,8 @@ class Trainer:
         mean, std = corpus.statistics(self.train_rows)
         if not std > 0:
             raise DataError(corpus.table.path, expected="audio with a signal", found="silence")
-        model = build_model(config.encoder)
+        self.device = _device(config.device)
+        model = build_model(config.encoder).to(self.device)
         model.config = replace(
             model.config, mean=mean, std=std, eps=1e-6, weights_licence=config.licence
         )
@@ -119,7 +122,9 @@ class Trainer:
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
         preset = config.encoder in ("spectral", "wavlm-tiny")
         self.network: nn.Module = DeploymentModel(model, windows=True) if preset else model
-        self.distill = FrameDistillation(teacher, model.config.encoder) if teacher else None
+        self.distill = None
+        if teacher is not None:
+            self.distill = FrameDistillation(teacher, model.config.encoder).to(self.device)
         parameters = [p for p in model.parameters() if p.requires_grad]
         if self.distill is not None:
             parameters += list(self.distill.projection.parameters())
@@ -127,7 +132,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=betas)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         points = to_cartesian(scores_from_unit(corpus.unit))
-        self.regions = torch.from_numpy(self.partition.index(points))
+        self.regions = torch.from_numpy(self.partition.index(points)).to(self.device)
         self.class_weights = class_weights(
             self.regions[torch.from_numpy(self.train_rows)], model.config.region_count
         )
@@ -175,7 +180,14 @@ class Trainer:
         source = self.corpus.batches(
             self.train_rows, self.config.batch_size, self.preprocessing, crop, rng
         )
-        bar = tqdm(source, total=batches, desc=f"epoch {epoch + 1}", unit="batch", leave=False)
+        bar = tqdm(
+            source,
+            total=batches,
+            desc=f"epoch {epoch + 1}",
+            unit="batch",
+            leave=False,
+            disable=None,
+        )
         self.optimizer.zero_grad()
         for step, (rows, samples, lengths) in enumerate(bar):
             loss, parts = self._loss(rows, samples, lengths, weight)
@@ -192,10 +204,11 @@ class Trainer:
     def _loss(
         self, rows: np.ndarray[Any, Any], samples: Tensor, lengths: Tensor, weight: float
     ) -> tuple[Tensor, dict[str, float]]:
-        target = torch.from_numpy(self.corpus.unit[rows]).float()
+        samples, lengths = samples.to(self.device), lengths.to(self.device)
+        target = torch.from_numpy(self.corpus.unit[rows]).float().to(self.device)
         regions = self.regions[torch.from_numpy(rows)]
         network = self.network
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             hidden, mask = network.encoder(samples, lengths)  # type: ignore[operator]
             pooled = network.pooling(hidden, mask)  # type: ignore[operator]
             vad = network.vad_head(pooled)  # type: ignore[operator]
@@ -255,7 +268,7 @@ class Trainer:
             )
         total = self.config.stem_steps
         errors = pretrain_stem(encoder, self._endless(), total, 2e-3)
-        bar = tqdm(errors, total=total, desc="stem", unit="step")
+        bar = tqdm(errors, total=total, desc="stem", unit="step", disable=None)
         last: list[float] = []
         for error in bar:
             last = [*last[-49:], error]
@@ -269,7 +282,7 @@ class Trainer:
             for _, samples, lengths in self.corpus.batches(
                 self.train_rows, self.config.batch_size, self.preprocessing, crop, rng
             ):
-                yield samples, lengths
+                yield samples.to(self.device), lengths.to(self.device)
 
     def _save_state(self) -> None:
         state = {
@@ -289,11 +302,11 @@ class Trainer:
     def _resume(self) -> None:
         if not self.state_path.is_file():
             raise UsageError(self.out, expected="a run to resume", found="no last.pt")
-        state = torch.load(self.state_path, weights_only=True)
+        state = torch.load(self.state_path, weights_only=True, map_location=self.device)
         changed = {
             k: (v, getattr(self.config, k, None))
             for k, v in state["config"].items()
-            if getattr(self.config, k, None) != v and k not in ("epochs", "threads")
+            if getattr(self.config, k, None) != v and k not in ("epochs", "threads", "device")
         }
         if changed:
             name, (was, now) = next(iter(changed.items()))
@@ -309,6 +322,20 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distill is not None:
             self.distill.projection.load_state_dict(state["projection"])
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts where CUDA is not compiled in
+        raise UsageError(
+            "--device",
+            expected="a device that torch can use here",
+            found=f"{name} ({str(error).splitlines()[0]})",
+            advice="use --device auto",
+        ) from error
 
 
 def preprocessing_of(config: ModelConfig, max_seconds: float = 12.0) -> Preprocessing:
