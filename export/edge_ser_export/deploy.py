@@ -24,15 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser_export.config import EncoderConfig
-from edge_ser_export.model import (
-    JointModel,
-    TransformersEncoder,
-    attention,
-    conv_frame_mask,
-    key_bias,
-    merge_heads,
-    split_heads,
-)
+from edge_ser_export.model import JointModel, TransformersEncoder, conv_frame_mask
+from edge_ser_export.ops import attention, key_bias, merge_heads, split_heads
 
 
 class DeploymentModel(nn.Module):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from edge_ser_export.config import EncoderConfig
 from edge_ser_export.deploy import DeploymentEncoder
-from edge_ser_export.model import HOP_SAMPLES, JointModel, LogMel, conv_geometry
+from edge_ser_export.model import JointModel, conv_geometry
+from edge_ser_export.spectral import HOP_SAMPLES, LogMel
 
 _MEL_BANDS = 64
 # log-mel energies of speech of unit variance lie near -2 +- 3
