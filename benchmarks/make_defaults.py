@@ -31,7 +31,7 @@ SHARED = (
 )
 RECIPES = {
     "spectral": f"--encoder spectral --epochs 14 {SHARED}",
-    "wavlm-tiny": f"--encoder wavlm-tiny --epochs 12 --stem-steps 600 {SHARED}",
+    "wavlm-tiny": f"--encoder wavlm-tiny --epochs 9 --stem-steps 1500 {SHARED}",
 }
 
 

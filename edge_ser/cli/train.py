@@ -48,8 +48,10 @@ def add_parser(commands: Any) -> None:
         "--auxiliary-floor", type=float, default=0.0, help="region loss weight after epoch 5"
     )
     recipe.add_argument("--ema", type=float, default=0.0, help="decay of averaged weights; 0: none")
-    recipe.add_argument("--stem-steps", type=int, default=0, help="log-mel pre-training steps")
-    recipe.add_argument("--teacher", metavar="CKPT", help="distil this model's frames")
+    recipe.add_argument(
+        "--stem-steps", type=int, default=0, help="pre-training steps of a waveform stem"
+    )
+    recipe.add_argument("--teacher", metavar="CKPT", help="learn from this model: start, frames")
     recipe.add_argument("--distillation", type=float, default=1.0, help="weight of that loss")
     recipe.add_argument("--no-bfloat16", action="store_true", help="compute in float32")
     recipe.add_argument("--half", action="store_true", help="store the checkpoint in float16")

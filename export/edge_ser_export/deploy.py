@@ -88,11 +88,15 @@ class DeploymentEncoder(nn.Module):
             if isinstance(module, RelativeBias | GatedAttention):
                 module.fold()
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x, _ = self.projection(self.stem(samples, lengths))  # [batch, frames, hidden]
+    def embed(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the transformer layers are given: `[batch, frames, hidden]`, and the mask."""
+        x, _ = self.projection(self.stem(samples, lengths))
         mask = conv_frame_mask(lengths, x.shape[1], self.config)
         x = x * mask.unsqueeze(2)
-        x = x + self.position(x)
+        return x + self.position(x), mask
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, mask = self.embed(samples, lengths)
         stable = self.config.do_stable_layer_norm
         if not stable:
             x = self.encoder.layer_norm(x)

@@ -15,7 +15,8 @@ PRESETS: dict[str, EncoderConfig] = {
         num_conv_pos_embeddings=31,
         num_conv_pos_embedding_groups=16,
     ),
-    # every operator of WavLM-large at toy width
+    # every operator of WavLM-large at toy width; the stem's convolutions have a bias, without which
+    # their layer norms would hide how loud a frame is from a stem this narrow
     "wavlm-tiny": EncoderConfig(
         kind="wavlm",
         hidden_size=128,
@@ -23,6 +24,7 @@ PRESETS: dict[str, EncoderConfig] = {
         num_attention_heads=4,
         intermediate_size=384,
         conv_dim=(16, 24, 32, 48, 64, 96, 128),
+        conv_bias=True,
         num_conv_pos_embeddings=32,
         num_conv_pos_embedding_groups=8,
         num_buckets=64,

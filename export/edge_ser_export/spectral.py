@@ -133,7 +133,8 @@ class SpectralEncoder(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def stem(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the transformer layers are given: `[batch, frames, hidden]`, and the mask."""
         x = self.log_mel(samples)  # [batch, frames at 10 ms, bands]
         ends = torch.arange(x.shape[1], device=x.device) * HOP_SAMPLES + WINDOW_SAMPLES
         mask = (ends[None, :] <= lengths[:, None]).float()
@@ -145,7 +146,10 @@ class SpectralEncoder(nn.Module):
         x = F.gelu(self.conv1(x)) * mask.unsqueeze(1)  # [batch, hidden, frames at 20 ms]
         mask = mask[:, ::2]
         x = F.gelu(self.conv2(x)) * mask.unsqueeze(1)  # [batch, hidden, frames at 40 ms]
-        x = (x + F.gelu(self.pos_conv(x))).transpose(1, 2)
+        return (x + F.gelu(self.pos_conv(x))).transpose(1, 2), mask
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x, mask = self.stem(samples, lengths)
         bias = key_bias(mask)
         for layer in self.layers:
             x = layer(x, bias)

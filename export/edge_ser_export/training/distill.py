@@ -1,25 +1,38 @@
-"""Two ways to start a small raw-waveform encoder, which learns slowly from labels alone.
+"""How a small raw-waveform encoder learns from a trained model, which labels alone teach slowly.
 
-Both teach per-frame targets: the stem the log-mel spectrum of the same audio, the encoder the
-frames of a trained teacher (as in DistilHuBERT, Chang et al., ICASSP 2022, arXiv:2110.01900).
+Three steps, each optional: pooling, heads and transformer layers of the same shape start from the
+teacher's (as DistilBERT's do, Sanh et al. 2019, arXiv:1910.01108); the convolutional stem first
+learns to give what the teacher's transformer is given; and while training on labels, the student's
+frames are held near the teacher's (DistilHuBERT, Chang et al., ICASSP 2022, arXiv:2110.01900).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser_export.config import EncoderConfig
 from edge_ser_export.deploy import DeploymentEncoder
-from edge_ser_export.model import JointModel, conv_geometry
-from edge_ser_export.spectral import HOP_SAMPLES, LogMel
+from edge_ser_export.model import JointModel, TransformersEncoder, conv_geometry
+from edge_ser_export.spectral import HOP_SAMPLES, LogMel, SpectralEncoder
 
 _MEL_BANDS = 64
 # log-mel energies of speech of unit variance lie near -2 +- 3
 _MEL_OFFSET, _MEL_SCALE = 2.0, 3.0
+# Spectral layer -> the module of a Transformers layer that does the same.
+_TWINS = {
+    "attention_norm": "layer_norm",
+    "q_proj": "attention.q_proj",
+    "k_proj": "attention.k_proj",
+    "v_proj": "attention.v_proj",
+    "out_proj": "attention.out_proj",
+    "feed_forward_norm": "final_layer_norm",
+    "up_proj": "feed_forward.intermediate_dense",
+    "down_proj": "feed_forward.output_dense",
+}
 
 
 def frame_hop(config: EncoderConfig) -> int:
@@ -27,44 +40,93 @@ def frame_hop(config: EncoderConfig) -> int:
     return 4 * HOP_SAMPLES if config.kind == "spectral" else conv_geometry(config)[1]
 
 
+def start_from_teacher(student: JointModel, teacher: JointModel) -> int:
+    """Copy what has the same shape: pooling, heads, and transformer layers of a spectral teacher.
+
+    Args:
+        student: changed in place.
+        teacher: a trained model.
+
+    Returns:
+        how many tensors were copied.
+    """
+    copied = 0
+    for name in ("pooling", "vad_head", "region_head"):
+        copied += _copy(getattr(teacher, name), getattr(student, name))
+    source, target = teacher.encoder, student.encoder
+    if isinstance(source, SpectralEncoder) and isinstance(target, TransformersEncoder):
+        encoder = cast(Any, target.model).encoder
+        copied += _copy(source.norm, encoder.layer_norm)
+        for old, new in zip(source.layers, encoder.layers, strict=False):
+            for ours, theirs in _TWINS.items():
+                copied += _copy(old.get_submodule(ours), new.get_submodule(theirs))
+    return copied
+
+
+def _copy(source: nn.Module | None, target: nn.Module | None) -> int:
+    if source is None or target is None:
+        return 0
+    have, want = source.state_dict(), target.state_dict()
+    if {k: v.shape for k, v in have.items()} != {k: v.shape for k, v in want.items()}:
+        return 0
+    target.load_state_dict(have)
+    return len(have)
+
+
 def pretrain_stem(
     encoder: DeploymentEncoder,
+    teacher: JointModel | None,
     batches: Iterator[tuple[Tensor, Tensor]],
     steps: int,
     rate: float,
 ) -> Iterator[float]:
-    """Train front end and projection to predict the log-mel spectrum of their frame.
+    """Train stem, projection and positional convolution on the frames of the same audio.
+
+    The target is what a spectral teacher's transformer is given; without one, the log-mel spectrum
+    through a linear readout.
 
     Args:
-        encoder: its front end and projection are trained in place.
+        encoder: trained in place.
+        teacher: a spectral model, or None.
         batches: endless (samples `[b, n]`, lengths `[b]`).
         steps: optimiser steps.
         rate: peak learning rate, with 50 steps of warm-up and a linear decay to a tenth.
 
     Yields:
-        the mean squared error of every step.
+        the squared error of every step, relative to the target's variance.
     """
     device = next(encoder.parameters()).device
+    front = teacher.encoder if teacher and isinstance(teacher.encoder, SpectralEncoder) else None
+    same = front is not None and front.norm.weight.shape[0] == encoder.config.hidden_size
     log_mel = LogMel(_MEL_BANDS).to(device)
-    readout = nn.Linear(encoder.config.hidden_size, _MEL_BANDS).to(device)
-    stem = [encoder.convolutions, encoder.projection, readout]
+    outputs = encoder.config.hidden_size if same else _MEL_BANDS
+    readout = nn.Identity() if same else nn.Linear(encoder.config.hidden_size, outputs).to(device)
+    stem = [encoder.convolutions, encoder.projection, encoder.position, readout]
     parameters = [p for module in stem for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=rate)
-    stride = frame_hop(encoder.config) // HOP_SAMPLES
     encoder.train()
     for step in range(steps):
         samples, lengths = next(batches)
         with torch.no_grad():
-            target = (log_mel(samples)[:, ::stride] + _MEL_OFFSET) / _MEL_SCALE
+            if same and front is not None:
+                target, mask = front.stem(samples, lengths)
+                stride = 4 * HOP_SAMPLES // frame_hop(encoder.config)
+            else:
+                target = log_mel(samples)[:, :: frame_hop(encoder.config) // HOP_SAMPLES]
+                target = (target + _MEL_OFFSET) / _MEL_SCALE
+                mask, stride = torch.ones(target.shape[:2], device=device), 1
         with torch.autocast(device.type, torch.bfloat16):
-            hidden, _ = encoder.projection(encoder.stem(samples, lengths))
-            predicted = readout(hidden)
+            hidden, valid = encoder.embed(samples, lengths)
+            predicted = readout(hidden)[:, ::stride]
         count = min(predicted.shape[1], target.shape[1])
-        error = F.mse_loss(predicted[:, :count].float(), target[:, :count])
+        weight = (mask[:, :count] * valid[:, ::stride][:, :count]).unsqueeze(2)
+        difference = (predicted[:, :count].float() - target[:, :count]) * weight
+        spread = (target[:, :count] * weight).var()
+        error = difference.square().mean() / spread
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 50) * (1 - 0.9 * step / steps)
         optimizer.zero_grad()
-        error.backward()  # type: ignore[no-untyped-call]
+        error.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         yield float(error.detach())
@@ -77,7 +139,11 @@ class FrameDistillation(nn.Module):
         super().__init__()
         self.teacher = teacher.eval().requires_grad_(False)
         self.ratio = frame_hop(teacher.config.encoder) // frame_hop(student)
-        self.projection = nn.Linear(student.hidden_size, teacher.config.encoder.hidden_size)
+        width = teacher.config.encoder.hidden_size
+        self.projection = nn.Linear(student.hidden_size, width)
+        if student.hidden_size == width:  # where layers start from the teacher's, frames are its
+            nn.init.eye_(self.projection.weight)
+            nn.init.zeros_(self.projection.bias)
 
     def forward(self, samples: Tensor, lengths: Tensor, hidden: Tensor) -> Tensor:
         """Loss for student frames `[batch, frames, hidden]`, relative to the target's variance."""

@@ -26,7 +26,11 @@ from edge_ser_export.store import save_checkpoint
 from edge_ser_export.training.build import build_model
 from edge_ser_export.training.curves import plot_history
 from edge_ser_export.training.data import Corpus
-from edge_ser_export.training.distill import FrameDistillation, pretrain_stem
+from edge_ser_export.training.distill import (
+    FrameDistillation,
+    pretrain_stem,
+    start_from_teacher,
+)
 from edge_ser_export.training.evaluate import Evaluation, evaluate
 from edge_ser_export.training.losses import auxiliary_weight, ccc_loss, class_weights
 
@@ -121,6 +125,9 @@ class Trainer:
         # a preset trains through its deployment form, which is equal and twice as fast on a CPU;
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
         preset = config.encoder in ("spectral", "wavlm-tiny")
+        if teacher is not None:
+            copied = start_from_teacher(model, teacher)
+            say(f"{copied} tensors start from the teacher's")
         self.network: nn.Module = DeploymentModel(model, windows=True) if preset else model
         self.distill = None
         if teacher is not None:
@@ -267,13 +274,16 @@ class Trainer:
                 "--stem-steps", expected="a raw-waveform preset", found=self.config.encoder
             )
         total = self.config.stem_steps
-        errors = pretrain_stem(encoder, self._endless(), total, 2e-3)
+        teacher = self.distill.teacher if self.distill else None
+        errors = pretrain_stem(encoder, teacher, self._endless(), total, 2e-3)
         bar = tqdm(errors, total=total, desc="stem", unit="step", disable=None)
         last: list[float] = []
         for error in bar:
             last = [*last[-49:], error]
-            bar.set_postfix(mse=f"{np.mean(last):.4f}", refresh=False)
-        self.say(f"stem: log-mel squared error {np.mean(last):.4f} after {total} steps")
+            bar.set_postfix(error=f"{np.mean(last):.4f}", refresh=False)
+        self.say(f"stem: relative squared error {np.mean(last):.4f} after {total} steps")
+        # the average starts from here, not from the random stem
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([self.config.seed, 10**6])
