@@ -6,9 +6,10 @@ The steps are those of the model's authors: mean of the channels, resampling wit
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,13 +139,19 @@ def decode_file(
     subject = name or str(source)
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.is_file():
-            found = "a directory" if path.is_dir() else "no such file"
+        found = _not_a_file(path)
+        if found:
             raise MissingPathError(path, expected="an audio file", found=found)
         if path.stat().st_size == 0:
             raise AudioError(subject, expected="an audio file", found="an empty file")
     try:
-        with soundfile.SoundFile(source) as file:
+        with contextlib.ExitStack() as stack:
+            opened: Any = source
+            if isinstance(source, str | Path):
+                # by descriptor: soundfile neither takes names that are no Unicode, nor reads a
+                # WAV file that is called .raw
+                opened = stack.enter_context(Path(source).open("rb")).fileno()
+            file = stack.enter_context(soundfile.SoundFile(opened, closefd=False))
             rate = file.samplerate
             _check_rate(rate, subject)
             frames = -1
@@ -153,16 +160,16 @@ def decode_file(
             # NaN passes through unclipped, so that it is found and named later
             audio = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = getattr(error, "error_string", str(error))
         raise AudioError(
             subject,
             expected="audio that libsndfile reads (WAV, FLAC, OGG, MP3, ...)",
-            found=str(error).rstrip(".").removeprefix(f"Error opening {source!r}: "),
+            found=reason.rstrip("."),
             advice="convert it to WAV or FLAC",
         ) from error
     if audio.shape[0] == 0:
         raise AudioError(subject, expected="samples", found="an audio file with none")
-    samples = resample(mix_to_mono(audio), rate, sample_rate)
-    return samples if max_seconds is None else samples[: int(max_seconds * sample_rate)]
+    return _finish(audio, rate, sample_rate, max_seconds, subject)
 
 
 def decode_array(
@@ -203,8 +210,8 @@ def decode_array(
     if x.dtype.kind == "i" and x.dtype.itemsize in (2, 4):
         y = (x.astype(np.float64) / -float(np.iinfo(x.dtype).min)).astype(np.float32)
     elif x.dtype.kind == "f":
-        y = x.astype(np.float32)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            y = x.astype(np.float32)
             peak = float(np.nanmax(np.abs(y))) if not np.isnan(y).all() else 0.0
         if np.isfinite(peak) and peak > _MAX_FLOAT_PEAK:
             raise AudioError(
@@ -220,10 +227,41 @@ def decode_array(
             found=f"dtype {x.dtype}",
             advice="convert the array",
         )
-    if y.ndim == 2:
-        y = mix_to_mono(y)
-    y = resample(y, rate, sample_rate)
+    return _finish(y if y.ndim == 2 else y[:, None], rate, sample_rate, max_seconds, subject)
+
+
+def _finish(
+    audio: Samples, rate: float, sample_rate: int, max_seconds: float | None, subject: object
+) -> Samples:
+    """Mix, resample and cut; what is not finite is refused before a filter smears it."""
+    with np.errstate(invalid="ignore"):
+        mono = mix_to_mono(audio)
+    bad = ~np.isfinite(mono)
+    if bad.any():
+        used = mono.size if max_seconds is None else int(np.ceil(max_seconds * rate))
+        count = int(np.count_nonzero(bad[:used]))
+        if count:
+            raise AudioError(
+                subject,
+                expected="finite samples",
+                found=f"{count} NaN or infinite of {min(used, mono.size)}",
+                advice="repair the recording",
+            )
+        mono = np.where(bad, np.float32(0), mono)  # after the cut: heard by the filter only
+    y = resample(mono, rate, sample_rate)
     return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
+
+
+def _not_a_file(path: Path) -> str:
+    """What is at `path` instead of a file; empty if it is one."""
+    try:
+        if path.is_file():
+            return ""
+        if path.is_dir():
+            return "a directory"
+        return "a pipe or device, which cannot be rewound" if path.exists() else "no such file"
+    except OSError as error:  # such as a name that is too long
+        return str(error.strerror).lower()
 
 
 def _check_rate(rate: float, subject: object) -> None:
@@ -243,8 +281,6 @@ def mix_to_mono(audio: Samples) -> Samples:
 def resample(samples: Samples, rate: float, sample_rate: int) -> Samples:
     """Resample `[n]` from `rate` to `sample_rate` Hz with soxr's "HQ" filter."""
     if rate == sample_rate:
-        return samples
-    if not np.isfinite(samples).all():  # a filter would smear one NaN over its neighbours
         return samples
     import soxr
 

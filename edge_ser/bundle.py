@@ -7,20 +7,22 @@ the recorded size and hash, and an ONNX graph refers to recorded files only.
 from __future__ import annotations
 
 import hashlib
+import json
+import lzma
 import os
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_ser.errors import BundleError, MissingPathError, UsageError
+from edge_ser.errors import BundleError, EdgeSerError, MissingPathError, UsageError
+from edge_ser.golden import Golden
 from edge_ser.manifest import FileEntry, Manifest
 from edge_ser.onnx_scan import external_files
 
@@ -91,28 +93,41 @@ class Bundle:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [i for i in archive.infolist() if not i.is_dir()]
-                depth = min((len(PurePosixPath(i.filename).parts) for i in names), default=0)
-                text = next((i for i in names if i.filename.endswith(MANIFEST)), None)
-                if text is None or depth == 0:
+                found = [i for i in names if PurePosixPath(i.filename).name == MANIFEST]
+                text = min(found, key=lambda i: i.filename.count("/"), default=None)
+                if text is None:
                     raise BundleError(path, expected=f"a {MANIFEST} inside", found="none")
                 prefix = text.filename[: -len(MANIFEST)]
                 manifest = Manifest.from_json(archive.read(text), f"{path}: {MANIFEST}")
                 # only what the manifest lists is unpacked, and no more of it than it says
                 for entry in manifest.files:
                     target = root / _safe_name(entry.path, path)
-                    target.parent.mkdir(parents=True, exist_ok=True)
                     try:
                         info = archive.getinfo(prefix + entry.path)
                     except KeyError:
                         continue  # _verify names what is missing
+                    target.parent.mkdir(parents=True, exist_ok=True)
                     if info.file_size != entry.bytes:
                         raise _altered(f"{path}: {entry.path}", entry.bytes, info.file_size)
                     with archive.open(info) as source, target.open("wb") as out:
                         shutil.copyfileobj(source, out)
+                (root / MANIFEST).write_bytes(archive.read(text))
             bundle = cls(root, manifest)
-            bundle._verify()
-        except zipfile.BadZipFile as error:
+            bundle._verify(path)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            ValueError,
+            struct.error,
+            OSError,
+        ) as error:
             folder.cleanup()
+            if isinstance(error, EdgeSerError):
+                raise
             raise BundleError(path, expected="a sound zip file", found=str(error)) from error
         except BaseException:
             folder.cleanup()
@@ -120,26 +135,28 @@ class Bundle:
         bundle._extracted = folder
         return bundle
 
-    def _verify(self) -> None:
+    def _verify(self, source: Path | None = None) -> None:
+        source = source or self.root
         root = self.root.resolve()
         listed = set()
         for entry in self.manifest.files:
-            path = self.root / _safe_name(entry.path, self.root)
-            if not path.is_file():
+            path = self.root / _safe_name(entry.path, source)
+            named = source / entry.path
+            if not _is_file(path):
                 raise BundleError(
-                    path, expected="a file of the bundle", found="none", advice="copy it again"
+                    named, expected="a file of the bundle", found="none", advice="copy it again"
                 )
             if not path.resolve().is_relative_to(root):
                 raise BundleError(
-                    path, expected="a file inside the bundle", found="a link out of it"
+                    named, expected="a file inside the bundle", found="a link out of it"
                 )
             size = path.stat().st_size
             if size != entry.bytes:
-                raise _altered(path, entry.bytes, size)
+                raise _altered(named, entry.bytes, size)
             found = sha256(path)
             if found != entry.sha256:
                 raise BundleError(
-                    path,
+                    named,
                     expected=f"sha256 {entry.sha256[:12]}...",
                     found=f"{found[:12]}...",
                     advice="the file was altered; copy the bundle again",
@@ -147,10 +164,14 @@ class Bundle:
             listed.add(entry.path)
         graph = self.manifest.graph
         if graph not in listed:
-            raise BundleError(self.root, expected=f"the graph {graph} among its files", found="no")
+            raise BundleError(source, expected=f"the graph {graph} among its files", found="no")
         folder = PurePosixPath(graph).parent
         for location in external_files(self.root / graph):
-            if str(folder / _safe_name(location, self.root / graph)) not in listed:
+            # ONNX Runtime's mark for "offset is an address in memory"; 1.19 follows it
+            if (
+                "_ORT_MEM_ADDR_" in location
+                or str(folder / _safe_name(location, self.root / graph)) not in listed
+            ):
                 raise BundleError(
                     self.root / graph,
                     expected="weights in files of the bundle",
@@ -179,49 +200,11 @@ class Bundle:
         return Golden.load(self.root / GOLDEN)
 
 
-class Golden:
-    """A few utterances with the reference's answers.
-
-    Attributes:
-        names: of the utterances.
-        samples: mono int16 at the model's rate, one array `[n]` per utterance.
-        vad: `[utterances, 3]` float32 on 0..1.
-        region_logits: `[utterances, regions]` float32, or None.
-    """
-
-    def __init__(
-        self,
-        names: list[str],
-        samples: list[NDArray[np.int16]],
-        vad: NDArray[np.float32],
-        region_logits: NDArray[np.float32] | None,
-    ) -> None:
-        self.names, self.samples = names, samples
-        self.vad, self.region_logits = vad, region_logits
-
-    def save(self, path: Path) -> None:
-        """Write as compressed npz."""
-        arrays: dict[str, NDArray[Any]] = {"names": np.array(self.names), "vad": self.vad}
-        arrays |= {f"samples_{i}": x for i, x in enumerate(self.samples)}
-        if self.region_logits is not None:
-            arrays["region_logits"] = self.region_logits
-        np.savez_compressed(path, allow_pickle=False, **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read; nothing is unpickled.
-
-        Raises:
-            BundleError: damaged or incomplete.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                names = [str(n) for n in data["names"]]
-                samples = [data[f"samples_{i}"] for i in range(len(names))]
-                logits = data.get("region_logits")
-                return cls(names, samples, data["vad"], logits)
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise BundleError(path, expected="recorded answers", found=str(error)) from error
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 @contextmanager
@@ -233,7 +216,7 @@ def new_bundle(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: `path` exists and is not a bundle.
     """
-    if path.exists() and not is_bundle(path):
+    if path.exists() and not _may_replace(path):
         raise UsageError(
             path, expected="a new directory", found="something else there", advice="choose -o"
         )
@@ -247,11 +230,27 @@ def new_bundle(path: Path) -> Iterator[Path]:
             old = work.with_name(work.name + ".old")
             os.replace(path, old)
             os.replace(work, path)
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         else:
             os.replace(work, path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _may_replace(path: Path) -> bool:
+    """Whether what is there is a bundle of ours, as far as its manifest says."""
+    try:
+        if path.is_dir():
+            text = (path / MANIFEST).read_bytes()
+        else:
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read(
+                    next(n for n in archive.namelist() if PurePosixPath(n).name == MANIFEST)
+                )
+        data = json.loads(text)
+        return isinstance(data, dict) and {"schema", "graph", "files"} <= set(data)
+    except (OSError, ValueError, StopIteration, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:

@@ -23,7 +23,9 @@ class EdgeSerError(Exception):
     def __init__(self, subject: object, *, expected: str, found: str, advice: str = "") -> None:
         self.subject, self.expected, self.found, self.advice = subject, expected, found, advice
         line = f"{subject}: expected {expected}, found {found}"
-        super().__init__(f"{line}; {advice}" if advice else line)
+        line = f"{line}; {advice}" if advice else line
+        # one line, whatever a file's name or a library's message holds
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 class UsageError(EdgeSerError, ValueError):
@@ -42,7 +44,9 @@ class MissingExtraError(EdgeSerError, ImportError):
             feature,
             expected=f"the Python module `{module}`",
             found="it is not installed",
-            advice=f"run: pip install 'edge-ser[{extra}]'",
+            advice=f"run: pip install 'edge-ser[{extra}]'"
+            if extra
+            else f"run: pip install {module}",
         )
 
 

@@ -33,9 +33,9 @@ class Fidelity:
         angle_max_degrees: largest angle between both points, seen from neutral.
         angle_mean_degrees: mean of the same; points within 0.02 of neutral are left out.
         radius_max: largest difference of the radius.
-        regions_far: utterances whose margin exceeds their difference ...
+        regions_far: utterances farther from a region boundary than the margin asked about ...
         flips_far: ... and how many of them changed region: must be 0.
-        regions_near: utterances nearer to a boundary than their difference ...
+        regions_near: utterances nearer to a boundary than that ...
         flips_near: ... and how many of them changed region.
         head_flips: utterances whose head's arg-max changed; None without a head.
         worst: position of the utterance with the largest difference of VAD.
@@ -75,13 +75,17 @@ class Fidelity:
         return asdict(self)
 
 
-def compare(reference: Outputs, candidate: Outputs, partition: Partition) -> Fidelity:
+def compare(
+    reference: Outputs, candidate: Outputs, partition: Partition, margin: float | None = None
+) -> Fidelity:
     """Compare the outputs of two runs over the same utterances.
 
     Args:
         reference: `vad [n, 3]`, `region_logits [n, regions]` or None.
         candidate: the same shapes.
         partition: the regions.
+        margin: distance from a boundary beyond which a region must not change; None: the distance
+            that the utterance moved, beyond which it cannot.
 
     Raises:
         UsageError: nothing to compare, other shapes, or numbers that are not finite.
@@ -91,7 +95,7 @@ def compare(reference: Outputs, candidate: Outputs, partition: Partition) -> Fid
     points = to_cartesian(scores_from_unit(reference.vad))
     others = to_cartesian(scores_from_unit(candidate.vad))
     distance = np.linalg.norm(points - others, axis=1)
-    far = partition.margin(points) > distance
+    far = partition.margin(points) > (distance if margin is None else margin)
     flips = partition.index(points) != partition.index(others)
     radius, other_radius = np.linalg.norm(points, axis=1), np.linalg.norm(others, axis=1)
     clear = (radius > _MIN_RADIUS) & (other_radius > _MIN_RADIUS)

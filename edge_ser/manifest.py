@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
@@ -50,6 +52,11 @@ class Limits:
 
     vad: float
     region_logits: float
+
+    @property
+    def distance(self) -> float:
+        """How far a point may move in the space of X, Y, Z, whose axes span [-1, 1]."""
+        return float(2 * 3**0.5 * self.vad)
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Manifest:
         """
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(source, expected="JSON", found=str(error)) from error
         if not isinstance(data, dict):
             raise BundleError(source, expected="a JSON object", found=type(data).__name__)
@@ -168,7 +175,19 @@ def _check_sense(manifest: Manifest, source: str) -> None:
             found=f"{list(outputs['region_logits'])}",
         )
     p = manifest.preprocessing
+    numbers = (
+        p.max_seconds,
+        p.mean,
+        p.std,
+        p.eps,
+        manifest.limits.vad,
+        manifest.limits.region_logits,
+    )
+    if not all(math.isfinite(n) for n in numbers):
+        raise BundleError(source, expected="finite preprocessing and limits", found=repr(numbers))
     checks = {
+        "preprocessing.eps >= 0": p.eps >= 0,
+        "limits >= 0": manifest.limits.vad >= 0 and manifest.limits.region_logits >= 0,
         "preprocessing.sample_rate > 0": p.sample_rate > 0,
         "preprocessing.min_samples > 0": p.min_samples > 0,
         "preprocessing.max_seconds long enough": p.max_samples >= p.min_samples,
@@ -230,7 +249,8 @@ def _value(kind: str, value: Any, where: str) -> Any:
     elif kind == "int" and isinstance(value, int):
         return value
     elif kind.startswith("float") and isinstance(value, int | float):
-        return float(value)
+        with contextlib.suppress(OverflowError):
+            return float(value)
     elif kind == "float | None" and value is None:
         return None
     raise BundleError(where, expected=kind, found=f"{value!r:.60}")

@@ -22,6 +22,7 @@ def ccc(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 def pearson(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     """Pearson correlation along the first axis; 0 where a side is constant."""
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    constant = (np.ptp(a, axis=0) == 0) | (np.ptp(b, axis=0) == 0)
     a, b = a - a.mean(0), b - b.mean(0)
-    scale = np.sqrt((a * a).sum(0) * (b * b).sum(0))
+    scale = np.where(constant, 0.0, np.sqrt((a * a).sum(0) * (b * b).sum(0)))
     return np.where(scale > 0, (a * b).sum(0) / np.where(scale > 0, scale, 1.0), 0.0)

@@ -54,6 +54,8 @@ def _walk(data: mmap.mmap, start: int, end: int, message: str, depth: int) -> It
     position = start
     while position < end:
         key, position = _varint(data, position, end)
+        if key >> 32:  # a parser that cuts it to 32 bits would see another field
+            raise ValueError("a field number beyond 29 bits")
         number, wire = key >> 3, key & 7
         if wire == 0:
             _, position = _varint(data, position, end)

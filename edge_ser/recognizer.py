@@ -100,6 +100,8 @@ class Recognizer:
         Yields:
             (position in `files`, its emotion or its error), not in order.
         """
+        if batch_size < 1:
+            raise UsageError("batch size", expected="at least 1", found=str(batch_size))
         files = list(files)
         for start in range(0, len(files), _WINDOW_FILES):
             ready: list[tuple[int, Samples]] = []
@@ -117,6 +119,12 @@ class Recognizer:
                 yield from zip((i for i, _ in part), emotions, strict=True)
 
     def _decode(self, source: Source) -> Samples:
+        if not (isinstance(source, str | Path) or hasattr(source, "read")):
+            raise UsageError(
+                "audio",
+                expected="a path, a binary stream, an array, or a list of files",
+                found=type(source).__name__,
+            )
         p = self.manifest.preprocessing
         return decode_file(source, p.sample_rate, p.max_seconds, _name(source))
 
@@ -155,8 +163,6 @@ def load(
         UsageError: no such runtime, or fewer than one thread.
         MissingExtraError: the runtime's library is not installed.
     """
-    if threads is not None and threads < 1:
-        raise UsageError("threads", expected="at least 1", found=str(threads))
     opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
     # by name: this package is the contract, and runtimes depend on it, not the reverse
     registry = importlib.import_module("edge_ser_runtimes.registry")

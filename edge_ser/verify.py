@@ -32,8 +32,8 @@ def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
     reference = Outputs(golden.vad, golden.region_logits)
     single = concatenate([session.run(*pad_batch([x])) for x in rows])
     padded = session.run(*pad_batch(rows))
-    partition = bundle.manifest.partition
+    partition, margin = bundle.manifest.partition, bundle.manifest.limits.distance
     return {
-        "single": compare(reference, single, partition),
-        "padded": compare(reference, padded, partition),
+        "single": compare(reference, single, partition, margin),
+        "padded": compare(reference, padded, partition, margin),
     }

@@ -38,11 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     proof = "none"
     if parity:
         verdict = "passed" if parity.get("passed") else "FAILED"
-        proof = (
-            f"{verdict}, {parity.get('utterances')} runs, VAD within {parity.get('vad_max'):.1e}"
-        )
-    checkpoint = m.provenance.get("checkpoint", {})
-    versions = m.provenance.get("versions", {})
+        proof = f"{verdict}, {parity.get('utterances')} runs, VAD within {parity.get('vad_max')}"
+    checkpoint = _table(m.provenance.get("checkpoint"))
+    versions = _table(m.provenance.get("versions"))
+    assumed = checkpoint.get("assumed")
     rows = [
         ("name", m.name),
         ("model", m.architecture.get("summary", m.family)),
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
         ("licence", f"{m.licence} (of the weights)"),
         ("checkpoint", f"{checkpoint.get('kind')}, sha256 {str(checkpoint.get('sha256'))[:16]}..."),
-        *(("assumed", note) for note in checkpoint.get("assumed", ())),
+        *(("assumed", note) for note in (assumed if isinstance(assumed, list) else ())),
         ("made by", m.provenance.get("command", "unknown")),
         ("with", ", ".join(f"{k} {v}" for k, v in versions.items())),
     ]
@@ -71,3 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'file':<14} {entry.path:<22} {entry.bytes:>12,} bytes  {entry.sha256[:16]}...")
     print(f"{'total':<14} {bundle.size_bytes / 1e6:.2f} MB, all files as recorded")
     return 0
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

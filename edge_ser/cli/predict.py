@@ -105,7 +105,9 @@ def audio_files(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+        inside = sorted(
+            p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.is_dir()
+        )
         if not inside:
             raise UsageError(path, expected="a folder with audio files", found="none in it")
         files += inside
@@ -116,6 +118,8 @@ def _sources(given: list[Path | None]) -> list[Path | io.BytesIO]:
     sources: list[Path | io.BytesIO] = []
     for path in given:
         if path is None:
+            if sys.stdin is None:
+                raise UsageError("-", expected="audio on stdin", found="a closed stream")
             stream = io.BytesIO(sys.stdin.buffer.read())
             stream.name = "<stdin>"
             sources.append(stream)

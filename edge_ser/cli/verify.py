@@ -11,7 +11,7 @@ from edge_ser.bundle import Bundle
 from edge_ser.cli.common import needs, open_session, step, steps
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.errors import GateError
+from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import Fidelity
 from edge_ser.verify import verify
 
@@ -42,6 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.bundle)
     if arguments.reference:
         return _against_reference(bundle, arguments)
+    if arguments.parity_audio or arguments.neutral_radius is not None:
+        raise UsageError(
+            "--parity-audio, --neutral-radius", expected="--reference with it", found="none"
+        )
     session = open_session(bundle, arguments.runtime, arguments.threads)
     results = verify(bundle, session)
     limits = bundle.manifest.limits

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_ser.audio import Preprocessing, decode_file
-from edge_ser.bundle import Golden
 from edge_ser.fidelity import concatenate
+from edge_ser.golden import Golden
 from edge_ser_export.parity import Reference
 
 # Small enough to travel with every bundle, long and different enough to catch a wrong model.

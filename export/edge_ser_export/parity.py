@@ -122,7 +122,7 @@ class Parity:
                 lines.append(f"{'':<9}CCC with the reference: {values}")
         lines.append(
             f"limits: VAD {self.limits.vad:.0e} on 0..1, logits {self.limits.region_logits:.0e}, "
-            "no region changed where its margin exceeds the difference"
+            f"no region changed farther than {self.limits.distance:.1e} from its boundary"
         )
         return "\n".join(lines)
 
@@ -182,7 +182,7 @@ def run_parity(
     utterances: list[dict[str, Any]] = []
 
     def judge(group: str, names: list[str], right: list[Outputs], given: list[Outputs]) -> None:
-        groups[group] = compare(concatenate(right), concatenate(given), partition)
+        groups[group] = compare(concatenate(right), concatenate(given), partition, limits.distance)
         for name, r, g in zip(names, right, given, strict=True):
             utterances.append({"group": group, "name": name, **_difference(r, g)})
 

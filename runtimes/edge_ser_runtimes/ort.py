@@ -45,12 +45,18 @@ class OrtSession(BaseSession):
                 found=str(error).splitlines()[0],
                 advice="upgrade onnxruntime, or export again",
             ) from error
-        names = {i.name for i in self.session.get_inputs()}
-        if names != {"samples", "lengths"}:
+        types = {"tensor(float)": "float32", "tensor(int64)": "int64"}
+        found = {i.name: types.get(i.type, i.type) for i in self.session.get_inputs()}
+        if found != {"samples": "float32", "lengths": "int64"}:
             raise BundleError(
-                bundle.graph_path, expected="inputs samples, lengths", found=f"{sorted(names)}"
+                bundle.graph_path, expected="samples float32, lengths int64", found=f"{found}"
             )
         self._names = [o.name for o in bundle.manifest.outputs]
+        missing = set(self._names) - {o.name for o in self.session.get_outputs()}
+        if missing:
+            raise BundleError(
+                bundle.graph_path, expected=f"outputs {self._names}", found=f"no {sorted(missing)}"
+            )
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         values = self.session.run(self._names, {"samples": samples, "lengths": lengths})

@@ -29,6 +29,8 @@ def open_session(bundle: Bundle, runtime: str = "auto", threads: int | None = No
         UsageError: no such runtime, or none for the target.
         MissingExtraError: the runtime's library is not installed.
     """
+    if threads is not None and threads < 1:
+        raise UsageError("threads", expected="at least 1", found=str(threads))
     target = bundle.manifest.target
     fitting = [n for n, (_, prefixes) in RUNTIMES.items() if target.startswith(prefixes)]
     names = ", ".join(RUNTIMES)

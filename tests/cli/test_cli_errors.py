@@ -1,0 +1,152 @@
+"""Every wrong use: exit code 2, one line that says expected and found, nothing written."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_ser.cli import main
+
+Cli = Callable[..., Any]
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def bad(tmp_path: Path, noise: np.ndarray, bundle_dir: Path) -> Path:
+    """A folder of everything that cannot be used, beside a sound `bundle`."""
+    (tmp_path / "empty-folder").mkdir()
+    (tmp_path / "text.wav").write_text("no audio")
+    (tmp_path / "text.zip").write_text("no zip")
+    (tmp_path / "empty.wav").touch()
+    soundfile.write(tmp_path / "nothing.wav", np.zeros((0, 1)), 16_000)
+    soundfile.write(tmp_path / "click.wav", noise[:399], 16_000)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    broken = noise.copy()
+    broken[100] = np.nan
+    soundfile.write(tmp_path / "nan.wav", broken, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "good.wav", noise, 16_000)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "manifest.json").write_text('{"schema": 99}')
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_text("{")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "@none.wav"], "none.wav: expected an audio file, found no such file"),
+        (["predict", "@empty-folder"], "empty-folder: expected a folder with audio files, found"),
+        (["predict", "@text.wav"], "text.wav: expected audio that libsndfile reads"),
+        (["predict", "@empty.wav"], "empty.wav: expected an audio file, found an empty file"),
+        (["predict", "@nothing.wav"], "nothing.wav: expected samples, found"),
+        (["predict", "@click.wav"], "click.wav: expected at least 400 samples (25 ms)"),
+        (["predict", "@silence.wav"], "silence.wav: expected a signal, found"),
+        (["predict", "@nan.wav"], "nan.wav: expected finite samples, found 1 NaN"),
+        (["predict", "@good.wav", "--runtime", "cuda"], "runtime: expected auto or one of onnx"),
+        (["predict", "@good.wav", "--threads", "0"], "threads: expected at least 1, found 0"),
+        (["predict", "@good.wav", "--threads", "-2"], "threads: expected at least 1, found -2"),
+        (["predict", "@good.wav", "--batch-size", "0"], "--batch-size: expected at least 1"),
+        (["predict", "-", "-"], "-: expected stdin once, found twice"),
+        (["predict", "--bundle", "@nowhere"], "nowhere: expected a bundle, found no such"),
+        (["predict", "--bundle", "@empty-folder"], "expected a bundle with manifest.json, found"),
+        (["predict", "--bundle", "@text.zip"], "text.zip: expected a bundle"),
+        (["predict", "--bundle", "@good.wav"], "good.wav: expected a bundle"),
+        (["predict", "@old", "@good.wav"], "expected manifest schema 1, found schema 99; upgrade"),
+        (["predict", "@broken", "@good.wav"], "manifest.json: expected JSON, found"),
+        (["predict", "@bundle", "@none.wav"], "none.wav: expected an audio file"),
+        (["predict", "@good.wav", "@bundle"], "bundle: expected"),
+        (["verify", "@nowhere"], "nowhere: expected a bundle, found no such"),
+        (["verify", "@empty-folder"], "expected a bundle with manifest.json, found none"),
+        (["verify", "@good.wav"], "good.wav: expected a bundle"),
+        (["verify", "@old"], "expected manifest schema 1, found schema 99"),
+        (["verify", "--runtime", "cuda"], "runtime: expected auto or one of onnx"),
+        (["verify", "--threads", "0"], "threads: expected at least 1, found 0"),
+        (["verify", "--threads", "-2"], "threads: expected at least 1, found -2"),
+        (["verify", "--parity-audio", "@nowhere"], "expected"),
+        (["inspect", "@nowhere"], "nowhere: expected a bundle, found no such"),
+        (["inspect", "@empty-folder"], "expected a bundle with manifest.json, found none"),
+        (["inspect", "@text.zip", "--json"], "text.zip: expected a bundle"),
+        (["inspect", "@broken", "--json"], "expected JSON, found"),
+        (["export", "one", "--checkpoint", "two"], "checkpoint: expected one, found two"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_wrong_use_is_one_line(arguments: list[str], words: str, cli: Cli, bad: Path) -> None:
+    before = snapshot(bad)
+    done = cli(*(str(bad / a[1:]) if a.startswith("@") else a for a in arguments))
+    line = done.error()
+    assert words in line
+    assert "expected" in line and "found" in line
+    assert done.out == ""
+    assert snapshot(bad) == before
+
+
+@pytest.mark.parametrize("data", [b"", b"no audio"])
+def test_stdin_that_is_no_audio(data: bytes, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert "<stdin>: expected audio" in cli("predict", "-").error()
+
+
+def test_a_name_with_a_line_break_stays_on_one_line(cli: Cli, tmp_path: Path) -> None:
+    line = cli("predict", tmp_path / "two\nlines.wav").error()
+    assert "found no such file" in line
+
+
+def test_a_name_that_is_too_long(cli: Cli) -> None:
+    assert "long" in cli("predict", "long" * 100 + ".wav").error().lower()
+
+
+def test_a_bad_file_prints_no_header_alone(cli: Cli, tmp_path: Path) -> None:
+    assert cli("predict", tmp_path / "none.wav").out == ""
+    assert cli("predict", "--json", tmp_path / "none.wav").out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["frobnicate"],
+        ["predict", "--batch-size", "many"],
+        ["predict", "--threads", "1.5"],
+        ["predict", "--format", "xml"],
+        ["predict", "--no-such-option"],
+        ["verify", "one", "two"],
+        ["inspect", "one", "two"],
+        ["train"],
+        ["export", "--short", "maybe"],
+    ],
+    ids=" ".join,
+)
+def test_what_the_parser_refuses_leaves_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert "error: " in err.splitlines()[-1]
+
+
+def test_a_file_that_may_not_be_read_is_one_line(cli: Cli, bad: Path) -> None:
+    if os.geteuid() == 0:  # root may read everything: a loop of links is as unreadable
+        (bad / "loop.wav").symlink_to(bad / "loop.wav")
+        path = bad / "loop.wav"
+    else:
+        path = bad / "good.wav"
+        path.chmod(0)
+    assert path.name in cli("predict", path).error()

@@ -1,0 +1,187 @@
+"""`edge-ser verify` and `edge-ser inspect`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_ser.bundle import Bundle, Golden, seal
+from edge_ser.data import DEFAULT_BUNDLE
+
+Cli = Callable[..., Any]
+TinyBundle = Callable[..., Path]
+ONE = ("--threads", "1")
+
+
+def change_answers(bundle: Path, change: Callable[[Golden], None]) -> None:
+    """Other recorded answers, in a bundle that is sound otherwise."""
+    manifest = Bundle.open(bundle).manifest
+    golden = Golden.load(bundle / "golden.npz")
+    change(golden)
+    golden.save(bundle / "golden.npz")
+    seal(bundle, manifest)
+    Bundle.open(bundle)
+
+
+def other_vad(golden: Golden) -> None:
+    golden.vad = golden.vad.copy()
+    golden.vad[0, 1] += 0.01
+
+
+def other_logits(golden: Golden) -> None:
+    assert golden.region_logits is not None
+    golden.region_logits = golden.region_logits + np.float32(0.1)
+
+
+# verify
+
+
+def test_the_default_bundle_is_verified(cli: Cli) -> None:
+    done = cli("verify")
+    assert done.code == 0 and done.err == ""
+    lines = done.out.splitlines()
+    assert "files as recorded" in lines[0]
+    assert lines[1].startswith("single") and lines[2].startswith("padded")
+    assert lines[-1] == "verified: this device gives the reference's answers"
+
+
+def test_verify_as_json(cli: Cli, ser: Any) -> None:
+    done = cli("verify", DEFAULT_BUNDLE, "--json", *ONE)
+    assert done.code == 0 and done.err == ""
+    record = json.loads(done.out)
+    assert record["passed"] is True and record["failures"] == []
+    assert record["bundle"] == ser.manifest.name and record["target"] == ser.manifest.target
+    assert set(record["groups"]) == {"single", "padded"}
+    for group in record["groups"].values():
+        assert group["count"] == len(ser.bundle.golden().names)
+        assert 0 <= group["vad_max"] <= ser.manifest.limits.vad
+        assert group["flips_far"] == 0
+
+
+def test_a_zip_is_verified(cli: Cli, zip_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    assert cli("verify", zip_bundle(DEFAULT_BUNDLE, tmp_path / "b.zip"), *ONE).code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "what"), [(other_vad, "VAD differs by"), (other_logits, "region logits differ by")]
+)
+def test_other_answers_than_recorded_fail_with_1(
+    change: Callable[[Golden], None], what: str, cli: Cli, bundle_dir: Path
+) -> None:
+    change_answers(bundle_dir, change)
+    done = cli("verify", bundle_dir, *ONE)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("edge-ser: error: verification of ")
+    assert "expected the reference's answers, found" in line and what in line
+    assert "single" in line and "padded" in line and "limit" in line
+    assert "do not ship" in line
+    assert "verified" not in done.out
+
+
+def test_failures_as_json(cli: Cli, bundle_dir: Path) -> None:
+    change_answers(bundle_dir, other_vad)
+    done = cli("verify", bundle_dir, "--json", *ONE)
+    assert done.code == 1
+    record = json.loads(done.out)
+    assert record["passed"] is False
+    assert len(record["failures"]) == 2 and "VAD differs" in record["failures"][0]
+    assert record["groups"]["single"]["vad_max"] == pytest.approx(0.01, abs=1e-4)
+    assert record["groups"]["single"]["worst"] == 0
+    assert len(done.err.splitlines()) == 1
+
+
+def test_limits_of_the_bundle_decide(cli: Cli, bundle_dir: Path) -> None:
+    change_answers(bundle_dir, other_vad)
+    manifest = Bundle.open(bundle_dir).manifest
+    seal(bundle_dir, replace(manifest, limits=replace(manifest.limits, vad=0.02)))
+    assert cli("verify", bundle_dir, *ONE).code == 0
+
+
+def test_a_bundle_without_recorded_answers_cannot_be_verified(cli: Cli, bundle_dir: Path) -> None:
+    manifest = Bundle.open(bundle_dir).manifest
+    (bundle_dir / "golden.npz").unlink()
+    seal(bundle_dir, manifest)
+    line = cli("verify", bundle_dir, *ONE).error()
+    assert "expected golden.npz, found none" in line
+
+
+def test_verify_finds_an_altered_file(cli: Cli, bundle_dir: Path) -> None:
+    data = bytearray((bundle_dir / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle_dir / "model.onnx").write_bytes(data)
+    line = cli("verify", bundle_dir, *ONE).error()
+    assert "model.onnx: expected sha256" in line and "altered" in line
+
+
+# inspect
+
+
+def test_inspect_tells_people_what_the_bundle_is(cli: Cli, ser: Any) -> None:
+    done = cli("inspect")
+    assert done.code == 0 and done.err == ""
+    m = ser.manifest
+    for word in (
+        m.name, m.target, m.architecture["summary"], f"opset {m.opset}", "16000 Hz",
+        "8: I exuberant, II relaxed", m.licence, m.provenance["command"], "samples float32",
+    ):  # fmt: skip
+        assert word in done.out
+    for entry in m.files:
+        assert entry.path in done.out and f"{entry.bytes:,} bytes" in done.out
+        assert entry.sha256[:16] in done.out
+
+
+def test_inspect_json_is_the_manifest(cli: Cli, bundle_dir: Path) -> None:
+    done = cli("inspect", bundle_dir, "--json")
+    assert done.code == 0 and done.err == ""
+    assert json.loads(done.out) == json.loads((bundle_dir / "manifest.json").read_text())
+
+
+def test_inspect_of_a_zip_is_that_of_the_directory(
+    cli: Cli, zip_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = zip_bundle(DEFAULT_BUNDLE, tmp_path / "b.zip", "b/")
+    assert cli("inspect", path).out == cli("inspect", DEFAULT_BUNDLE).out
+    zipped = cli("inspect", path, "--json")
+    assert zipped.code == 0, zipped.err
+    assert zipped.out == cli("inspect", DEFAULT_BUNDLE, "--json").out
+
+
+@pytest.mark.parametrize(
+    ("provenance", "parity"),
+    [
+        ({}, {}),
+        ({"checkpoint": "model.pt"}, {}),
+        ({"checkpoint": {"assumed": 3}}, {}),
+        ({"checkpoint": None}, {}),
+        ({"versions": ["torch"]}, {}),
+        ({}, {"passed": True}),
+        ({}, {"passed": False, "vad_max": "small"}),
+    ],
+)
+def test_inspect_reads_any_provenance(
+    provenance: dict[str, Any], parity: dict[str, Any], cli: Cli, tiny_bundle: TinyBundle
+) -> None:
+    bundle = tiny_bundle(change=lambda m: replace(m, provenance=provenance, parity=parity))
+    done = cli("inspect", bundle)
+    assert done.code in (0, 2)
+    if done.code:
+        assert "expected" in done.error()
+    else:
+        assert "tiny" in done.out
+
+
+def test_inspect_shows_what_was_assumed_and_that_parity_failed(
+    cli: Cli, tiny_bundle: TinyBundle
+) -> None:
+    provenance = {"checkpoint": {"kind": "run", "sha256": "ab" * 32, "assumed": ["neutral radius"]}}
+    parity = {"passed": False, "utterances": 7, "vad_max": 0.5}
+    bundle = tiny_bundle(change=lambda m: replace(m, provenance=provenance, parity=parity))
+    done = cli("inspect", bundle)
+    assert done.code == 0
+    assert "neutral radius" in done.out
+    assert "FAILED, 7 runs" in done.out

@@ -1,0 +1,236 @@
+"""`edge_ser.load`: files, samples, streams and lists in, emotions out."""
+
+import dataclasses
+import gc
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import edge_ser
+from edge_ser import Emotion
+from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.errors import (
+    AudioError,
+    BundleError,
+    EdgeSerError,
+    MissingPathError,
+    UsageError,
+)
+
+
+def numbers(e: Emotion) -> list[float]:
+    return [e.arousal, e.dominance, e.valence, *(e.region_probabilities or ())]
+
+
+def same(a: Emotion, b: Emotion, tolerance: float = 1e-4) -> None:
+    assert numbers(a) == pytest.approx(numbers(b), abs=tolerance)
+    assert a.seconds == b.seconds
+
+
+@pytest.fixture(scope="module")
+def expected(ser: edge_ser.Recognizer, utterances: list[Path]) -> list[Emotion]:
+    """Every sample utterance alone."""
+    return [ser(path) for path in utterances]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[Path]:
+    """Files of many lengths, in no order of length, more than a batch."""
+    rng = np.random.default_rng(9)
+    paths = []
+    for i, seconds in enumerate(rng.permutation(np.linspace(0.1, 1.3, 13))):
+        paths.append(tmp_path / f"{i:02}.wav")
+        soundfile.write(paths[-1], 0.1 * rng.standard_normal(int(16_000 * seconds)), 16_000)
+    return paths
+
+
+# One utterance
+
+
+def test_a_file(ser: edge_ser.Recognizer, expected: list[Emotion], utterances: list[Path]) -> None:
+    for path, e in zip(utterances, expected, strict=True):
+        assert all(1 <= x <= 7 for x in (e.arousal, e.dominance, e.valence))
+        assert e.source == str(path)
+        info = soundfile.info(path)
+        assert e.seconds == pytest.approx(min(info.duration, 12.0), abs=1e-3)
+        assert ser(str(path)) == e, "the same file gives the same answer"
+    assert len({round(e.arousal, 2) for e in expected}) > 1, "not the same for any speech"
+
+
+def test_region_and_sphere_follow_from_the_scores(expected: list[Emotion]) -> None:
+    for e in expected:
+        x, y, z = ((score - 4) / 3 for score in (e.arousal, e.valence, e.dominance))
+        around = [(True, True), (False, True), (False, False), (True, False)]  # X, Y of I to IV
+        assert e.region.index == around.index((x >= 0, y >= 0)) + (0 if z >= 0 else 4)
+        assert e.sphere.radius == pytest.approx((x * x + y * y + z * z) ** 0.5)
+        assert e.boundary_margin == pytest.approx(min(map(abs, (x, y, z))))
+
+
+def test_samples_of_any_type(
+    ser: edge_ser.Recognizer, expected: list[Emotion], utterances: list[Path]
+) -> None:
+    ints, rate = soundfile.read(utterances[0], dtype="int16")
+    for array in (ints, ints / 32768, (ints / 32768).astype(np.float32), ints[:, None]):
+        e = ser(array, rate)
+        same(e, expected[0], 1e-9)
+        assert e.source == ""
+
+
+def test_samples_at_44_khz_in_stereo_are_those_of_the_file(
+    ser: edge_ser.Recognizer, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(5)
+    stereo = (3000 * rng.standard_normal((2 * 44_100, 2))).astype(np.int16)
+    soundfile.write(tmp_path / "stereo.wav", stereo, 44_100)
+    same(ser(stereo, 44_100), ser(tmp_path / "stereo.wav"), 1e-9)
+    same(ser(stereo.astype(np.float32) / 32768, 44_100.0), ser(stereo, 44_100), 1e-9)
+    left = ser(np.stack([stereo[:, 0]] * 2, axis=1), 44_100)
+    same(left, ser(stereo[:, 0], 44_100), 1e-6)
+
+
+def test_streams(ser: edge_ser.Recognizer, expected: list[Emotion], utterances: list[Path]) -> None:
+    e = ser(io.BytesIO(utterances[0].read_bytes()))
+    same(e, expected[0], 1e-9)
+    assert e.source == "<stream>"
+    with utterances[0].open("rb") as file:
+        assert ser(file) == expected[0]
+
+
+def test_only_the_first_seconds_are_used(ser: edge_ser.Recognizer) -> None:
+    x = (0.1 * np.random.default_rng(2).standard_normal(14 * 16_000)).astype(np.float32)
+    e = ser(x, 16_000)
+    assert e.seconds == 12.0
+    same(e, ser(x[: 12 * 16_000], 16_000), 0)
+
+
+def test_samples_need_their_rate(ser: edge_ser.Recognizer) -> None:
+    with pytest.raises(UsageError, match=r"expected their sample rate in Hz.*ser\(samples, "):
+        ser(np.zeros(16_000, np.float32))  # type: ignore[call-overload]
+
+
+def test_short_audio_is_refused_by_name(ser: edge_ser.Recognizer, tmp_path: Path) -> None:
+    path = tmp_path / "click.wav"
+    soundfile.write(path, np.ones(100) * 0.1, 16_000)
+    with pytest.raises(AudioError, match=r"click.wav: expected at least 400 samples"):
+        ser(path)
+
+
+@pytest.mark.parametrize(
+    "audio", [None, 1.5, {"a": 1}, np.float32(1), [0.1, 0.2], [np.zeros(16_000, np.float32)]],
+    ids=["none", "number", "dict", "scalar", "list of numbers", "list of arrays"],
+)  # fmt: skip
+def test_what_is_no_audio_is_refused(audio: Any, ser: edge_ser.Recognizer) -> None:
+    with pytest.raises(EdgeSerError, match="expected"):
+        ser(audio)
+
+
+def test_an_answer_cannot_be_changed(expected: list[Emotion]) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        expected[0].valence = 7.0  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        expected[0].region.index = 0  # type: ignore[misc]
+
+
+# Many
+
+
+def test_a_list_keeps_its_order(ser: edge_ser.Recognizer, many: list[Path]) -> None:
+    emotions = ser(many)
+    assert [e.source for e in emotions] == [str(p) for p in many]
+    for e, path in zip(emotions, many, strict=True):
+        same(e, ser(path))
+    assert [e.source for e in ser(tuple(many[:3]))] == [str(p) for p in many[:3]]
+
+
+def test_an_empty_list_gives_an_empty_list(ser: edge_ser.Recognizer) -> None:
+    assert ser([]) == []
+
+
+def test_a_list_may_mix_paths_and_streams(
+    ser: edge_ser.Recognizer, expected: list[Emotion], utterances: list[Path]
+) -> None:
+    emotions = ser([io.BytesIO(utterances[1].read_bytes()), str(utterances[0]), utterances[1]])
+    for e, wanted in zip(emotions, (expected[1], expected[0], expected[1]), strict=True):
+        same(e, wanted)
+
+
+def test_a_bad_file_in_a_list_is_raised(
+    ser: edge_ser.Recognizer, utterances: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(MissingPathError, match=r"none.wav"):
+        ser([utterances[0], tmp_path / "none.wav", utterances[1]])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_each_answers_every_file_once_and_survives_bad_ones(
+    batch_size: int, ser: edge_ser.Recognizer, many: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    files = [tmp_path / "none.wav", *many[:4], tmp_path / "text.wav", *many[4:], tmp_path]
+    outcomes = list(ser.each((f for f in files), batch_size))
+    assert sorted(i for i, _ in outcomes) == list(range(len(files)))
+    for index, outcome in outcomes:
+        if index in (0, 5, len(files) - 1):
+            assert isinstance(outcome, AudioError if index == 5 else MissingPathError)
+        else:
+            assert isinstance(outcome, Emotion) and outcome.source == str(files[index])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_each_needs_a_batch_size(
+    batch_size: int, ser: edge_ser.Recognizer, utterances: list[Path]
+) -> None:
+    with pytest.raises(UsageError, match="batch"):
+        list(ser.each(utterances, batch_size))
+
+
+def test_more_files_than_are_decoded_ahead(ser: edge_ser.Recognizer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for i in range(70):
+        soundfile.write(tmp_path / f"{i:02}.wav", 0.1 * rng.standard_normal(600 + i), 16_000)
+    files = sorted(tmp_path.glob("*.wav"))
+    emotions = ser(files)
+    assert [e.source for e in emotions] == [str(p) for p in files]
+    assert [round(e.seconds * 16_000) for e in emotions] == [600 + i for i in range(70)]
+
+
+def test_one_recognizer_in_several_threads(
+    ser: edge_ser.Recognizer, expected: list[Emotion], utterances: list[Path]
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for path, e in zip(utterances * 4, pool.map(ser, utterances * 4), strict=True):
+            same(e, expected[utterances.index(path)], 1e-5)
+
+
+# Loading
+
+
+def test_load_takes_paths_strings_and_zips(
+    tmp_path: Path, zip_bundle: Callable[..., Path], expected: list[Emotion],
+    utterances: list[Path],
+) -> None:  # fmt: skip
+    archive = zip_bundle(DEFAULT_BUNDLE, tmp_path / "bundle.zip")
+    for source in (DEFAULT_BUNDLE, str(DEFAULT_BUNDLE), archive):
+        ser = edge_ser.load(source, threads=1)
+        gc.collect()  # an unpacked zip must outlive the loading
+        same(ser(utterances[0]), expected[0], 1e-9)
+
+
+def test_load_says_what_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(MissingPathError, match="expected a bundle, found no such"):
+        edge_ser.load(tmp_path / "none")
+    with pytest.raises(BundleError, match=r"expected a bundle with manifest.json"):
+        edge_ser.load(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x09")
+    with pytest.raises(BundleError, match="expected a bundle"):
+        edge_ser.load(tmp_path / "model.onnx")
+
+
+def test_repr_names_model_and_target(ser: edge_ser.Recognizer) -> None:
+    assert repr(ser) == f"Recognizer({ser.manifest.name}, {ser.manifest.target})"
