@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoint import load_checkpoint
+    from edge_ser_export.training.build import check_encoder
     from edge_ser_export.training.data import Corpus, read_labels
     from edge_ser_export.training.train import TrainConfig, Trainer
 
@@ -106,6 +107,7 @@ def _train(arguments: argparse.Namespace) -> int:
     table = read_labels(arguments.labels, arguments.audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split)
+    check_encoder(arguments.encoder)
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
     corpus = Corpus(table, arguments.audio, cache, 12.0)

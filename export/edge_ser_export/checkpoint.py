@@ -86,7 +86,8 @@ def load_checkpoint(
         )
     if path.is_file():
         return _load_own(path)
-    if (path / "config.json").is_file() and not any(path.glob("*_ssl.pt")):
+    parts = [p for p in path.glob("*.pt") if p.stem.endswith(("_ssl", "_pool", "_ser"))]
+    if (path / "config.json").is_file() and not parts:
         return _load_published(path)
     return _load_run(path, epoch, neutral_radius)
 
@@ -125,7 +126,7 @@ def _load_own(path: Path) -> Checkpoint:
 def _load_run(path: Path, epoch: str, neutral_radius: float | None) -> Checkpoint:
     parts = {part: path / f"{epoch}_{part}.pt" for part in ("ssl", "pool", "dim_ser", "sev_ser")}
     statistics = path / "train_norm_stat.pkl"
-    if not any(path.glob("*_ssl.pt")):
+    if not any(path.glob("*_ssl.pt")) and not any(f.is_file() for f in parts.values()):
         here = ", ".join(sorted(p.name for p in path.iterdir())[:_SHOWN]) or "nothing"
         raise CheckpointError(
             path,
@@ -133,7 +134,7 @@ def _load_run(path: Path, epoch: str, neutral_radius: float | None) -> Checkpoin
             " train_norm_stat.pkl) or a published model (config.json and weights)",
             found=here,
         )
-    if not parts["ssl"].is_file():
+    if not any(f.is_file() for f in parts.values()):
         epochs = sorted(p.name.removesuffix("_ssl.pt") for p in path.glob("*_ssl.pt"))
         raise CheckpointError(path, expected=f"epoch {epoch}", found=f"epochs {', '.join(epochs)}")
     files = [*parts.values(), statistics]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -17,19 +20,35 @@ def strip_metadata(model: onnx.ModelProto) -> bool:
     that of inputs and outputs; runtimes infer the rest.
     """
     before = model.ByteSize()
-    graph = model.graph
-    model.doc_string = graph.doc_string = ""
-    del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
-    for node in graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    for value in (*graph.input, *graph.output):
-        value.doc_string = ""
-        del value.metadata_props[:]
-    for tensor in graph.initializer:
-        tensor.doc_string = ""
-        del tensor.metadata_props[:]
+    _strip(model)
+    _strip_graph(model.graph)
+    for function in model.functions:
+        _strip(function)
+        del function.value_info[:]
+        _strip_nodes(function.node)
     return bool(model.ByteSize() != before)
+
+
+def _strip(part: Any) -> None:
+    part.doc_string = ""
+    del part.metadata_props[:]
+
+
+def _strip_graph(graph: onnx.GraphProto) -> None:
+    _strip(graph)
+    del graph.value_info[:]
+    for part in (*graph.input, *graph.output, *graph.initializer):
+        _strip(part)
+    _strip_nodes(graph.node)
+
+
+def _strip_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+    for node in nodes:
+        _strip(node)
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                _strip_graph(inner)
 
 
 def store_half(model: onnx.ModelProto) -> bool:

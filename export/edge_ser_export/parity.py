@@ -251,7 +251,7 @@ def build_cases(preprocessing: Preprocessing, speech: list[Path]) -> list[Case]:
         ("clipped speech 1 s", np.clip(voice[:rate] * np.float32(30), -1, 1)),
         ("faint speech 1 s", voice[:rate] * np.float32(1e-3)),
     ]
-    cases = [Case(name, preprocessing.normalize(x)) for name, x in raw]
+    cases = [Case(name, preprocessing.normalize(x[:longest])) for name, x in raw]
     files = zip(picked, parts, strict=True)
     return cases + [Case(p.name, preprocessing.apply(x, p.name)) for p, x in files]
 

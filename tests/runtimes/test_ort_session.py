@@ -145,7 +145,7 @@ def test_a_file_that_is_no_graph_is_refused(bundle_dir: Path) -> None:
 
 
 def test_other_input_names_are_refused(tiny_bundle: TinyBundle) -> None:
-    with pytest.raises(BundleError, match=r"expected samples float32, lengths int64, found .*waveform"):
+    with pytest.raises(BundleError, match=r"expected samples float32, .*found .*waveform"):
         edge_ser.load(tiny_bundle(inputs=("waveform", "lengths")))
 
 

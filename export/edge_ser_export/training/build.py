@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,9 @@ def build_model(encoder: str) -> JointModel:
         return JointModel(ModelConfig(encoder=config, pooling_dim=width, head_dim=width))
     model = _pretrained(encoder)
     config = encoder_config(model.config.to_dict(), encoder)
+    # Transformers owns `masked_spec_embed` under rules of its own: go by what is there
+    masked = "masked_spec_embed" in model.state_dict()
+    config = replace(config, mask_time_prob=(config.mask_time_prob or 0.05) if masked else 0.0)
     # the published recipe trains everything but the convolutional front end
     for parameter in model.feature_extractor.parameters():
         parameter.requires_grad_(False)
@@ -39,11 +45,44 @@ def build_model(encoder: str) -> JointModel:
     return JointModel(joint, TransformersEncoder(config, model))
 
 
+def check_encoder(encoder: str) -> None:
+    """Refuse a name that `build_model` would refuse, by its configuration alone.
+
+    Raises:
+        CheckpointError: no such model, or of another kind.
+    """
+    if encoder not in PRESETS:
+        from transformers import AutoConfig
+
+        with _loading(encoder):
+            config = AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+        encoder_config(config.to_dict(), encoder)
+
+
 def _pretrained(encoder: str) -> Any:
     from transformers import AutoModel
 
+    with _loading(encoder):
+        model, loading = AutoModel.from_pretrained(
+            encoder, output_loading_info=True, trust_remote_code=False
+        )
+    # Transformers leaves what is missing at random; a mask used in training only may be new
+    absent = sorted(set(loading["missing_keys"]) - {"masked_spec_embed"})
+    absent += [str(key) for key in loading.get("mismatched_keys", ())]
+    if absent:
+        raise CheckpointError(
+            encoder,
+            expected="every weight of the encoder",
+            found=f"{len(absent)} missing or misshapen, first {absent[0]}",
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _loading(encoder: str) -> Iterator[None]:
+    """Turn what Transformers raises over an unusable model into one line."""
     try:
-        model, loading = AutoModel.from_pretrained(encoder, output_loading_info=True)
+        yield
     except (
         OSError,
         ValueError,
@@ -60,13 +99,3 @@ def _pretrained(encoder: str) -> Any:
             found=f"a {kind} that cannot be loaded: {' '.join(str(error).split())[:200]}",
             advice="give a local directory with config.json and weights",
         ) from error
-    # Transformers leaves what is missing at random; a mask used in training only may be new
-    absent = sorted(set(loading["missing_keys"]) - {"masked_spec_embed"})
-    absent += [str(key) for key in loading.get("mismatched_keys", ())]
-    if absent:
-        raise CheckpointError(
-            encoder,
-            expected="every weight of the encoder",
-            found=f"{len(absent)} missing or misshapen, first {absent[0]}",
-        )
-    return model

@@ -66,16 +66,18 @@ def read_labels(path: Path, audio: Path) -> LabelTable:
         raise MissingPathError(path, expected="a label table (CSV)", found="no such file")
     if not audio.is_dir():
         raise MissingPathError(audio, expected="a folder of audio", found="no such folder")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in _COLUMNS if c not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                path,
-                expected=f"columns {', '.join(_COLUMNS)}",
-                found=f"no {', '.join(missing)}",
-            )
-        rows = list(reader)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or ()
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, expected="a CSV table in UTF-8", found=str(error)) from error
+    missing = [c for c in _COLUMNS if c not in columns]
+    if missing:
+        raise DataError(
+            path, expected=f"columns {', '.join(_COLUMNS)}", found=f"no {', '.join(missing)}"
+        )
     if not rows:
         raise DataError(path, expected="labelled rows", found="a header only")
     scores = np.empty((len(rows), 3))
@@ -94,7 +96,7 @@ def read_labels(path: Path, audio: Path) -> LabelTable:
             expected="scores in 1..7",
             found=", ".join(f"{s:g}" for s in scores[first]),
         )
-    files = tuple(row["FileName"] for row in rows)
+    files = tuple(row["FileName"] or "" for row in rows)
     absent = [f for f in files if not (audio / f).is_file()]
     if absent:
         raise DataError(
@@ -102,7 +104,7 @@ def read_labels(path: Path, audio: Path) -> LabelTable:
             expected=f"the {len(files)} files of {path.name}",
             found=f"{len(absent)} missing, first {absent[0]}",
         )
-    return LabelTable(path, files, scores, tuple(row["Split_Set"] for row in rows))
+    return LabelTable(path, files, scores, tuple(row["Split_Set"] or "" for row in rows))
 
 
 class Corpus:
@@ -123,7 +125,8 @@ class Corpus:
     def __init__(self, table: LabelTable, audio: Path, cache: Path, max_seconds: float) -> None:
         self.table = table
         self.unit = unit_from_scores(table.scores)
-        facts = [(f, (audio / f).stat().st_size) for f in table.files]
+        stats = [(audio / f).stat() for f in table.files]
+        facts = [(f, s.st_size, s.st_mtime_ns) for f, s in zip(table.files, stats, strict=True)]
         key = hashlib.sha256(
             json.dumps([str(audio.resolve()), max_seconds, facts]).encode()
         ).hexdigest()[:16]

@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from edge_ser.errors import UsageError
 from edge_ser_export.config import EncoderConfig
 from edge_ser_export.deploy import DeploymentEncoder
 from edge_ser_export.model import JointModel, TransformersEncoder, conv_geometry
@@ -138,7 +139,16 @@ class FrameDistillation(nn.Module):
     def __init__(self, teacher: JointModel, student: EncoderConfig) -> None:
         super().__init__()
         self.teacher = teacher.eval().requires_grad_(False)
-        self.ratio = frame_hop(teacher.config.encoder) // frame_hop(student)
+        hops = frame_hop(teacher.config.encoder), frame_hop(student)
+        if max(hops) % min(hops):
+            raise UsageError(
+                "--teacher",
+                expected=f"frames that fall on the student's, {hops[1]} samples apart",
+                found=f"frames {hops[0]} samples apart",
+            )
+        # every so many frames of the student meet one of the teacher's, or the reverse
+        self.student_stride = max(1, hops[0] // hops[1])
+        self.teacher_stride = max(1, hops[1] // hops[0])
         width = teacher.config.encoder.hidden_size
         self.projection = nn.Linear(student.hidden_size, width)
         if student.hidden_size == width:  # where layers start from the teacher's, frames are its
@@ -149,7 +159,8 @@ class FrameDistillation(nn.Module):
         """Loss for student frames `[batch, frames, hidden]`, relative to the target's variance."""
         with torch.no_grad():
             target, mask = self.teacher.encoder(samples, lengths)
-        guess = self.projection(hidden[:, :: self.ratio])
+            target, mask = target[:, :: self.teacher_stride], mask[:, :: self.teacher_stride]
+        guess = self.projection(hidden[:, :: self.student_stride])
         count = min(guess.shape[1], target.shape[1])
         guess, target, mask = guess[:, :count], target[:, :count], mask[:, :count, None]
         error = ((guess - target) ** 2 * mask).sum() / (mask.sum() * target.shape[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -46,6 +46,12 @@ class Evaluation:
             "region_head": self.region_head,
             "region_geometric": self.region_geometric,
         }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The reverse of `to_dict`."""
+        a, d, v = (float(data["ccc"][name]) for name in DIMENSIONS)
+        return cls(data["count"], (a, d, v), data["region_head"], data["region_geometric"])
 
     def __str__(self) -> str:
         parts = [f"{d} {c:.3f}" for d, c in zip(DIMENSIONS, self.ccc, strict=True)]

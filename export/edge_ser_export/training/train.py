@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing
-from edge_ser.errors import DataError, UsageError
+from edge_ser.errors import CheckpointError, DataError, UsageError
 from edge_ser.labels import scores_from_unit
 from edge_ser.sphere import Partition, to_cartesian
 from edge_ser_export.config import ModelConfig
 from edge_ser_export.deploy import DeploymentEncoder, DeploymentModel
 from edge_ser_export.model import JointModel
+from edge_ser_export.safe_pickle import load_torch
 from edge_ser_export.store import save_checkpoint
 from edge_ser_export.training.build import build_model
 from edge_ser_export.training.curves import plot_history
@@ -108,6 +110,7 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.config, self.corpus, self.out, self.say = config, corpus, out, say
+        self.teacher_hash = None if teacher is None else _hash(teacher)
         self.state_path = out / "last.pt"
         self.train_rows = corpus.table.rows("Train")
         self.dev_rows = corpus.table.rows("Development")
@@ -126,6 +129,7 @@ class Trainer:
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
         preset = config.encoder in ("spectral", "wavlm-tiny")
         if teacher is not None:
+            _check_teacher(teacher.config, mean, std)
             copied = start_from_teacher(model, teacher)
             say(f"{copied} tensors start from the teacher's")
         self.network: nn.Module = DeploymentModel(model, windows=True) if preset else model
@@ -158,7 +162,6 @@ class Trainer:
         if self.epoch == 0 and self.config.stem_steps:
             self._pretrain()
         batches = -(-self.train_rows.size // self.config.batch_size)
-        best: Evaluation | None = None
         for epoch in range(self.epoch, self.config.epochs):
             losses = self._train_epoch(epoch, batches)
             result = self._evaluate_average()
@@ -166,20 +169,19 @@ class Trainer:
             self.say(f"epoch {epoch + 1}/{self.config.epochs}: development {result}")
             self.epoch = epoch + 1
             if result.total > self.best:
-                self.best, best = result.total, result
+                self.best = result.total
                 self._keep_best()
             self._save_state()
             (self.out / "history.json").write_text(json.dumps(self.history, indent=1))
             plot_history(self.history, self.out / "learning-curve.png")
-        if best is None:  # resumed after the best epoch
-            self.model.load_state_dict(self.average)
-            best = self._evaluate_average()
-        return best
+        records = [Evaluation.from_dict(h["development"]) for h in self.history]
+        return max(records, key=lambda e: e.total)
 
     def _train_epoch(self, epoch: int, batches: int) -> dict[str, float]:
         self.network.train()
         # seeded by epoch, so that a resumed run draws what an uninterrupted one would
         torch.manual_seed(self.config.seed * 1000 + epoch)
+        np.random.seed(self.config.seed * 1000 + epoch)  # Transformers draws SpecAugment from it
         rng = np.random.default_rng([self.config.seed, epoch])
         weight = auxiliary_weight(epoch, self.config.auxiliary_floor)
         sums: dict[str, float] = {"ccc_loss": 0.0, "region_loss": 0.0}
@@ -304,6 +306,7 @@ class Trainer:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "projection": self.distill.projection.state_dict() if self.distill else None,
+            "teacher": self.teacher_hash,
         }
         partial = self.state_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -312,11 +315,17 @@ class Trainer:
     def _resume(self) -> None:
         if not self.state_path.is_file():
             raise UsageError(self.out, expected="a run to resume", found="no last.pt")
-        state = torch.load(self.state_path, weights_only=True, map_location=self.device)
+        state = load_torch(self.state_path)
+        keys = {"config", "epoch", "best", "history", "model", "average", "optimizer", "projection"}
+        if not isinstance(state, dict) or not keys <= set(state):
+            raise CheckpointError(
+                self.state_path, expected="the state of a run", found="something else"
+            )
+        now_set = {**asdict(self.config), "teacher": self.teacher_hash}
         changed = {
-            k: (v, getattr(self.config, k, None))
-            for k, v in state["config"].items()
-            if getattr(self.config, k, None) != v and k not in ("epochs", "threads", "device")
+            k: (v, now_set.get(k))
+            for k, v in {**state["config"], "teacher": state.get("teacher")}.items()
+            if now_set.get(k) != v and k not in ("epochs", "threads", "device")
         }
         if changed:
             name, (was, now) = next(iter(changed.items()))
@@ -328,10 +337,30 @@ class Trainer:
             )
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
         self.model.load_state_dict(state["model"])
-        self.average = state["average"]
+        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distill is not None:
             self.distill.projection.load_state_dict(state["projection"])
+
+
+def _check_teacher(teacher: ModelConfig, mean: float, std: float) -> None:
+    """The teacher is given the student's samples: they must be normalised as its own were."""
+    alike = abs(teacher.std / std - 1) < 0.1 and abs(teacher.mean - mean) < 0.1 * std
+    if teacher.normalization != "corpus" or not alike:
+        raise UsageError(
+            "--teacher",
+            expected=f"a model trained on samples of mean {mean:.2g}, deviation {std:.3g}",
+            found=f"{teacher.normalization} normalisation, mean {teacher.mean:.2g}, "
+            f"deviation {teacher.std:.3g}",
+            advice="train the teacher on the same corpus",
+        )
+
+
+def _hash(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _device(name: str) -> torch.device:
