@@ -88,13 +88,13 @@ def transformers_config(config: EncoderConfig) -> PretrainedConfig:
         feat_proj_dropout=config.hidden_dropout,
         layerdrop=0.0,
     )
-    if config.kind == "wav2vec2":
-        return Wav2Vec2Config(**shared)  # type: ignore[no-untyped-call]
-    return WavLMConfig(  # type: ignore[no-untyped-call]
-        **shared,
-        num_buckets=config.num_buckets,
-        max_bucket_distance=config.max_bucket_distance,
-    )
+    # Any: Transformers 4 has no types here, Transformers 5 has
+    build: Any = Wav2Vec2Config
+    if config.kind == "wavlm":
+        build = WavLMConfig
+        shared["num_buckets"] = config.num_buckets
+        shared["max_bucket_distance"] = config.max_bucket_distance
+    return cast("PretrainedConfig", build(**shared))
 
 
 class TransformersEncoder(nn.Module):
