@@ -1,10 +1,38 @@
 import os
-from pathlib import Path
-
-import pytest
 
 # read when Transformers is first imported; nothing here may wait for a network
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+from pathlib import Path
+
+import pytest
+import torch
+from export_sessions import Speech, sabotaged
+from tiny_models import (
+    MEAN,
+    STD,
+    WIDTH,
+    Published,
+    Run,
+    encoder_config,
+    half_exact,
+    joint_config,
+    random_joint,
+    random_run,
+    randomize,
+    wavlm_config,
+)
+from torch import Tensor, nn
+from training_runs import Train, split_rows, write_labels
+from transformers import WavLMModel
+
+from edge_ser.bundle import MANIFEST
+from edge_ser.cli import main
+from edge_ser.errors import GateError
+from edge_ser_export import pipeline
+from edge_ser_export.model import RegressionHead
+from edge_ser_export.store import save_checkpoint
+from edge_ser_export.training.data import Corpus, read_labels
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 
@@ -19,3 +47,109 @@ def clips() -> Path:
 def speech(clips: Path) -> tuple[Path, ...]:
     """A few of the clips."""
     return tuple(sorted(clips.glob("*.flac"))[::5])
+
+
+# --- checkpoints
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return random_run()
+
+
+@pytest.fixture(scope="module")
+def baseline() -> Published:
+    ssl = randomize(WavLMModel(wavlm_config()), 0)
+    linear = randomize(nn.Linear(WIDTH, WIDTH), 1)
+    query = torch.randn(WIDTH, 1, generator=torch.Generator().manual_seed(2))
+    head = randomize(RegressionHead(2 * WIDTH, 24, 1, 3), 3)
+
+    def answer(samples: Tensor) -> Tensor:
+        with torch.inference_mode():
+            x = ssl(samples[None]).last_hidden_state[0]
+            w = torch.softmax((torch.tanh(linear(x)) @ query)[:, 0], 0)[:, None]
+            mean = (w * x).sum(0)
+            deviation = ((w * x**2).sum(0) - mean**2).clamp(min=1e-5).sqrt()
+            return head(torch.cat([mean, deviation])[None])
+
+    config = {
+        "model_type": "ser",
+        "ssl_type": "microsoft/wavlm-large",
+        "mean": MEAN,
+        "std": STD,
+        "classifier_hidden_layers": 1,
+        "num_classes": 3,
+        "hidden_size": 24,
+    }
+    state = {f"ssl_model.{k}": v for k, v in ssl.state_dict().items()}
+    state |= {f"pool_model.sap_linear.{k}": v for k, v in linear.state_dict().items()}
+    state |= {"pool_model.attention": query}
+    state |= {f"ser_model.{k}": v for k, v in head.state_dict().items()}
+    return Published(config, state, answer)
+
+
+# --- exports
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest model that can be exported; float16 would hold its float32 weights."""
+    encoder = encoder_config("spectral", num_hidden_layers=1, hidden_size=64)
+    model = random_joint(joint_config(encoder, pooling="mean", head="tanh", region_count=0))
+    half_exact(model)
+    path = tmp_path_factory.mktemp("plain") / "plain.safetensors"
+    save_checkpoint(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def kept(plain: Path, tmp_path_factory: pytest.TempPathFactory, speech: Speech) -> Path:
+    """A bundle that failed the gate, kept as asked, where a good-looking one was before."""
+    out = tmp_path_factory.mktemp("exports") / "kept"
+    out.mkdir()
+    (out / MANIFEST).write_text('{"schema": 1, "graph": "model.onnx", "files": []}')
+    options = pipeline.ExportOptions(str(plain), out=out, speech=speech, keep_failed=True)
+    with pytest.raises(GateError, match="kept") as caught:
+        pipeline.export(options, sabotaged)
+    assert caught.value.exit_code == 1
+    return out
+
+
+# --- training
+
+
+@pytest.fixture(scope="session")
+def labels(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_labels(tmp_path_factory.mktemp("labels") / "labels.csv", split_rows(clips))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def corpus(labels: Path, clips: Path, cache: Path) -> Corpus:
+    return Corpus(read_labels(labels, clips), clips, cache, 12.0)
+
+
+@pytest.fixture(scope="session")
+def train(labels: Path, clips: Path, cache: Path) -> Train:
+    """Runs the command with settings that a few clips can be learnt with."""
+
+    def command(out: Path, *more: str, table: Path = labels) -> int:
+        settings = ["--batch-size", "8", "--accumulate", "1", "--learning-rate", "3e-4"]
+        return main([
+            "train", str(table), "--audio", str(clips), "-o", str(out), "--cache", str(cache),
+            "--device", "cpu", *settings, *more,
+        ])  # fmt: skip
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def spectral(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs, without interruption."""
+    out = tmp_path_factory.mktemp("runs") / "spectral"
+    assert train(out, "--encoder", "spectral", "--epochs", "2", "--licence", "CC0-1.0") == 0
+    return out

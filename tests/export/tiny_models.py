@@ -4,13 +4,16 @@ Every weight is moved away from its special initial value (ones, zeros, equal ro
 weight that is dropped, swapped or left alone changes the answer.
 """
 
+import json
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import WavLMConfig, WavLMModel
 
@@ -19,6 +22,7 @@ from edge_ser_export.model import JointModel, RegressionHead, StylePooling
 
 WIDTH = 32
 MEAN, STD = -8.278621631819787e-05, 0.08485510250851999
+State = dict[str, Tensor]
 # name -> (kind, feat_extract_norm, do_stable_layer_norm)
 ENCODERS = {
     "wavlm-layer": ("wavlm", "layer", True),
@@ -106,6 +110,12 @@ def run_one(model: nn.Module, samples: Tensor) -> tuple[Tensor, ...]:
     return run(model, samples[None], [samples.numel()])
 
 
+def same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
+    return len(found) == len(expected) and all(
+        torch.allclose(a, b, atol=1e-6, rtol=0) for a, b in zip(found, expected, strict=True)
+    )
+
+
 def half_exact(module: nn.Module) -> nn.Module:
     """Round all weights to float16, so that storing them in it loses nothing."""
     with torch.no_grad():
@@ -115,6 +125,8 @@ def half_exact(module: nn.Module) -> nn.Module:
 
 
 # --- the training code's run directory: four modules, each saved on its own
+
+PARTS = ("ssl", "pool", "dim_ser", "sev_ser")
 
 
 @dataclass
@@ -188,3 +200,43 @@ def old_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
             before = before.replace(new, old)
         renamed[before] = tensor
     return renamed
+
+
+# --- published models: a configuration, and weights in one of two formats
+
+Weights = Callable[[State, Path], None]
+
+
+def save_safetensors(state: State, folder: Path) -> None:
+    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors")
+
+
+def save_bin(state: State, folder: Path) -> None:
+    torch.save(state, folder / "pytorch_model.bin")
+
+
+WEIGHTS = {"safetensors": save_safetensors, "bin": save_bin}
+
+
+@dataclass
+class Published:
+    """A published model as its own library would hold it."""
+
+    config: dict[str, Any]
+    state: State
+    answer: Callable[[Tensor], Tensor]
+
+    def save(self, folder: Path, write: Weights) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(self.config))
+        write({k: v.clone() for k, v in self.state.items()}, folder)
+        return folder
+
+
+# --- an architecture that is not known here
+
+
+def bert() -> State:
+    names = ("word_embeddings.weight", "position_embeddings.weight", "LayerNorm.weight")
+    state = {f"bert.embeddings.{n}": torch.randn(WIDTH, WIDTH) for n in names}
+    return state | {"bert.encoder.layer.0.attention.self.query.weight": torch.randn(WIDTH, WIDTH)}

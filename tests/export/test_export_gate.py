@@ -1,0 +1,159 @@
+"""A gate that closes when it must, and what is refused before any work."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from export_sessions import Speech, open_session, sabotaged
+from numpy.typing import NDArray
+from tiny_models import MEAN, STD, encoder_config, joint_config, random_joint
+from torch import nn
+
+from edge_ser.audio import Preprocessing
+from edge_ser.bundle import MANIFEST, PARITY, Bundle
+from edge_ser.decode import Outputs
+from edge_ser.errors import DataError, GateError, UsageError
+from edge_ser.session import Session
+from edge_ser.sphere import Partition
+from edge_ser_export import pipeline
+from edge_ser_export.checkpoint import load_checkpoint
+from edge_ser_export.deploy import DeploymentModel
+from edge_ser_export.model import JointModel
+from edge_ser_export.parity import FP32_LIMITS, Reference, build_cases, parity_steps, run_parity
+from edge_ser_export.trace import trace
+
+# --- what is refused before any work
+
+
+def test_unknown_target_is_refused(tmp_path: Path, speech: Speech) -> None:
+    options = pipeline.ExportOptions("spectral", target="coreml", out=tmp_path / "x", speech=speech)
+    with pytest.raises(UsageError, match="onnx-fp32"):
+        pipeline.export(options, open_session)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", MANIFEST])  # others have manifests, too
+def test_foreign_directory_is_left_alone(
+    plain: Path, tmp_path: Path, speech: Speech, name: str
+) -> None:
+    out = tmp_path / "holiday"
+    out.mkdir()
+    (out / name).write_bytes(b"{}")
+    with pytest.raises(UsageError, match="holiday"):
+        pipeline.export(pipeline.ExportOptions(str(plain), out=out, speech=speech), open_session)
+    assert [p.name for p in tmp_path.iterdir()] == ["holiday"]
+    assert [p.name for p in out.iterdir()] == [name]
+    assert (out / name).read_bytes() == b"{}"
+
+
+def test_too_short_a_longest_utterance_is_refused(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--max-seconds"):
+        trace(load_checkpoint(plain).model, tmp_path / "x.onnx", 16_000, 400)
+    assert not list(tmp_path.iterdir())
+
+
+# --- the gate
+
+
+def test_gate_closes_and_leaves_nothing(plain: Path, tmp_path: Path, speech: Speech) -> None:
+    options = pipeline.ExportOptions(str(plain), out=tmp_path / "bundle", speech=speech)
+    with pytest.raises(GateError) as caught:
+        pipeline.export(options, sabotaged)
+    error = caught.value
+    assert error.exit_code == 1
+    message = str(error)
+    assert "single: VAD differs by 2.0" in message
+    assert "files: VAD differs by 1.0" in message
+    assert "limit 1e-04" in message
+    assert "worst utterance: speech 7.3 s (" in message
+    assert "no bundle was written" in message
+    assert "\n" not in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_bundle_is_kept_when_asked(kept: Path) -> None:
+    bundle = Bundle.open(kept)  # replaces what was there, complete and with its hashes
+    assert bundle.manifest.parity["passed"] is False
+    assert bundle.manifest.parity["vad_max"] == pytest.approx(2e-3, rel=0.05)
+    report = json.loads((kept / PARITY).read_text())
+    assert report["passed"] is False
+    assert len(report["failures"]) == 3
+    assert [f.split(":")[0] for f in report["failures"]] == ["single", "padded", "files"]
+    assert not [p for p in kept.parent.iterdir() if p.name.startswith(".")]
+
+
+# --- the gate's cases, without an export
+
+
+@pytest.mark.parametrize("seconds", [1.25, 2.0, 5.0, 12.0, 30.0])
+@pytest.mark.parametrize("short", ["refuse", "pad"])
+def test_cases_are_no_longer_than_the_model_takes(
+    speech: Speech, seconds: float, short: str
+) -> None:
+    preprocessing = Preprocessing(max_seconds=seconds, short=short, mean=MEAN, std=STD)
+    cases = build_cases(preprocessing, list(speech))
+    sizes = [c.samples.size for c in cases]
+    assert min(sizes) == preprocessing.min_samples
+    assert max(sizes) <= preprocessing.max_samples, "a session refuses longer ones"
+    assert all(c.samples.dtype == np.float32 and np.isfinite(c.samples).all() for c in cases)
+    assert len({c.name for c in cases if "speech" in c.name}) >= 4
+
+
+def test_cases_reach_from_one_frame_to_the_longest(speech: Speech) -> None:
+    cases = build_cases(Preprocessing(mean=MEAN, std=STD), list(speech))
+    assert {c.samples.size for c in cases} >= {400, 8000, 16_000, 48_000, 116_800, 192_000}
+    assert {c.name for c in cases} >= {p.name for p in speech}  # each file by itself, too
+    silence = [c for c in cases if "silence" in c.name]
+    assert len(silence) == 2
+    for case in silence:  # no more than the last of 16 bits
+        raw = case.samples.astype(np.float64) * (STD + 1e-6) + MEAN
+        assert np.abs(raw).max() < 1.001 / 32768
+
+
+def test_gate_needs_speech() -> None:
+    with pytest.raises(DataError, match="audio"):
+        build_cases(Preprocessing(), [])
+
+
+class InTorch:
+    """A session that runs a module as it is, batch and all."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        with torch.inference_mode():
+            vad, logits = self.module(torch.from_numpy(samples), torch.from_numpy(lengths))
+        return Outputs(vad.numpy(), logits.numpy())
+
+
+def gate(model: JointModel, session: Session, speech: Speech, words: list[str]) -> list[str]:
+    config = model.config
+    preprocessing = Preprocessing(mean=config.mean, std=config.std, eps=config.eps)
+    parity = run_parity(
+        Reference(model), session, preprocessing, Partition(), FP32_LIMITS, list(speech),
+        words.append,
+    )  # fmt: skip
+    assert parity.passed == (not parity.failures)
+    return parity.failures
+
+
+def test_gate_finds_padding_that_leaks_into_a_batch(speech: Speech) -> None:
+    model = random_joint(joint_config("wavlm-group"))
+    words: list[str] = []
+    assert gate(model, InTorch(DeploymentModel(model)), speech, words) == []
+    assert len(words) == parity_steps(speech)
+    failures = gate(model, InTorch(model), speech, [])
+    assert failures
+    assert all(f.startswith("padded: ") for f in failures)
+
+
+@pytest.mark.parametrize("part", ["vad_head.out.0.bias", "region_head.out.0.bias"])
+def test_gate_finds_one_weight_that_differs(speech: Speech, part: str) -> None:
+    config = joint_config(encoder_config("spectral", num_hidden_layers=1))
+    model, other = random_joint(config), random_joint(config)
+    dict(other.named_parameters())[part][1] += 2e-3
+    words = {f.split(" differ")[0].split(": ")[1] for f in gate(model, InTorch(other), speech, [])}
+    assert words == ({"VAD"} if part.startswith("vad") else {"region logits"})
