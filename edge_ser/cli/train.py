@@ -124,7 +124,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoint import load_checkpoint
     from edge_ser_export.training.data import Corpus, read_labels
     from edge_ser_export.training.evaluate import evaluate
-    from edge_ser_export.training.train import partition_of, preprocessing_of
 
     if arguments.cache is None and arguments.out is None:
         raise UsageError(
@@ -134,10 +133,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     table = read_labels(arguments.labels, arguments.audio)
     rows = table.rows(arguments.split)
     corpus = Corpus(table, arguments.audio, arguments.cache or arguments.out / "cache", 12.0)
-    preprocessing = preprocessing_of(checkpoint.config)
-    result = evaluate(
-        checkpoint.model, corpus, rows, preprocessing, partition_of(checkpoint.config)
-    )
+    config = checkpoint.config
+    result = evaluate(checkpoint.model, corpus, rows, config.preprocessing(), config.partition)
     if arguments.json:
         json.dump({"split": arguments.split, **result.to_dict()}, sys.stdout)
         print()

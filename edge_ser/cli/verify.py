@@ -84,20 +84,29 @@ def _line(result: Fidelity) -> str:
 def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
     with needs("export", "verify --reference"):
         from edge_ser_export.checkpoint import load_checkpoint
-        from edge_ser_export.parity import Reference, parity_steps, run_parity
+        from edge_ser_export.parity import (
+            Reference,
+            parity_steps,
+            reference_answers,
+            run_parity,
+        )
 
         checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
         session = open_session(bundle, arguments.runtime, arguments.threads)
         manifest = bundle.manifest
         speech = parity_audio(arguments.parity_audio)
         with steps(parity_steps(speech), quiet=arguments.json) as bar:
-            parity = run_parity(
+            expected = reference_answers(
                 Reference(checkpoint.model),
-                session,
                 manifest.preprocessing,
+                speech,
+                lambda word: step(bar, word),
+            )
+            parity = run_parity(
+                expected,
+                session,
                 manifest.partition,
                 manifest.limits,
-                speech,
                 lambda word: step(bar, word),
             )
     print(json.dumps(parity.to_dict(), indent=1) if arguments.json else parity.table())

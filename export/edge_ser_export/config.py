@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, cast, get_args
 
+from edge_ser.audio import Preprocessing
 from edge_ser.errors import CheckpointError
+from edge_ser.sphere import Partition
 
 EncoderKind = Literal["wavlm", "wav2vec2", "spectral"]
 PoolingKind = Literal["style", "attentive-statistics", "mean"]
@@ -65,6 +67,24 @@ class ModelConfig:
     std: float = 1.0
     eps: float = 1e-6
     weights_licence: str = "unknown"
+
+    def preprocessing(
+        self, max_seconds: float = 12.0, short: Literal["refuse", "pad"] = "refuse"
+    ) -> Preprocessing:
+        """How audio is prepared for the model; 12 s are what the published models were given."""
+        return Preprocessing(
+            max_seconds=max_seconds,
+            short=short,
+            normalization=self.normalization,
+            mean=self.mean,
+            std=self.std,
+            eps=self.eps,
+        )
+
+    @property
+    def partition(self) -> Partition:
+        """The regions that the head names."""
+        return Partition(self.azimuth_step_degrees, self.polar_step_degrees, self.neutral_radius)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready data."""

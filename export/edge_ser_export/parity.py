@@ -150,23 +150,33 @@ class Reference:
         return Outputs(vad.numpy(), None if logits is None else logits.numpy())
 
 
-def run_parity(
+@dataclass(frozen=True)
+class Expected:
+    """The reference's answers, kept so that the reference itself need not be.
+
+    Attributes:
+        cases: utterances of all lengths.
+        answers: to each.
+        files: audio files as users record them: name, samples as a device prepares them, and the
+            answer to the samples as the authors prepare them.
+    """
+
+    cases: list[Case]
+    answers: list[Outputs]
+    files: list[tuple[str, Samples, Outputs]]
+
+
+def reference_answers(
     reference: Reference,
-    session: Session,
     preprocessing: Preprocessing,
-    partition: Partition,
-    limits: Limits,
     speech: list[Path],
     progress: Callable[[str], None] = lambda _: None,
-) -> Parity:
-    """Compare a session with the reference.
+) -> Expected:
+    """Run the reference over everything that a candidate is judged by.
 
     Args:
         reference: the PyTorch model.
-        session: the candidate.
         preprocessing: of the model.
-        partition: of its regions.
-        limits: of the gate.
         speech: audio files to use: joined for the cases of given length, and each by itself.
         progress: called with a word per step of work.
 
@@ -178,6 +188,28 @@ def run_parity(
     for case in cases:
         progress(f"reference: {case.name}")
         answers.append(reference.one(case.samples))
+    files = []
+    for name, ours, theirs in _file_pairs(preprocessing, speech, progress):
+        files.append((name, ours, reference.one(theirs)))
+    return Expected(cases, answers, files)
+
+
+def run_parity(
+    expected: Expected,
+    session: Session,
+    partition: Partition,
+    limits: Limits,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Parity:
+    """Compare a session with the reference's answers.
+
+    Args:
+        expected: what `reference_answers` gave.
+        session: the candidate.
+        partition: of the model's regions.
+        limits: of the gate.
+        progress: called with a word per step of work.
+    """
     groups: dict[str, Fidelity] = {}
     utterances: list[dict[str, Any]] = []
 
@@ -186,6 +218,7 @@ def run_parity(
         for name, r, g in zip(names, right, given, strict=True):
             utterances.append({"group": group, "name": name, **_difference(r, g)})
 
+    cases, answers = expected.cases, expected.answers
     single = []
     for case in cases:
         progress(f"single: {case.name}")
@@ -193,8 +226,7 @@ def run_parity(
     judge("single", [c.name for c in cases], answers, single)
 
     # long beside short: the most padding a batch can have
-    order = [i for pair in zip(range(len(cases)), reversed(range(len(cases))), strict=True)
-             for i in pair][: len(cases)]  # fmt: skip
+    order = sorted(range(len(cases)), key=lambda i: (min(i, len(cases) - 1 - i), i))
     padded = []
     for start in range(0, len(order), _BATCH):
         part = order[start : start + _BATCH]
@@ -203,17 +235,14 @@ def run_parity(
         padded += [_row(outputs, i) for i in range(len(part))]
     judge("padded", [cases[i].name for i in order], [answers[i] for i in order], padded)
 
-    right, given, names = [], [], []
-    for name, ours, theirs in _file_pairs(preprocessing, speech, progress):
-        right.append(reference.one(theirs))
-        given.append(session.run(*pad_batch([ours])))
-        names.append(name)
-    judge("files", names, right, given)
+    given = [session.run(*pad_batch([ours])) for _, ours, _ in expected.files]
+    right = [answer for _, _, answer in expected.files]
+    judge("files", [name for name, _, _ in expected.files], right, given)
     return Parity(limits, groups, utterances)
 
 
 def parity_steps(speech: Sequence[Path]) -> int:
-    """How often `run_parity` reports progress."""
+    """How often `reference_answers` and `run_parity` report progress."""
     cases = len(_LENGTHS_SECONDS) + 4 + min(len(speech), _MAX_FILES)
     return 2 * cases + -(-cases // _BATCH) + len(_FILES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import platform
@@ -12,16 +13,21 @@ from typing import Any, Literal, get_args
 
 import onnx
 
-from edge_ser.audio import Preprocessing
 from edge_ser.bundle import GOLDEN, PARITY, Bundle, new_bundle, seal
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Manifest, TensorSpec
 from edge_ser.session import Session
-from edge_ser.sphere import Partition
 from edge_ser_export.checkpoint import Checkpoint, load_checkpoint
 from edge_ser_export.golden import make_golden
 from edge_ser_export.optimize import store_half, strip_metadata
-from edge_ser_export.parity import FP32_LIMITS, Parity, Reference, parity_steps, run_parity
+from edge_ser_export.parity import (
+    FP32_LIMITS,
+    Parity,
+    Reference,
+    parity_steps,
+    reference_answers,
+    run_parity,
+)
 from edge_ser_export.trace import OPSET, trace
 
 Target = Literal["onnx-fp32"]
@@ -102,17 +108,8 @@ def export(
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
     out = options.out or Path(f"{checkpoint.name}-{options.target}")
     config = checkpoint.config
-    preprocessing = Preprocessing(
-        max_seconds=options.max_seconds,
-        short=options.short,
-        normalization=config.normalization,
-        mean=config.mean,
-        std=config.std,
-        eps=config.eps,
-    )
-    partition = Partition(
-        config.azimuth_step_degrees, config.polar_step_degrees, config.neutral_radius
-    )
+    preprocessing = config.preprocessing(options.max_seconds, options.short)
+    partition = config.partition
     speech = list(options.speech)
     with new_bundle(out) as work:
         progress("tracing")
@@ -143,10 +140,12 @@ def export(
             licence=config.weights_licence,
             provenance=_provenance(checkpoint, options.command),
         )
+        expected = reference_answers(reference, preprocessing, speech, progress)
+        # a large model must not lie in memory twice while the candidate runs
+        del reference, checkpoint
+        gc.collect()
         session = open_session(Bundle(work, manifest))
-        parity = run_parity(
-            reference, session, preprocessing, partition, FP32_LIMITS, speech, progress
-        )
+        parity = run_parity(expected, session, partition, FP32_LIMITS, progress)
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
         manifest = seal(work, replace(manifest, parity=parity.summary()))
         if not parity.passed and not options.keep_failed:

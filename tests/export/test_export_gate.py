@@ -21,7 +21,14 @@ from edge_ser_export import pipeline
 from edge_ser_export.checkpoint import load_checkpoint
 from edge_ser_export.deploy import DeploymentModel
 from edge_ser_export.model import JointModel
-from edge_ser_export.parity import FP32_LIMITS, Reference, build_cases, parity_steps, run_parity
+from edge_ser_export.parity import (
+    FP32_LIMITS,
+    Reference,
+    build_cases,
+    parity_steps,
+    reference_answers,
+    run_parity,
+)
 from edge_ser_export.trace import trace
 
 # --- what is refused before any work
@@ -132,10 +139,8 @@ class InTorch:
 def gate(model: JointModel, session: Session, speech: Speech, words: list[str]) -> list[str]:
     config = model.config
     preprocessing = Preprocessing(mean=config.mean, std=config.std, eps=config.eps)
-    parity = run_parity(
-        Reference(model), session, preprocessing, Partition(), FP32_LIMITS, list(speech),
-        words.append,
-    )  # fmt: skip
+    expected = reference_answers(Reference(model), preprocessing, list(speech), words.append)
+    parity = run_parity(expected, session, Partition(), FP32_LIMITS, words.append)
     assert parity.passed == (not parity.failures)
     return parity.failures
 

@@ -63,8 +63,12 @@ def _pretrained(encoder: str) -> Any:
     from transformers import AutoModel
 
     with _loading(encoder):
+        # mismatches are let through to be named below: version 5 raises without a name
         model, loading = AutoModel.from_pretrained(
-            encoder, output_loading_info=True, trust_remote_code=False
+            encoder,
+            output_loading_info=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
         )
     # Transformers leaves what is missing at random; a mask used in training only may be new
     absent = sorted(set(loading["missing_keys"]) - {"masked_spec_embed"})

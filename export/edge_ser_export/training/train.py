@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from edge_ser.audio import Preprocessing
 from edge_ser.errors import CheckpointError, DataError, UsageError
 from edge_ser.labels import scores_from_unit
-from edge_ser.sphere import Partition, to_cartesian
+from edge_ser.sphere import to_cartesian
 from edge_ser_export.config import ModelConfig
 from edge_ser_export.deploy import DeploymentEncoder, DeploymentModel
 from edge_ser_export.model import JointModel
@@ -123,8 +122,8 @@ class Trainer:
             model.config, mean=mean, std=std, eps=1e-6, weights_licence=config.licence
         )
         self.model = model
-        self.preprocessing = preprocessing_of(model.config)
-        self.partition = partition_of(model.config)
+        self.preprocessing = model.config.preprocessing()
+        self.partition = model.config.partition
         # a preset trains through its deployment form, which is equal and twice as fast on a CPU;
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
         preset = config.encoder in ("spectral", "wavlm-tiny")
@@ -375,19 +374,3 @@ def _device(name: str) -> torch.device:
             found=f"{name} ({str(error).splitlines()[0]})",
             advice="use --device auto",
         ) from error
-
-
-def preprocessing_of(config: ModelConfig, max_seconds: float = 12.0) -> Preprocessing:
-    """The pre-processing that a model was trained with."""
-    return Preprocessing(
-        max_seconds=max_seconds,
-        normalization=config.normalization,
-        mean=config.mean,
-        std=config.std,
-        eps=config.eps,
-    )
-
-
-def partition_of(config: ModelConfig) -> Partition:
-    """The regions that a model's head names."""
-    return Partition(config.azimuth_step_degrees, config.polar_step_degrees, config.neutral_radius)
