@@ -7,6 +7,7 @@ The steps are those of the model's authors: mean of the channels, resampling wit
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.errors import AudioError, MissingPathError
+from edge_ser.errors import AudioError, MissingPathError, UsageError
 
 # Read past the cut, so that the resampler's filter sees what follows it, as it would in the
 # whole file; soxr HQ's impulse response is far shorter than this.
@@ -22,6 +23,8 @@ _LOOKAHEAD_SECONDS = 0.5
 # Float samples are nominally in [-1, 1]. A little more is loud; thousands are int16 in disguise.
 _MAX_FLOAT_PEAK = 16.0
 _MAX_CHANNELS = 64
+# Attention over an hour would take terabytes; no utterance is a tenth of it.
+_MAX_SECONDS = 3600
 # What recordings have; beyond it a resampler would make gigabytes out of a typing error.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
 
@@ -52,6 +55,17 @@ class Preprocessing:
     mean: float = 0.0
     std: float = 1.0
     eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        numbers = (self.max_seconds, self.mean, self.std, self.eps)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise UsageError("pre-processing", expected="finite numbers", found=f"{numbers}")
+        if not 0 < self.max_seconds <= _MAX_SECONDS:
+            raise UsageError(
+                "pre-processing",
+                expected=f"max_seconds in 0..{_MAX_SECONDS}",
+                found=f"{self.max_seconds:g}",
+            )
 
     @property
     def max_samples(self) -> int:
@@ -159,8 +173,9 @@ def decode_file(
                 frames = int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))
             # NaN passes through unclipped, so that it is found and named later
             audio = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = getattr(error, "error_string", str(error))
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+        reason = str(reason or error)
         raise AudioError(
             subject,
             expected="audio that libsndfile reads (WAV, FLAC, OGG, MP3, ...)",
@@ -210,16 +225,8 @@ def decode_array(
     if x.dtype.kind == "i" and x.dtype.itemsize in (2, 4):
         y = (x.astype(np.float64) / -float(np.iinfo(x.dtype).min)).astype(np.float32)
     elif x.dtype.kind == "f":
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(over="ignore"):
             y = x.astype(np.float32)
-            peak = float(np.nanmax(np.abs(y))) if not np.isnan(y).all() else 0.0
-        if np.isfinite(peak) and peak > _MAX_FLOAT_PEAK:
-            raise AudioError(
-                subject,
-                expected="float samples in [-1, 1]",
-                found=f"a peak of {peak:.6g}",
-                advice="divide by the full scale, or pass int16",
-            )
     else:
         raise AudioError(
             subject,
@@ -248,6 +255,14 @@ def _finish(
                 advice="repair the recording",
             )
         mono = np.where(bad, np.float32(0), mono)  # after the cut: heard by the filter only
+    peak = float(np.abs(mono).max(initial=0.0))
+    if peak > _MAX_FLOAT_PEAK:
+        raise AudioError(
+            subject,
+            expected="float samples in [-1, 1]",
+            found=f"a peak of {peak:.6g}",
+            advice="divide by the full scale, or give int16",
+        )
     y = resample(mono, rate, sample_rate)
     return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
 

@@ -10,13 +10,13 @@ def ccc(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     """Concordance correlation coefficient along the first axis (Lin 1989, Biometrics 45).
 
     2 cov(x, y) / (var x + var y + (mean x - mean y)^2), with population variances.
-    1 where both are the same constant, 0 where only the denominator's variance part vanishes.
+    1 where both are the same constant; NaN where a value is NaN.
     """
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     mean_a, mean_b = a.mean(0), b.mean(0)
     covariance = ((a - mean_a) * (b - mean_b)).mean(0)
     spread = a.var(0) + b.var(0) + (mean_a - mean_b) ** 2
-    return np.where(spread > 0, 2 * covariance / np.where(spread > 0, spread, 1.0), 1.0)
+    return np.where(spread == 0, 1.0, 2 * covariance / np.where(spread == 0, 1.0, spread))
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:

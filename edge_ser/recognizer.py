@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast, overload
@@ -164,6 +163,7 @@ def load(
         MissingExtraError: the runtime's library is not installed.
     """
     opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
-    # by name: this package is the contract, and runtimes depend on it, not the reverse
-    registry = importlib.import_module("edge_ser_runtimes.registry")
+    # here, so that whoever imports this package for its types does not load the runtimes
+    from edge_ser_runtimes import registry
+
     return Recognizer(opened, registry.open_session(opened, runtime, threads))

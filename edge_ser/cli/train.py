@@ -30,8 +30,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--encoder",
         default="microsoft/wavlm-large",
-        help="`spectral` or `wavlm-tiny` from nothing, or a WavLM model of Transformers, by name "
-        "or local directory (default microsoft/wavlm-large)",
+        help="`spectral` or `wavlm-tiny` from nothing, or a WavLM model in Transformers' format: a "
+        "directory, or a name in its cache (default microsoft/wavlm-large; never downloaded)",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
     parser.add_argument("--evaluate", metavar="CKPT", help="do not train: evaluate a checkpoint")

@@ -96,9 +96,16 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         manifest = bundle.manifest
         speech = parity_audio(arguments.parity_audio)
         with steps(parity_steps(speech), quiet=arguments.json) as bar:
+            # the checkpoint's own preparation of audio, not the bundle's: that is judged too
+            p = manifest.preprocessing
+            own = checkpoint.config.preprocessing(p.max_seconds, p.short)
+            _same("pre-processing", bundle, own, p)
+            _same("regions", bundle, checkpoint.config.partition, manifest.partition)
+            _same("region head", bundle, checkpoint.config.region_count > 0,
+                  manifest.has_region_head)  # fmt: skip
             expected = reference_answers(
                 Reference(checkpoint.model),
-                manifest.preprocessing,
+                own,
                 speech,
                 lambda word: step(bar, word),
             )
@@ -115,6 +122,16 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print("verified: this device gives the checkpoint's answers")
     return 0
+
+
+def _same(what: str, bundle: Bundle, reference: object, found: object) -> None:
+    if reference != found:
+        raise GateError(
+            f"{what} of {bundle.manifest.name}",
+            expected=f"the checkpoint's: {reference}",
+            found=str(found),
+            advice="do not ship this bundle for this checkpoint",
+        )
 
 
 def _failed(bundle: Bundle, failures: list[str]) -> GateError:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from edge_ser.bundle import sha256
 from edge_ser.errors import CheckpointError, MissingPathError
+from edge_ser.labels import DIMENSIONS
 from edge_ser_export.config import EncoderConfig, ModelConfig
 from edge_ser_export.infer import encoder_config, head_sizes, infer_encoder
 from edge_ser_export.model import JointModel
@@ -167,6 +168,8 @@ def _load_run(path: Path, epoch: str, neutral_radius: float | None) -> Checkpoin
             advice="give --neutral-radius",
         )
     azimuth, polar = _GRIDS[regions]
+    if regions != 8:
+        notes.append("regions numbered by polar angle, then azimuth, the neutral one last")
     pool = tensors["pool"]
     config = ModelConfig(
         encoder=encoder,
@@ -287,6 +290,13 @@ def _audeering(
     config: dict[str, Any], tensors: dict[str, Tensor], path: Path, file: Path
 ) -> tuple[ModelConfig, dict[str, str], list[str]]:
     encoder = encoder_config(config, str(path / "config.json"))
+    labels = config.get("id2label")
+    names = [str(n).lower() for n in labels.values()] if isinstance(labels, dict) else []
+    told = [n for n in names if not n.startswith("label_")]  # Transformers' own placeholders
+    if told and names != list(DIMENSIONS):
+        raise CheckpointError(
+            path / "config.json", expected=f"id2label {list(DIMENSIONS)}", found=f"{names}"
+        )
     masked = "wav2vec2.masked_spec_embed" in tensors
     joint = ModelConfig(
         family="wav2vec2-dimensional",

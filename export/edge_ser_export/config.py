@@ -197,4 +197,6 @@ def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
         "num_conv_pos_embedding_groups that divide hidden_size": positive
         and config.hidden_size % config.num_conv_pos_embedding_groups == 0,
         "layer_norm_eps > 0": config.layer_norm_eps > 0,
+        "probabilities in 0..1": 0 <= config.hidden_dropout <= 1
+        and 0 <= config.mask_time_prob <= 1,
     }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.errors import DataError
 from edge_ser.fidelity import concatenate
 from edge_ser.golden import Golden
 from edge_ser_export.parity import Reference
@@ -22,14 +24,24 @@ def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list
     Args:
         reference: the PyTorch model.
         preprocessing: of the model.
-        speech: audio files; the first few are used.
+        speech: audio files; the first few that are long enough are used.
+
+    Raises:
+        DataError: none is.
     """
     rate = preprocessing.sample_rate
-    clips, names = [], []
-    for path in speech[:_UTTERANCES]:
+    clips: list[NDArray[np.int16]] = []
+    names: list[str] = []
+    for path in speech:
         x = decode_file(path, rate, _SECONDS)
+        if x.size < rate // 4 or not x.any() or len(clips) == _UTTERANCES:
+            continue  # a quarter of a second at least, so that its middle is speech
         clips.append(np.clip(np.rint(x * 32768), -32768, 32767).astype(np.int16))
         names.append(path.stem)
+    if not clips:
+        raise DataError(
+            "recorded answers", expected="audio of at least 0.25 s", found="only shorter"
+        )
     middle = clips[0].size // 2
     clips.append(clips[0][middle : middle + preprocessing.min_samples])
     names.append(f"{names[0]}, shortest")

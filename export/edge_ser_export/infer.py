@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -23,26 +24,24 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
     """
     default = EncoderConfig()
 
-    def shape(name: str) -> tuple[int, ...]:
-        if name not in tensors:
+    def shape(name: str, rank: int) -> tuple[int, ...]:
+        if name not in tensors or tensors[name].ndim != rank:
             raise CheckpointError(
                 source,
-                expected=f"a WavLM encoder with {name}",
-                found="none",
+                expected=f"a WavLM encoder with {name} of {rank} dimensions",
+                found=f"{list(tensors[name].shape)}" if name in tensors else "none",
                 advice="put a config.json in Transformers' format beside the weights if it is"
                 " another encoder",
             )
         return tuple(tensors[name].shape)
 
     stem = "feature_extractor.conv_layers"
-    convolutions = [shape(f"{stem}.{i}.conv.weight") for i in range(_count(tensors, stem))]
+    convolutions = [shape(f"{stem}.{i}.conv.weight", 3) for i in range(_count(tensors, stem))]
     layers = _count(tensors, "encoder.layers")
     if not convolutions or not layers:
         raise CheckpointError(
             source, expected="a WavLM encoder", found="no convolutions or no transformer layers"
         )
-    if any(len(c) != 3 for c in convolutions):
-        raise CheckpointError(source, expected="Conv1d weights [out, in, kernel]", found="others")
     kernels = tuple(c[2] for c in convolutions)
     if kernels != default.conv_kernel:
         raise CheckpointError(
@@ -54,9 +53,9 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
     layer_norm = f"{stem}.1.layer_norm.weight" in tensors
     position = "encoder.pos_conv_embed.conv"
     modern = f"{position}.parametrizations.weight.original1"
-    _, per_group, kernel = shape(modern if modern in tensors else f"{position}.weight_v")
-    hidden = shape("encoder.layer_norm.weight")[0]
-    buckets, heads = shape("encoder.layers.0.attention.rel_attn_embed.weight")
+    _, per_group, kernel = shape(modern if modern in tensors else f"{position}.weight_v", 3)
+    hidden = shape("encoder.layer_norm.weight", 1)[0]
+    buckets, heads = shape("encoder.layers.0.attention.rel_attn_embed.weight", 2)
     notes = [
         f"max_bucket_distance {default.max_bucket_distance}, convolution strides and epsilons"
         " of the published WavLM models",
@@ -69,7 +68,7 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        intermediate_size=shape("encoder.layers.0.feed_forward.intermediate_dense.weight")[0],
+        intermediate_size=shape("encoder.layers.0.feed_forward.intermediate_dense.weight", 2)[0],
         conv_dim=tuple(c[0] for c in convolutions),
         conv_bias=f"{stem}.0.conv.bias" in tensors,
         # the published models come in two styles: layer norms in the stem with pre-norm blocks
@@ -81,6 +80,7 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
         num_buckets=buckets,
         mask_time_prob=0.05 if "masked_spec_embed" in tensors else 0.0,
     )
+    config = checked(EncoderConfig, dataclasses.asdict(config), str(source))
     return config, notes
 
 
@@ -102,7 +102,11 @@ def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
     for name in ("hidden_act", "feat_extract_activation"):
         if data.get(name, "gelu") != "gelu":
             raise CheckpointError(source, expected=f"{name} gelu", found=f"{data[name]!r:.40}")
-    default = EncoderConfig()
+    # what the file leaves out has Transformers' defaults, not ours
+    from transformers import Wav2Vec2Config, WavLMConfig
+
+    build: Any = WavLMConfig if kind == "wavlm" else Wav2Vec2Config
+    default = build()
     names = [
         "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
         "conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feat_extract_norm",

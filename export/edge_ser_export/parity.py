@@ -30,7 +30,7 @@ from edge_ser_export.model import JointModel
 
 # float32 against float32: a different order of additions, and no more than that.
 FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)
-# From one frame to the longest utterance; 7.3 s divides by no hop.
+# From one frame to the longest utterance, whose length the model says; 7.3 s divides by no hop.
 _LENGTHS_SECONDS = (0.025, 0.5, 1.0, 3.0, 7.3, 12.0)
 _BATCH = 4
 # Of the files given, so many are also compared one by one.
@@ -80,8 +80,13 @@ class Parity:
 
     @property
     def worst(self) -> dict[str, Any]:
-        """The utterance with the largest difference of VAD."""
-        return max(self.utterances, key=lambda u: float(u["vad_max"]))
+        """The utterance with the largest difference, in shares of its limit."""
+
+        def share(utterance: dict[str, Any]) -> float:
+            vad = float(utterance["vad_max"]) / self.limits.vad
+            return max(vad, float(utterance["logits_max"] or 0) / self.limits.region_logits)
+
+        return max(self.utterances, key=share)
 
     def summary(self) -> dict[str, Any]:
         """For the manifest."""
@@ -267,7 +272,7 @@ def build_cases(preprocessing: Preprocessing, speech: list[Path]) -> list[Case]:
     voice = np.concatenate(parts)
     voice = np.tile(voice, -(-(longest + rate) // voice.size))
     raw: list[tuple[str, Samples]] = []
-    for index, seconds in enumerate(_LENGTHS_SECONDS):
+    for index, seconds in enumerate((*_LENGTHS_SECONDS[:-1], preprocessing.max_seconds)):
         count = min(max(int(seconds * rate), preprocessing.min_samples), longest)
         # the shortest ones from inside a word, not from the pause before it
         start = _loudest(voice, count) if seconds < 1 else index * rate // 8
@@ -302,7 +307,11 @@ def _file_pairs(
     with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         for index, (name, file_rate, channels, kind, subtype) in enumerate(_FILES):
             progress(f"file: {name}")
-            voice = decode_file(speech[index % len(speech)], file_rate)
+            # the first is longer than what is used, so that the cut is compared too
+            wanted = preprocessing.max_seconds + 1 if index == 0 else 3.0
+            voice = decode_file(speech[index % len(speech)], file_rate, wanted)
+            if index == 0:
+                voice = np.tile(voice, -(-int(wanted * file_rate) // voice.size))
             # channels differ, so that taking one of them is not the same as their mean
             gains = np.linspace(1.0, 0.4, channels, dtype=np.float32)
             path = Path(folder) / f"{index}.{kind.lower()}"

@@ -138,7 +138,7 @@ def export(
             partition=partition,
             limits=FP32_LIMITS,
             licence=config.weights_licence,
-            provenance=_provenance(checkpoint, options.command),
+            provenance=_provenance(checkpoint, options),
         )
         expected = reference_answers(reference, preprocessing, speech, progress)
         # a large model must not lie in memory twice while the candidate runs
@@ -201,7 +201,7 @@ def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _provenance(checkpoint: Checkpoint, command: str) -> dict[str, Any]:
+def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
     return {
         "checkpoint": {
@@ -209,7 +209,16 @@ def _provenance(checkpoint: Checkpoint, command: str) -> dict[str, Any]:
             "sha256": checkpoint.sha256,
             "assumed": list(checkpoint.notes),
         },
-        "command": command,
+        "command": options.command,
+        # names only: a path of the exporting machine is nobody's business on the device
+        "options": {
+            "target": options.target,
+            "epoch": options.epoch if checkpoint.kind == "emosphere-run" else None,
+            "neutral_radius": options.neutral_radius,
+            "max_seconds": options.max_seconds,
+            "short": options.short,
+            "speech": [p.name for p in options.speech][:16],
+        },
         "versions": versions,
         "python": platform.python_version(),
         "machine": platform.machine(),

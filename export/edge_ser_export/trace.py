@@ -68,6 +68,12 @@ def trace(model: JointModel, path: Path, max_samples: int, min_samples: int) -> 
         raise RuntimeError("torch.onnx.export returned nothing")
     weights = sum(t.numel() * t.element_size() for t in form.state_dict().values())
     program.save(path, external_data=weights > EXTERNAL_DATA_BYTES)
+    # caches of the exporter keep the program alive; it must not keep the weights alive too
+    for value in program.model.graph.initializers.values():
+        value.const_value = None
+    if program.exported_program is not None:
+        program.exported_program.state_dict.clear()
+        program.exported_program.constants.clear()
 
 
 @contextlib.contextmanager

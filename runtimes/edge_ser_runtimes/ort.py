@@ -59,6 +59,14 @@ class OrtSession(BaseSession):
             )
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
-        values = self.session.run(self._names, {"samples": samples, "lengths": lengths})
+        try:
+            values = self.session.run(self._names, {"samples": samples, "lengths": lengths})
+        except Exception as error:  # the binding's exception classes are not exported
+            raise BundleError(
+                self.bundle.graph_path,
+                expected="a graph that runs",
+                found=str(error),
+                advice="export again",
+            ) from error
         found = dict(zip(self._names, values, strict=True))
         return Outputs(found["vad"], found.get("region_logits"))

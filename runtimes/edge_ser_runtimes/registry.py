@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Literal, cast
+from typing import cast
 
 from edge_ser.bundle import Bundle
 from edge_ser.errors import UsageError
 from edge_ser.session import Session
-
-RuntimeName = Literal["onnx"]
 
 # name -> (module:class, prefixes of the targets it runs); loaded only when asked for
 RUNTIMES: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -23,7 +23,7 @@ def build_model(encoder: str) -> JointModel:
 
     Args:
         encoder: a name in `PRESETS`, a directory in Transformers' format, or the name of a
-            WavLM or wav2vec 2.0 model in Transformers' cache or on its hub.
+            WavLM or wav2vec 2.0 model in Transformers' cache. Nothing is downloaded.
 
     Raises:
         CheckpointError: no such model, or of another kind.
@@ -55,7 +55,9 @@ def check_encoder(encoder: str) -> None:
         from transformers import AutoConfig
 
         with _loading(encoder):
-            config = AutoConfig.from_pretrained(encoder, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(
+                encoder, trust_remote_code=False, local_files_only=True
+            )
         encoder_config(config.to_dict(), encoder)
 
 
@@ -69,6 +71,7 @@ def _pretrained(encoder: str) -> Any:
             output_loading_info=True,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,
+            local_files_only=True,
         )
     # Transformers leaves what is missing at random; a mask used in training only may be new
     absent = sorted(set(loading["missing_keys"]) - {"masked_spec_embed"})

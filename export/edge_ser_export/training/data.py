@@ -140,16 +140,20 @@ class Corpus:
         self.samples = np.memmap(store, dtype=np.int16, mode="r")
 
     def _decode(self, audio: Path, store: Path, index: Path, max_seconds: float) -> None:
+        check = Preprocessing(max_seconds=max_seconds)  # mean 0, std 1: leaves samples alone
         ends, total = [], 0
         partial = store.with_suffix(".partial")
         with partial.open("wb") as out:
             for name in tqdm(self.table.files, desc="decoding", unit="file", disable=None):
-                x = decode_file(audio / name, _SAMPLE_RATE_HZ, max_seconds)
+                # checked as for prediction: one row without a frame would make all weights NaN
+                x = check.apply(decode_file(audio / name, _SAMPLE_RATE_HZ, max_seconds), name)
                 np.clip(np.rint(x * _INT16_SCALE), -32768, 32767).astype(np.int16).tofile(out)
                 total += x.size
                 ends.append(total)
         partial.replace(store)
-        index.write_text(json.dumps(ends))  # last: its presence says the map is complete
+        written = index.with_suffix(".writing")
+        written.write_text(json.dumps(ends))
+        written.replace(index)  # last: its presence says the map is complete
 
     def statistics(self, rows: NDArray[np.int64]) -> tuple[float, float]:
         """Mean and standard deviation of all samples of `rows`, on [-1, 1]."""

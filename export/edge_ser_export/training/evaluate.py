@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_ser.audio import Preprocessing
+from edge_ser.errors import DataError
 from edge_ser.labels import DIMENSIONS, scores_from_unit
 from edge_ser.metrics import ccc
 from edge_ser.sphere import Partition, to_cartesian
@@ -79,6 +80,9 @@ def evaluate(
         preprocessing: the model's.
         partition: regions of head and labels.
         batch_size: utterances per run; does not change the result.
+
+    Raises:
+        DataError: the model gives numbers that are not finite.
     """
     model.eval()
     vad, regions, used = [], [], []
@@ -92,6 +96,13 @@ def evaluate(
             used.append(group)
     order = np.concatenate(used)
     predicted = np.concatenate(vad)
+    if not np.isfinite(predicted).all():
+        raise DataError(
+            "evaluation",
+            expected="finite predictions",
+            found="NaN or infinity",
+            advice="lower the learning rate",
+        )
     truth = partition.index(to_cartesian(corpus.table.scores[order]))
     point = partition.index(to_cartesian(scores_from_unit(predicted)))
     a, d, v = ccc(predicted, corpus.unit[order])

@@ -22,6 +22,7 @@ from edge_ser.sphere import to_cartesian
 from edge_ser_export.config import ModelConfig
 from edge_ser_export.deploy import DeploymentEncoder, DeploymentModel
 from edge_ser_export.model import JointModel
+from edge_ser_export.presets import PRESETS
 from edge_ser_export.safe_pickle import load_torch
 from edge_ser_export.store import save_checkpoint
 from edge_ser_export.training.build import build_model
@@ -126,7 +127,7 @@ class Trainer:
         self.partition = model.config.partition
         # a preset trains through its deployment form, which is equal and twice as fast on a CPU;
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
-        preset = config.encoder in ("spectral", "wavlm-tiny")
+        preset = config.encoder in PRESETS
         if teacher is not None:
             _check_teacher(teacher.config, mean, std)
             copied = start_from_teacher(model, teacher)
