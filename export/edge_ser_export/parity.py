@@ -32,7 +32,8 @@ from edge_ser_export.model import JointModel
 FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)
 # From one frame to the longest utterance, whose length the model says; 7.3 s divides by no hop.
 _LENGTHS_SECONDS = (0.025, 0.5, 1.0, 3.0, 7.3, 12.0)
-_BATCH = 4
+# Two are enough to see padding leak; more would be the peak of a large model's memory.
+_BATCH = 2
 # Of the files given, so many are also compared one by one.
 _MAX_FILES = 16
 # What users record: channels, rate, and how it is stored.
