@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     proof = "none"
     if parity:
         verdict = "passed" if parity.get("passed") else "FAILED"
-        proof = f"{verdict}, {parity.get('utterances')} runs, VAD within {parity.get('vad_max')}"
+        difference = _brief(parity.get("vad_max"))
+        proof = f"{verdict}, {parity.get('utterances')} runs, VAD within {difference}"
     checkpoint = _table(m.provenance.get("checkpoint"))
     versions = _table(m.provenance.get("versions"))
     assumed = checkpoint.get("assumed")
@@ -70,6 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'file':<14} {entry.path:<22} {entry.bytes:>12,} bytes  {entry.sha256[:16]}...")
     print(f"{'total':<14} {bundle.size_bytes / 1e6:.2f} MB, all files as recorded")
     return 0
+
+
+def _brief(value: object) -> str:
+    return f"{value:.1e}" if isinstance(value, float) else str(value)
 
 
 def _table(value: Any) -> dict[str, Any]:

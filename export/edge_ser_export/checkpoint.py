@@ -65,6 +65,14 @@ class Checkpoint:
         """Of the model."""
         return self.model.config
 
+    def release(self) -> None:
+        """Give the weights' memory back; the model cannot be used after it.
+
+        Deleting the model is not enough: the exporter's caches hold on to parameters.
+        """
+        for parameter in self.model.parameters():
+            parameter.data = torch.empty(0)
+
 
 def load_checkpoint(
     source: str | Path, epoch: str = "best", neutral_radius: float | None = None

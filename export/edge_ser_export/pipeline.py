@@ -142,7 +142,7 @@ def export(
         )
         expected = reference_answers(reference, preprocessing, speech, progress)
         # a large model must not lie in memory twice while the candidate runs
-        del reference, checkpoint
+        checkpoint.release()
         gc.collect()
         session = open_session(Bundle(work, manifest))
         parity = run_parity(expected, session, partition, FP32_LIMITS, progress)
