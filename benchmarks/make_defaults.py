@@ -5,7 +5,8 @@
 Runs the commands a user would type, prints each, and copies the results into the source tree:
 a synthetic corpus, the spectral model, the tiny WavLM model (which learns from the spectral one's
 frames), their evaluation, and the default bundle. Everything is seeded. Needs the extras `export`
-and `synth`, the system package `flite`, 3 GB of disk and under an hour on two quiet cores.
+and `synth`, the system package `flite`, 3 GB of disk and about an hour on two quiet cores (an
+estimate from measured rates; it has been run in parts, never in one piece).
 Steps that WORK holds already are not repeated.
 """
 
