@@ -288,6 +288,18 @@ def _check_rate(rate: float, subject: object) -> None:
         )
 
 
+def to_int16(samples: Samples) -> NDArray[np.int16]:
+    """Samples in [-1, 1] as 16-bit integers, rounded and clipped."""
+    whole = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767)
+    return np.asarray(whole, dtype=np.int16)
+
+
+def from_int16(samples: NDArray[np.int16]) -> Samples:
+    """The reverse of `to_int16`."""
+    scaled: Samples = samples.astype(np.float32) / np.float32(32768)
+    return scaled
+
+
 def mix_to_mono(audio: Samples) -> Samples:
     """Mean of the channels: `[n, channels]` -> `[n]`."""
     return audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1, dtype=np.float32)

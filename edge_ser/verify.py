@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from edge_ser.audio import from_int16
 from edge_ser.bundle import Bundle
 from edge_ser.decode import Outputs
 from edge_ser.fidelity import Fidelity, compare, concatenate
@@ -26,9 +25,7 @@ def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
     """
     golden = bundle.golden()
     preprocessing = bundle.manifest.preprocessing
-    rows = [
-        preprocessing.normalize(x.astype(np.float32) / np.float32(32768)) for x in golden.samples
-    ]
+    rows = [preprocessing.normalize(from_int16(x)) for x in golden.samples]
     reference = Outputs(golden.vad, golden.region_logits)
     single = concatenate([session.run(*pad_batch([x])) for x in rows])
     padded = session.run(*pad_batch(rows))

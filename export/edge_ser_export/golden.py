@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.audio import Preprocessing, decode_file, from_int16, to_int16
 from edge_ser.errors import DataError
 from edge_ser.fidelity import concatenate
 from edge_ser.golden import Golden
@@ -36,7 +36,7 @@ def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list
         x = decode_file(path, rate, _SECONDS)
         if x.size < rate // 4 or not x.any() or len(clips) == _UTTERANCES:
             continue  # a quarter of a second at least, so that its middle is speech
-        clips.append(np.clip(np.rint(x * 32768), -32768, 32767).astype(np.int16))
+        clips.append(to_int16(x))
         names.append(path.stem)
     if not clips:
         raise DataError(
@@ -45,6 +45,6 @@ def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list
     middle = clips[0].size // 2
     clips.append(clips[0][middle : middle + preprocessing.min_samples])
     names.append(f"{names[0]}, shortest")
-    rows = [preprocessing.normalize(c.astype(np.float32) / np.float32(32768)) for c in clips]
+    rows = [preprocessing.normalize(from_int16(c)) for c in clips]
     outputs = concatenate([reference.one(x) for x in rows])
     return Golden(names, clips, outputs.vad, outputs.region_logits)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.audio import Preprocessing, decode_file, from_int16, to_int16
 from edge_ser.errors import DataError, MissingPathError
 from edge_ser.labels import SCORE_MAX, SCORE_MIN, unit_from_scores
 
@@ -23,7 +23,6 @@ from edge_ser.labels import SCORE_MAX, SCORE_MIN, unit_from_scores
 _SCORES = ("EmoAct", "EmoDom", "EmoVal")
 _COLUMNS = ("FileName", *_SCORES, "Split_Set")
 _SAMPLE_RATE_HZ = 16_000
-_INT16_SCALE = 32_768.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class Corpus:
             for name in tqdm(self.table.files, desc="decoding", unit="file", disable=None):
                 # checked as for prediction: one row without a frame would make all weights NaN
                 x = check.apply(decode_file(audio / name, _SAMPLE_RATE_HZ, max_seconds), name)
-                np.clip(np.rint(x * _INT16_SCALE), -32768, 32767).astype(np.int16).tofile(out)
+                to_int16(x).tofile(out)
                 total += x.size
                 ends.append(total)
         partial.replace(store)
@@ -167,7 +166,7 @@ class Corpus:
     def raw(self, row: int) -> NDArray[np.float32]:
         """Samples of one utterance, `[n]` in [-1, 1]."""
         start = self.starts[row]
-        return self.samples[start : start + self.lengths[row]].astype(np.float32) / _INT16_SCALE
+        return from_int16(self.samples[start : start + self.lengths[row]])
 
     def batches(
         self,
