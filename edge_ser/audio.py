@@ -45,6 +45,9 @@ class Preprocessing:
         mean: of the training corpus, on samples in [-1, 1].
         std: of the training corpus.
         eps: see `normalization`.
+
+    Raises:
+        UsageError: a value is not finite, out of its range, or of no known kind.
     """
 
     sample_rate: int = 16_000
@@ -60,11 +63,26 @@ class Preprocessing:
         numbers = (self.max_seconds, self.mean, self.std, self.eps)
         if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
             raise UsageError("pre-processing", expected="finite numbers", found=f"{numbers}")
-        if not 0 < self.max_seconds <= _MAX_SECONDS:
+        rate, seconds, least = self.sample_rate, self.max_seconds, self.min_samples
+        rates = f"sample_rate in {_MIN_RATE_HZ}..{_MAX_RATE_HZ} Hz"
+        kinds = ("corpus", "utterance")
+        # in this order: the product of rate and seconds is taken of sensible ones only
+        for rule, found, holds in (
+            (rates, rate, _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ),
+            (f"max_seconds in 0..{_MAX_SECONDS}", seconds, 0 < seconds <= _MAX_SECONDS),
+            ("min_samples > 0", least, least > 0),
+            ("std > 0", self.std, self.std > 0),
+            ("eps >= 0", self.eps, self.eps >= 0),
+            ("short refuse or pad", self.short, self.short in ("refuse", "pad")),
+            ("normalization corpus or utterance", self.normalization, self.normalization in kinds),
+        ):
+            if not holds:
+                raise UsageError("pre-processing", expected=rule, found=f"{found!r:.40}")
+        if self.max_samples < least:
             raise UsageError(
                 "pre-processing",
-                expected=f"max_seconds in 0..{_MAX_SECONDS}",
-                found=f"{self.max_seconds:g}",
+                expected=f"max_seconds that hold min_samples, {least}",
+                found=f"{seconds:g} s, {self.max_samples} samples",
             )
 
     @property

@@ -41,7 +41,7 @@ class Emotion:
         region_head: the region that the model's classifier names; None without one. The published
             recipe stops training the classifier early, so where the two differ trust `region`.
         region_probabilities: of the classifier, one per region; None without one.
-        seconds: of audio that were used.
+        seconds: of audio that were used, padding not counted.
         source: file name, or empty for samples in memory.
     """
 

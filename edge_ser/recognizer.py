@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast, overload
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,20 @@ Source = str | Path | BinaryIO
 _BATCH_SIZE = 8
 # Files decoded ahead and sorted by length, so that a batch holds little padding.
 _WINDOW_FILES = 64
+
+
+class _Utterance(NamedTuple):
+    """Audio as the model takes it.
+
+    Attributes:
+        samples: normalised, and padded where the bundle pads what is too short.
+        seconds: of real audio in them.
+        source: its name, for the answer.
+    """
+
+    samples: Samples
+    seconds: float
+    source: str
 
 
 class Recognizer:
@@ -58,12 +72,12 @@ class Recognizer:
         Args:
             audio: a file (path or binary stream), samples `[n]` or `[n, channels]`, or a list of
                 files.
-            sample_rate: Hz, of samples.
+            sample_rate: Hz, of samples; not of files, which say their own.
 
         Raises:
             MissingPathError: no such file.
             AudioError: audio that cannot be read, is too short, not finite, or silent.
-            UsageError: samples without their rate.
+            UsageError: samples without their rate, or a file with one.
         """
         if isinstance(audio, np.ndarray):
             if sample_rate is None:
@@ -75,7 +89,14 @@ class Recognizer:
                 )
             p = self.manifest.preprocessing
             x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds)
-            return self._run([self._prepare(x, "samples")], [""])[0]
+            return self._run([self._prepare(x, "samples")._replace(source="")])[0]
+        if sample_rate is not None:
+            raise UsageError(
+                "sample rate",
+                expected="none beside a file, which says its own",
+                found=f"{sample_rate!r:.40}",
+                advice="call ser(file), or ser(samples, sample_rate) with an array",
+            )
         if isinstance(audio, list | tuple):
             results: list[Emotion | None] = [None] * len(audio)
             for index, outcome in self.each(audio):
@@ -84,8 +105,7 @@ class Recognizer:
                 results[index] = outcome
             return cast("list[Emotion]", results)
         source = cast("Source", audio)
-        samples = self._prepare(self._decode(source), _name(source))
-        return self._run([samples], [_name(source)])[0]
+        return self._run([self._prepare(self._decode(source), _name(source))])[0]
 
     def each(
         self, files: Iterable[Source], batch_size: int = _BATCH_SIZE
@@ -103,18 +123,17 @@ class Recognizer:
             raise UsageError("batch size", expected="at least 1", found=str(batch_size))
         files = list(files)
         for start in range(0, len(files), _WINDOW_FILES):
-            ready: list[tuple[int, Samples]] = []
+            ready: list[tuple[int, _Utterance]] = []
             for index in range(start, min(start + _WINDOW_FILES, len(files))):
                 name = _name(files[index])
                 try:
                     ready.append((index, self._prepare(self._decode(files[index]), name)))
                 except EdgeSerError as error:
                     yield index, error
-            ready.sort(key=lambda item: item[1].size)
+            ready.sort(key=lambda item: item[1].samples.size)
             for first in range(0, len(ready), batch_size):
                 part = ready[first : first + batch_size]
-                names = [_name(files[i]) for i, _ in part]
-                emotions = self._run([x for _, x in part], names)
+                emotions = self._run([utterance for _, utterance in part])
                 yield from zip((i for i, _ in part), emotions, strict=True)
 
     def _decode(self, source: Source) -> Samples:
@@ -127,14 +146,15 @@ class Recognizer:
         p = self.manifest.preprocessing
         return decode_file(source, p.sample_rate, p.max_seconds, _name(source))
 
-    def _prepare(self, samples: Samples, name: str) -> Samples:
-        return self.manifest.preprocessing.apply(samples, name)
+    def _prepare(self, samples: Samples, name: str) -> _Utterance:
+        p = self.manifest.preprocessing
+        used = min(samples.size, p.max_samples)
+        return _Utterance(p.apply(samples, name), used / p.sample_rate, name)
 
-    def _run(self, rows: list[Samples], names: list[str]) -> list[Emotion]:
-        samples, lengths = pad_batch(rows)
-        seconds = (lengths / self.manifest.preprocessing.sample_rate).tolist()
-        outputs = self.session.run(samples, lengths)
-        return decode(outputs, self.manifest.partition, seconds, names)
+    def _run(self, utterances: list[_Utterance]) -> list[Emotion]:
+        outputs = self.session.run(*pad_batch([u.samples for u in utterances]))
+        seconds = [u.seconds for u in utterances]
+        return decode(outputs, self.manifest.partition, seconds, [u.source for u in utterances])
 
     def __repr__(self) -> str:
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"

@@ -22,6 +22,8 @@ class Session(Protocol):
 
         Raises:
             UsageError: wrong type or shape, or a length outside the model's range.
+            BundleError: the model cannot run, or gave something else than finite numbers in the
+                shapes of its manifest.
         """
 
 

@@ -6,7 +6,6 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a g
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
@@ -14,14 +13,15 @@ from collections.abc import Sequence
 
 from edge_ser import __version__
 from edge_ser.cli import export, inspect, predict, train, verify
+from edge_ser.cli.parser import Parser
 from edge_ser.errors import EdgeSerError
 
 _COMMANDS = (export, verify, predict, inspect, train)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="edge-ser",
         description="Speech emotion recognition on the device: export trained models, prove that "
         "they say the same, run them without torch.",
@@ -37,10 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    arguments = build_parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be Unicode
     try:
+        arguments = build_parser().parse_args(argv)
         code: int = arguments.run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()

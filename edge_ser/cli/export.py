@@ -28,9 +28,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
     parser.add_argument("--target", default="onnx-fp32", help="onnx-fp32 (default)")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
-    parser.add_argument(
-        "--epoch", default="best", help="of a run directory: best (default), final, or a number"
-    )
+    parser.add_argument("--epoch", help="of a run directory: best (default), final, or a number")
     parser.add_argument(
         "--neutral-radius", type=float, metavar="R", help="of the neutral region, if there is one"
     )

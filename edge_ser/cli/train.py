@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
+from edge_ser.audio import Preprocessing
 from edge_ser.cli.common import needs
 from edge_ser.errors import UsageError
 
@@ -42,6 +44,7 @@ def add_parser(commands: Any) -> None:
     recipe.add_argument("--batch-size", type=int, default=64)
     recipe.add_argument("--accumulate", type=int, default=4, help="batches per update (4)")
     recipe.add_argument("--learning-rate", type=float, default=1e-5)
+    recipe.add_argument("--clip-norm", type=float, default=1.0, help="of gradients (1); 0: none")
     recipe.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
     recipe.add_argument("--crop-seconds", type=float, default=0.0, help="random part; 0: all")
     recipe.add_argument(
@@ -62,6 +65,34 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _check(a: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be trained with; NaN and infinity are outside every range.
+
+    Raises:
+        UsageError: the first of them.
+    """
+    frame = Preprocessing.min_samples / Preprocessing.sample_rate
+    crop = a.crop_seconds
+    for option, good, expected in (
+        ("epochs", a.epochs >= 1, "at least 1"),
+        ("batch_size", a.batch_size >= 2, "at least 2, for a correlation"),
+        ("accumulate", a.accumulate >= 1, "at least 1"),
+        ("learning_rate", 0 < a.learning_rate < math.inf, "a finite number above 0"),
+        ("clip_norm", 0 <= a.clip_norm < math.inf, "a finite number, at least 0"),
+        ("crop_seconds", crop == 0 or frame <= crop < math.inf, f"0, or {frame:g} (one frame) up"),
+        ("auxiliary_floor", 0 <= a.auxiliary_floor <= 1, "0 to 1"),
+        ("ema", 0 <= a.ema < 1, "at least 0 and below 1"),
+        ("stem_steps", a.stem_steps >= 0, "at least 0"),
+        ("distillation", 0 <= a.distillation < math.inf, "a finite number, at least 0"),
+        ("threads", a.threads >= 0, "at least 0"),
+        # each seed has a thousand of its own for epochs, and numpy's end at 2 ** 32
+        ("seed", 0 <= a.seed < 4_000_000, "at least 0 and below 4000000"),
+    ):
+        if not good:
+            name, found = f"--{option.replace('_', '-')}", f"{getattr(a, option)}"
+            raise UsageError(name, expected=expected, found=found)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with needs("export", "train"):
@@ -78,19 +109,14 @@ def _train(arguments: argparse.Namespace) -> int:
 
     if arguments.out is None:
         raise UsageError("--out", expected="a run directory to write", found="none")
-    for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("stem_steps", 0)):
-        if getattr(arguments, name) < least:
-            raise UsageError(
-                f"--{name.replace('_', '-')}",
-                expected=f"at least {least}",
-                found=str(getattr(arguments, name)),
-            )
+    _check(arguments)
     config = TrainConfig(
         encoder=arguments.encoder,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         accumulate=arguments.accumulate,
         learning_rate=arguments.learning_rate,
+        clip_norm=arguments.clip_norm,
         schedule=arguments.schedule,
         crop_seconds=arguments.crop_seconds,
         auxiliary_floor=arguments.auxiliary_floor,
@@ -106,11 +132,11 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     table = read_labels(arguments.labels, arguments.audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
-        table.rows(split)
+        table.rows(split, 2)
     check_encoder(arguments.encoder)
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
-    corpus = Corpus(table, arguments.audio, cache, 12.0)
+    corpus = Corpus(table, arguments.audio, cache)
     trainer = Trainer(
         config, corpus, arguments.out, teacher, arguments.resume, lambda s: print(s, flush=True)
     )
@@ -132,7 +158,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(arguments.evaluate)
     table = read_labels(arguments.labels, arguments.audio)
     rows = table.rows(arguments.split)
-    corpus = Corpus(table, arguments.audio, arguments.cache or arguments.out / "cache", 12.0)
+    corpus = Corpus(table, arguments.audio, arguments.cache or arguments.out / "cache")
     config = checkpoint.config
     result = evaluate(checkpoint.model, corpus, rows, config.preprocessing(), config.partition)
     if arguments.json:

@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE")
     parser.add_argument("--reference", metavar="CKPT", help="compare with this checkpoint")
-    parser.add_argument("--epoch", default="best", help="of a run directory given as reference")
+    parser.add_argument("--epoch", help="of a run directory given as reference")
     parser.add_argument(
         "--neutral-radius", type=float, metavar="R", help="of a reference with a neutral region"
     )
@@ -42,10 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.bundle)
     if arguments.reference:
         return _against_reference(bundle, arguments)
-    if arguments.parity_audio or arguments.neutral_radius is not None:
-        raise UsageError(
-            "--parity-audio, --neutral-radius", expected="--reference with it", found="none"
-        )
+    for name in ("epoch", "neutral_radius", "parity_audio"):
+        if getattr(arguments, name) is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')}", expected="--reference beside it", found="none"
+            )
     session = open_session(bundle, arguments.runtime, arguments.threads)
     results = verify(bundle, session)
     limits = bundle.manifest.limits

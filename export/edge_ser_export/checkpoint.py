@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from edge_ser.bundle import sha256
-from edge_ser.errors import CheckpointError, MissingPathError
+from edge_ser.errors import CheckpointError, MissingPathError, UsageError
 from edge_ser.labels import DIMENSIONS
 from edge_ser_export.config import EncoderConfig, ModelConfig
-from edge_ser_export.infer import encoder_config, head_sizes, infer_encoder
+from edge_ser_export.infer import encoder_config, head_sizes, infer_encoder, pooling_width
 from edge_ser_export.model import JointModel
 from edge_ser_export.safe_pickle import (
     check_statistics,
@@ -38,6 +38,7 @@ BUILTIN = {
 # Regions of the authors' finer grids, which count one extra for the neutral centre.
 _GRIDS = {8: (90, 90), 19: (60, 60), 33: (45, 45), 73: (30, 30)}
 _SHOWN = 6  # names listed in an error
+DEFAULT_EPOCH = "best"  # of a run directory
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,18 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    source: str | Path, epoch: str = "best", neutral_radius: float | None = None
+    source: str | Path, epoch: str | None = None, neutral_radius: float | None = None
 ) -> Checkpoint:
     """Load any known kind.
 
     Args:
         source: a path, or the name of a checkpoint inside this package.
-        epoch: of a run directory: `best`, `final`, or a number.
-        neutral_radius: of the neutral region, for region heads with one.
+        epoch: of a run directory: `best` (if None), `final`, or a number.
+        neutral_radius: of the neutral region, for run directories whose region head has one.
 
     Raises:
         MissingPathError: no such path.
+        UsageError: an epoch or a radius for a checkpoint that is no run directory.
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
     path = BUILTIN.get(str(source), Path(source))
@@ -93,12 +95,19 @@ def load_checkpoint(
         raise MissingPathError(
             path, expected=f"a checkpoint, or one of {', '.join(BUILTIN)}", found="no such path"
         )
-    if path.is_file():
-        return _load_own(path)
     parts = [p for p in path.glob("*.pt") if p.stem.endswith(("_ssl", "_pool", "_ser"))]
-    if (path / "config.json").is_file() and not parts:
-        return _load_published(path)
-    return _load_run(path, epoch, neutral_radius)
+    published = (path / "config.json").is_file() and not parts
+    if not path.is_file() and not published:
+        return _load_run(path, DEFAULT_EPOCH if epoch is None else epoch, neutral_radius)
+    for option, value in (("--epoch", epoch), ("--neutral-radius", neutral_radius)):
+        if value is not None:
+            raise UsageError(
+                option,
+                expected="none, as only run directories of the EmoSphere-SER training code need it",
+                found=f"{value} for {path.name}",
+                advice=f"drop {option}, or give the run directory",
+            )
+    return _load_published(path) if published else _load_own(path)
 
 
 # --- ours
@@ -125,7 +134,9 @@ def _load_own(path: Path) -> Checkpoint:
     config = own_config(header, str(path))
     half = bool(tensors) and all(t.dtype == torch.float16 for t in tensors.values())
     name = path.stem if path in BUILTIN.values() else f"{path.parent.name}-{path.stem}".strip("-")
-    model = _fill(JointModel(config), tensors, path)
+    # the spectral encoder computes its tables as it is built; they are in no checkpoint
+    build = JointModel if config.encoder.kind == "spectral" else _meta
+    model = _fill(build(config), tensors, path)
     return Checkpoint(model, "edge-ser", f"emosphere-{name}", sha256(path), (), half)
 
 
@@ -178,10 +189,9 @@ def _load_run(path: Path, epoch: str, neutral_radius: float | None) -> Checkpoin
     azimuth, polar = _GRIDS[regions]
     if regions != 8:
         notes.append("regions numbered by polar angle, then azimuth, the neutral one last")
-    pool = tensors["pool"]
     config = ModelConfig(
         encoder=encoder,
-        pooling_dim=_width(pool, "spectral.0.fc.weight", parts["pool"]),
+        pooling_dim=pooling_width(tensors["pool"], parts["pool"]),
         head_dim=width,
         head_layers=layers,
         region_count=regions,
@@ -373,12 +383,6 @@ def _renamed(name: str, prefixes: dict[str, str]) -> str:
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name
-
-
-def _width(tensors: dict[str, Tensor], name: str, source: Path) -> int:
-    if name not in tensors or tensors[name].ndim != 2:
-        raise CheckpointError(source, expected=f"a matrix {name}", found="none")
-    return tensors[name].shape[0]
 
 
 def _hash_files(files: list[Path]) -> str:

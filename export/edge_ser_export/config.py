@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, cast, get_args
 
 from edge_ser.audio import Preprocessing
-from edge_ser.errors import CheckpointError
+from edge_ser.errors import CheckpointError, UsageError
 from edge_ser.sphere import Partition
 
 EncoderKind = Literal["wavlm", "wav2vec2", "spectral"]
@@ -148,8 +148,19 @@ def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
     config = cls(**values)
     for rule, holds in _rules(config).items():
         if not holds:
-            raise CheckpointError(source, expected=rule, found=f"{values}"[:300])
+            found = {k: v for k, v in values.items() if k != "encoder"}  # has rules of its own
+            raise CheckpointError(source, expected=rule, found=f"{found}"[:300])
     return config
+
+
+def _region_rules(config: ModelConfig) -> dict[str, bool]:
+    """The region head must name the regions of the partition, all of them and no others."""
+    try:
+        count = len(config.partition.regions)
+    except UsageError as error:
+        return {f"a partition with {error.expected} as {error.subject}": False}
+    rule = f"region_count 0, or {count} as the partition has regions"
+    return {rule: config.region_count in (0, count)}
 
 
 def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
@@ -167,7 +178,7 @@ def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
             "positive sizes": min(config.pooling_dim, config.head_dim, config.head_layers) > 0,
             "pooling_heads that divide pooling_dim": config.pooling_heads > 0
             and config.pooling_dim % config.pooling_heads == 0,
-            "region_count >= 0": config.region_count >= 0,
+            **_region_rules(config),
         }
     sizes = (
         config.hidden_size,

@@ -139,6 +139,18 @@ def head_sizes(tensors: dict[str, Tensor], source: Path) -> tuple[int, int, int]
     return first.shape[0], layers, last.shape[0]
 
 
+def pooling_width(tensors: dict[str, Tensor], source: Path) -> int:
+    """Width of a style pooling.
+
+    Raises:
+        CheckpointError: not the tensors of such a pooling.
+    """
+    first = tensors.get("spectral.0.fc.weight")
+    if first is None or first.ndim != 2:
+        raise CheckpointError(source, expected="a matrix spectral.0.fc.weight", found="none")
+    return first.shape[0]
+
+
 def _count(tensors: dict[str, Tensor], prefix: str) -> int:
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     found = [int(m[1]) for k in tensors if (m := pattern.match(k))]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing, decode_file
 from edge_ser.decode import Outputs
-from edge_ser.errors import DataError
+from edge_ser.errors import BundleError, DataError
 from edge_ser.fidelity import Fidelity, compare, concatenate
 from edge_ser.manifest import Limits
 from edge_ser.session import Session, pad_batch
@@ -45,6 +45,8 @@ _FILES = (
 )
 
 Samples = NDArray[np.float32]
+# Of one utterance, or in words why the candidate gave none.
+_Answer = Outputs | str
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class Parity:
 
     Attributes:
         limits: that were applied.
-        groups: fidelity per group: single, padded, files.
-        utterances: per utterance: group, name, seconds, largest differences.
+        groups: fidelity per group: single, padded, files; over the utterances that were answered.
+        utterances: per utterance: group, name, largest differences, the reference's VAD; instead of
+            differences None, and the `failure`, where the candidate gave no answer.
     """
 
     limits: Limits
@@ -71,8 +74,18 @@ class Parity:
 
     @property
     def failures(self) -> list[str]:
-        """Broken limits, in words."""
-        return [f"{g}: {f}" for g, r in self.groups.items() for f in r.failures(self.limits)]
+        """What was not answered, and broken limits, in words."""
+        broken = []
+        for group in dict.fromkeys(u["group"] for u in self.utterances):
+            lost = [u for u in self.utterances if u["group"] == group and "failure" in u]
+            if lost:
+                broken.append(
+                    f"{group}: no answer to {len(lost)} of the utterances, the first "
+                    f"{lost[0]['name']} ({lost[0]['failure']})"
+                )
+            if group in self.groups:
+                broken += [f"{group}: {f}" for f in self.groups[group].failures(self.limits)]
+        return broken
 
     @property
     def passed(self) -> bool:
@@ -81,9 +94,11 @@ class Parity:
 
     @property
     def worst(self) -> dict[str, Any]:
-        """The utterance with the largest difference, in shares of its limit."""
+        """The utterance with no answer, or with the largest difference, in shares of its limit."""
 
         def share(utterance: dict[str, Any]) -> float:
+            if "failure" in utterance:
+                return float("inf")
             vad = float(utterance["vad_max"]) / self.limits.vad
             return max(vad, float(utterance["logits_max"] or 0) / self.limits.region_logits)
 
@@ -96,7 +111,7 @@ class Parity:
         return {
             "passed": self.passed,
             "utterances": len(self.utterances),
-            "vad_max": max(r.vad_max for r in rows),
+            "vad_max": max((r.vad_max for r in rows), default=None),
             "logits_max": max(logits) if logits else None,
             "region_flips": sum(r.flips_far + r.flips_near for r in rows),
         }
@@ -209,6 +224,9 @@ def run_parity(
 ) -> Parity:
     """Compare a session with the reference's answers.
 
+    A candidate that refuses to answer, as runtimes do where a graph gives NaN, has failed: it is
+    recorded like a difference, and the other utterances are still compared.
+
     Args:
         expected: what `reference_answers` gave.
         session: the candidate.
@@ -219,29 +237,31 @@ def run_parity(
     groups: dict[str, Fidelity] = {}
     utterances: list[dict[str, Any]] = []
 
-    def judge(group: str, names: list[str], right: list[Outputs], given: list[Outputs]) -> None:
-        groups[group] = compare(concatenate(right), concatenate(given), partition, limits.distance)
+    def judge(group: str, names: list[str], right: list[Outputs], given: list[_Answer]) -> None:
+        pairs = [(r, g) for r, g in zip(right, given, strict=True) if isinstance(g, Outputs)]
+        if pairs:
+            wanted, found = (concatenate(list(side)) for side in zip(*pairs, strict=True))
+            groups[group] = compare(wanted, found, partition, limits.distance)
         for name, r, g in zip(names, right, given, strict=True):
             utterances.append({"group": group, "name": name, **_difference(r, g)})
 
     cases, answers = expected.cases, expected.answers
-    single = []
+    single: list[_Answer] = []
     for case in cases:
         progress(f"single: {case.name}")
-        single.append(session.run(*pad_batch([case.samples])))
+        single += _ask(session, [case.samples])
     judge("single", [c.name for c in cases], answers, single)
 
     # long beside short: the most padding a batch can have
     order = sorted(range(len(cases)), key=lambda i: (min(i, len(cases) - 1 - i), i))
-    padded = []
+    padded: list[_Answer] = []
     for start in range(0, len(order), _BATCH):
         part = order[start : start + _BATCH]
         progress(f"padded: batch of {len(part)}")
-        outputs = session.run(*pad_batch([cases[i].samples for i in part]))
-        padded += [_row(outputs, i) for i in range(len(part))]
+        padded += _ask(session, [cases[i].samples for i in part])
     judge("padded", [cases[i].name for i in order], [answers[i] for i in order], padded)
 
-    given = [session.run(*pad_batch([ours])) for _, ours, _ in expected.files]
+    given = [answer for _, ours, _ in expected.files for answer in _ask(session, [ours])]
     right = [answer for _, _, answer in expected.files]
     judge("files", [name for name, _, _ in expected.files], right, given)
     return Parity(limits, groups, utterances)
@@ -331,17 +351,33 @@ def _file_pairs(
     return pairs
 
 
-def _row(outputs: Outputs, row: int) -> Outputs:
-    logits = outputs.region_logits
-    return Outputs(outputs.vad[row : row + 1], None if logits is None else logits[row : row + 1])
+def _ask(session: Session, rows: list[Samples]) -> list[_Answer]:
+    """The session's answer to each row of one batch, or in words why there is none."""
+    try:
+        outputs = session.run(*pad_batch(rows))
+    except BundleError as error:  # of the batch: a runtime does not say which row it was
+        what = error.subject
+        name = what.name if isinstance(what, Path) else what  # the report goes to other machines
+        return [f"{name}: expected {error.expected}, found {error.found}"] * len(rows)
+    answers: list[_Answer] = []
+    for row in range(len(rows)):
+        some = slice(row, row + 1)
+        logits = None if outputs.region_logits is None else outputs.region_logits[some]
+        finite = all(np.isfinite(x).all() for x in (outputs.vad[some], logits) if x is not None)
+        answers.append(
+            Outputs(outputs.vad[some], logits)
+            if finite
+            else "outputs: expected finite numbers, found NaN or infinity"
+        )
+    return answers
 
 
-def _difference(reference: Outputs, candidate: Outputs) -> dict[str, Any]:
+def _difference(reference: Outputs, candidate: _Answer) -> dict[str, Any]:
+    told = {"reference_vad": [round(float(v), 6) for v in reference.vad[0]]}
+    if isinstance(candidate, str):
+        return {"vad_max": None, "logits_max": None, **told, "failure": candidate}
     logits = None
     if reference.region_logits is not None and candidate.region_logits is not None:
         logits = float(np.abs(reference.region_logits - candidate.region_logits).max())
-    return {
-        "vad_max": float(np.abs(reference.vad - candidate.vad).max()),
-        "logits_max": logits,
-        "reference_vad": [round(float(v), 6) for v in reference.vad[0]],
-    }
+    vad = float(np.abs(reference.vad - candidate.vad).max())
+    return {"vad_max": vad, "logits_max": logits, **told}

@@ -17,7 +17,7 @@ from edge_ser.bundle import GOLDEN, PARITY, Bundle, new_bundle, seal
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Manifest, TensorSpec
 from edge_ser.session import Session
-from edge_ser_export.checkpoint import Checkpoint, load_checkpoint
+from edge_ser_export.checkpoint import DEFAULT_EPOCH, Checkpoint, load_checkpoint
 from edge_ser_export.golden import make_golden
 from edge_ser_export.optimize import store_half, strip_metadata
 from edge_ser_export.parity import (
@@ -49,8 +49,8 @@ class ExportOptions:
         source: checkpoint path, or the name of one inside the package.
         target: one of `TARGETS`.
         out: bundle directory; None: named after model and target, in the working directory.
-        epoch: of a run directory: `best`, `final` or a number.
-        neutral_radius: of the neutral region, where the checkpoint's regions have one.
+        epoch: of a run directory: `best` (if None), `final` or a number.
+        neutral_radius: of the neutral region, where a run directory's regions have one.
         max_seconds: longest utterance; the rest of longer audio is not used.
         short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
         speech: audio for parity and the recorded answers.
@@ -61,7 +61,7 @@ class ExportOptions:
     source: str
     target: str = "onnx-fp32"
     out: Path | None = None
-    epoch: str = "best"
+    epoch: str | None = None
     neutral_radius: float | None = None
     max_seconds: float = 12.0
     short: Literal["refuse", "pad"] = "refuse"
@@ -172,11 +172,12 @@ def _finish_graph(path: Path, half: bool) -> str:
 
 def _gate_error(out: Path, parity: Parity, outcome: str) -> GateError:
     worst = parity.worst
+    off = "no answer" if worst["vad_max"] is None else f"VAD off by {worst['vad_max']:.2e}"
     return GateError(
         f"parity gate of {out.name}",
         expected="the checkpoint's answers",
         found=f"{'; '.join(parity.failures)}; worst utterance: {worst['name']} "
-        f"({worst['group']}, VAD off by {worst['vad_max']:.2e})",
+        f"({worst['group']}, {off})",
         advice=outcome,
     )
 
@@ -202,6 +203,7 @@ def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
+    epoch = DEFAULT_EPOCH if options.epoch is None else options.epoch
     versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
     return {
         "checkpoint": {
@@ -213,7 +215,7 @@ def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any
         # names only: a path of the exporting machine is nobody's business on the device
         "options": {
             "target": options.target,
-            "epoch": options.epoch if checkpoint.kind == "emosphere-run" else None,
+            "epoch": epoch if checkpoint.kind == "emosphere-run" else None,
             "neutral_radius": options.neutral_radius,
             "max_seconds": options.max_seconds,
             "short": options.short,

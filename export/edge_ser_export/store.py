@@ -41,6 +41,7 @@ def save_checkpoint(model: JointModel, path: Path, half: bool = False) -> None:
     if path.suffix == ".safetensors":
         header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
         save_file(state, partial, metadata=header)
+        _sort_metadata(partial)
         partial.chmod(0o644)  # safetensors writes for the owner alone
     elif path.suffix == ".pt":
         content = {"format": FORMAT, "version": VERSION, "config": config, "state_dict": state}
@@ -48,6 +49,21 @@ def save_checkpoint(model: JointModel, path: Path, half: bool = False) -> None:
     else:
         raise CheckpointError(path, expected="a name in .safetensors or .pt", found=path.suffix)
     os.replace(partial, path)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Order a header's metadata by name: safetensors writes it in another order every time.
+
+    Without this, the same weights would have another hash after every save.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= size:  # as it is unless safetensors takes to another spelling of JSON
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_ser.cli import main
-
 Cli = Callable[..., Any]
 
 
@@ -75,7 +73,9 @@ def bad(tmp_path: Path, noise: np.ndarray, bundle_dir: Path) -> Path:
         (["verify", "--runtime", "cuda"], "runtime: expected auto or one of onnx"),
         (["verify", "--threads", "0"], "threads: expected at least 1, found 0"),
         (["verify", "--threads", "-2"], "threads: expected at least 1, found -2"),
-        (["verify", "--parity-audio", "@nowhere"], "expected"),
+        (["verify", "--parity-audio", "@nowhere"], "--parity-audio: expected --reference beside"),
+        (["verify", "--epoch", "best"], "--epoch: expected --reference beside it, found none"),
+        (["verify", "--neutral-radius", "0"], "--neutral-radius: expected --reference beside it"),
         (["inspect", "@nowhere"], "nowhere: expected a bundle, found no such"),
         (["inspect", "@empty-folder"], "expected a bundle with manifest.json, found none"),
         (["inspect", "@text.zip", "--json"], "text.zip: expected a bundle"),
@@ -115,31 +115,36 @@ def test_a_bad_file_prints_no_header_alone(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "words"),
     [
-        [],
-        ["frobnicate"],
-        ["predict", "--batch-size", "many"],
-        ["predict", "--threads", "1.5"],
-        ["predict", "--format", "xml"],
-        ["predict", "--no-such-option"],
-        ["verify", "one", "two"],
-        ["inspect", "one", "two"],
-        ["train"],
-        ["export", "--short", "maybe"],
+        ([], "command line: expected COMMAND, found none; see edge-ser --help"),
+        (["frobnicate"], "COMMAND: expected one of export, verify, predict, inspect, train, found"),
+        (
+            ["predict", "--batch-size", "many"],
+            "--batch-size: expected a whole number, found 'many'",
+        ),
+        (["predict", "--threads", "1.5"], "--threads: expected a whole number, found '1.5'"),
+        (["verify", "--neutral-radius", "x"], "--neutral-radius: expected a number, found 'x'"),
+        (["predict", "--format", "xml"], "--format: expected one of table, json, csv, found 'xml'"),
+        (["predict", "--no-such-option"], "expected known arguments only, found --no-such-option"),
+        (["predict", "--b", "x"], "expected one of --bundle, --batch-size, found --b"),
+        (["predict", "--bundle"], "--bundle: expected one argument, found none; see edge-ser pred"),
+        (["predict", "--json=3"], "found argument --json: ignored explicit argument '3'; see edge"),
+        (["verify", "one", "two"], "expected known arguments only, found two"),
+        (["inspect", "one", "two\nlines {what}"], "found two\\nlines {what}; see"),
+        (["train"], "expected LABELS.csv, --audio, found none; see edge-ser train --help"),
+        (["export", "--short", "maybe"], "--short: expected one of refuse, pad, found 'maybe'"),
     ],
-    ids=" ".join,
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )
-def test_what_the_parser_refuses_leaves_with_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+def test_what_the_parser_refuses_is_one_line_too(
+    arguments: list[str], words: str, cli: Cli
 ) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert left.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    assert "error: " in err.splitlines()[-1]
+    done = cli(*arguments)
+    line = done.error()
+    assert words in line
+    assert "usage:" not in line
+    assert done.out == ""
 
 
 def test_a_file_that_may_not_be_read_is_one_line(cli: Cli, bad: Path) -> None:

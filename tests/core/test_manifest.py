@@ -170,6 +170,7 @@ def test_wrong_types_are_refused_where_they_are(path: str, value: Any) -> None:
         ("outputs.0.name", "scores", "vad [batch, 3]"),
         ("outputs.1.shape", ["batch", 8], "region_logits [batch, 33]"),
         ("preprocessing.sample_rate", 0, "sample_rate"),
+        ("preprocessing.sample_rate", 10**400, "sample_rate"),
         ("preprocessing.min_samples", 0, "min_samples"),
         ("preprocessing.max_seconds", 0.001, "max_seconds"),
         ("preprocessing.max_seconds", -1, "max_seconds"),

@@ -6,31 +6,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from pathlib import Path
 
 import pytest
-import torch
 from export_sessions import Speech, sabotaged
 from tiny_models import (
-    MEAN,
-    STD,
-    WIDTH,
     Published,
     Run,
     encoder_config,
     half_exact,
     joint_config,
+    published_baseline,
     random_joint,
     random_run,
-    randomize,
-    wavlm_config,
 )
-from torch import Tensor, nn
 from training_runs import Train, split_rows, write_labels
-from transformers import WavLMModel
 
 from edge_ser.bundle import MANIFEST
 from edge_ser.cli import main
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline
-from edge_ser_export.model import RegressionHead
 from edge_ser_export.store import save_checkpoint
 from edge_ser_export.training.data import Corpus, read_labels
 
@@ -59,33 +51,7 @@ def run() -> Run:
 
 @pytest.fixture(scope="module")
 def baseline() -> Published:
-    ssl = randomize(WavLMModel(wavlm_config()), 0)
-    linear = randomize(nn.Linear(WIDTH, WIDTH), 1)
-    query = torch.randn(WIDTH, 1, generator=torch.Generator().manual_seed(2))
-    head = randomize(RegressionHead(2 * WIDTH, 24, 1, 3), 3)
-
-    def answer(samples: Tensor) -> Tensor:
-        with torch.inference_mode():
-            x = ssl(samples[None]).last_hidden_state[0]
-            w = torch.softmax((torch.tanh(linear(x)) @ query)[:, 0], 0)[:, None]
-            mean = (w * x).sum(0)
-            deviation = ((w * x**2).sum(0) - mean**2).clamp(min=1e-5).sqrt()
-            return head(torch.cat([mean, deviation])[None])
-
-    config = {
-        "model_type": "ser",
-        "ssl_type": "microsoft/wavlm-large",
-        "mean": MEAN,
-        "std": STD,
-        "classifier_hidden_layers": 1,
-        "num_classes": 3,
-        "hidden_size": 24,
-    }
-    state = {f"ssl_model.{k}": v for k, v in ssl.state_dict().items()}
-    state |= {f"pool_model.sap_linear.{k}": v for k, v in linear.state_dict().items()}
-    state |= {"pool_model.attention": query}
-    state |= {f"ser_model.{k}": v for k, v in head.state_dict().items()}
-    return Published(config, state, answer)
+    return published_baseline()
 
 
 # --- exports

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bundle import Bundle
 from edge_ser.decode import Outputs
+from edge_ser.errors import BundleError
 from edge_ser.session import Session
 from edge_ser_runtimes import registry
 
@@ -27,6 +28,25 @@ class Sabotaged:
         outputs = self.session.run(samples, lengths)
         off = np.where(lengths == 116_800, 2e-3, 1e-3).astype(np.float32)
         return Outputs(outputs.vad + off[:, None], outputs.region_logits)
+
+
+class Speechless:
+    """A session that gives NaN where a row of a batch has a number of samples, as runtimes do."""
+
+    def __init__(self, session: Session, samples: int, refuses: bool = True) -> None:
+        self.session, self.samples, self.refuses = session, samples, refuses
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        outputs = self.session.run(samples, lengths)
+        bad = lengths == self.samples
+        if bad.any() and self.refuses:
+            raise BundleError(
+                Path("/exporting/machine/model.onnx"),
+                expected="finite numbers",
+                found="NaN or infinity",
+            )
+        vad = np.where(bad[:, None], np.float32(np.nan), outputs.vad)
+        return Outputs(vad, outputs.region_logits)
 
 
 def sabotaged(bundle: Bundle) -> Session:

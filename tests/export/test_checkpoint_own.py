@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_models import Run, half_exact, joint_config, noise, random_joint, run_one
+from tiny_models import Run, half_exact, joint_config, noise, random_joint, run_one, same
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoint import load_checkpoint
@@ -28,11 +28,12 @@ def test_own_format(tmp_path: Path, name: str, suffix: str, half: bool) -> None:
     path = tmp_path / f"best{suffix}"
     save_checkpoint(model, path, half=half)
     checkpoint = load_checkpoint(path)
+    read, written = checkpoint.model.state_dict(), model.state_dict()
+    assert list(read) == list(written)
+    assert all(torch.equal(read[k], written[k]) for k in written)
+    # not to the bit: kernels differ with the alignment that the file gives its tensors in memory
     x = noise(9000)
-    assert all(
-        torch.equal(a, b) for a, b in zip(run_one(checkpoint.model, x), run_one(model, x),
-                                          strict=True)
-    )  # fmt: skip
+    assert same(run_one(checkpoint.model, x), run_one(model, x))
     assert checkpoint.config == config
     assert checkpoint.half == half
     assert checkpoint.kind == "edge-ser"
@@ -145,6 +146,7 @@ def test_unknown_or_wrong_configuration_is_refused(
         {"encoder__num_attention_heads": 0},
         {"std": 0.0},
         {"std": float("nan")},
+        {"region_count": -1},
     ],
     ids=str,
 )
@@ -152,6 +154,45 @@ def test_senseless_configuration_is_refused(own: Path, changes: dict[str, Any]) 
     """With values of the right type that no model can be built from, or none that works."""
     with pytest.raises(CheckpointError):
         load_checkpoint(write_own(own, config=changed_config(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"region_count": 19}, "region_count 0, or 8 as the partition has regions"),
+        ({"neutral_radius": 0.2}, "region_count 0, or 9 as the partition has regions"),
+        ({"azimuth_step_degrees": 60}, "region_count 0, or 12 as the partition has regions"),
+        ({"azimuth_step_degrees": 50}, "a partition with a divisor of 360 degrees as azimuth step"),
+        ({"polar_step_degrees": 0}, "a partition with a divisor of 180 degrees as polar step"),
+        ({"neutral_radius": 1.5}, "a partition with a number in (0, 1) as neutral radius"),
+    ],
+    ids=str,
+)
+def test_regions_that_are_not_those_of_the_partition_are_refused(
+    own: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(write_own(own, config=changed_config(**changes)))
+    assert f"expected {words}, found" in str(caught.value)
+    (name,) = changes
+    assert f"'{name}': {changes[name]}" in caught.value.found
+
+
+@pytest.mark.parametrize("name", ["spectral", "wavlm-layer"])
+def test_a_model_without_regions_may_keep_the_partition_of_its_scores(
+    tmp_path: Path, name: str
+) -> None:
+    config = joint_config(name, region_count=0, azimuth_step_degrees=60, polar_step_degrees=60)
+    save_checkpoint(random_joint(config), tmp_path / "x.safetensors")
+    assert load_checkpoint(tmp_path / "x.safetensors").config == config
+
+
+@pytest.mark.parametrize("name", ["wavlm-layer", "wavlm-group", "wav2vec2-group"])
+def test_no_weight_is_initialised_before_it_is_read(own: Path, name: str) -> None:
+    save_checkpoint(random_joint(joint_config(name)), own)
+    before = torch.get_rng_state()
+    load_checkpoint(own)
+    assert torch.equal(torch.get_rng_state(), before), "initialising would draw random numbers"
 
 
 @pytest.mark.parametrize("config", [None, [], "{", "3"], ids=repr)

@@ -3,22 +3,18 @@
 from pathlib import Path
 
 import pytest
-import torch
 from tiny_models import (
     MEAN,
     STD,
     WEIGHTS,
-    WIDTH,
     Published,
     noise,
     old_weight_norm,
-    randomize,
+    published_audeering,
     run_one,
     same,
     save_safetensors,
 )
-from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoint import load_checkpoint
@@ -89,30 +85,11 @@ def test_configuration_without_weights_is_refused(baseline: Published, tmp_path:
 # --- audEERING's wav2vec 2.0 model
 
 
-@pytest.fixture(scope="module", params=[("layer", True), ("group", False)], ids=lambda p: p[0])
+@pytest.fixture(scope="module", params=["layer", "group"])
 def audeering(request: pytest.FixtureRequest) -> Published:
-    norm, stable = request.param
-    config = Wav2Vec2Config(
-        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-        conv_dim=[8, 10, 12, 14, 16, 18, 20], feat_extract_norm=norm,
-        do_stable_layer_norm=stable, conv_bias=stable, num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-    )  # fmt: skip
-    encoder = randomize(Wav2Vec2Model(config), 0)
-    dense = randomize(nn.Linear(WIDTH, WIDTH), 1)
-    out = randomize(nn.Linear(WIDTH, 3), 2)
-
-    def answer(samples: Tensor) -> Tensor:
-        with torch.inference_mode():
-            pooled = encoder(samples[None]).last_hidden_state.mean(1)
-            return out(torch.tanh(dense(pooled)))
-
-    state = {f"wav2vec2.{k}": v for k, v in encoder.state_dict().items()}
-    state |= {f"classifier.dense.{k}": v for k, v in dense.state_dict().items()}
-    state |= {f"classifier.out_proj.{k}": v for k, v in out.state_dict().items()}
-    assert "wav2vec2.masked_spec_embed" in state
-    described = config.to_dict() | {"architectures": ["Wav2Vec2ForSpeechClassification"]}
-    return Published(described, state, answer)
+    published = published_audeering(request.param)
+    assert "wav2vec2.masked_spec_embed" in published.state
+    return published
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)

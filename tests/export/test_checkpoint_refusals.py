@@ -16,14 +16,14 @@ from tiny_models import (
     State,
     bert,
     joint_config,
+    published_audeering,
     random_joint,
     save_bin,
     save_safetensors,
 )
-from torch import nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from edge_ser.errors import CheckpointError, MissingPathError
+from edge_ser.cli import main
+from edge_ser.errors import CheckpointError, MissingPathError, UsageError
 from edge_ser_export.checkpoint import load_checkpoint
 from edge_ser_export.store import save_checkpoint
 
@@ -71,22 +71,8 @@ def laid(request: pytest.FixtureRequest, tmp_path: Path, run: Run, baseline: Pub
         baseline.save(tmp_path, WEIGHTS[suffix])
         file = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}[suffix]
         return Laid(tmp_path, tmp_path / file, "ssl_model.")
-    config = wav2vec2_config()
-    state = {f"wav2vec2.{k}": v for k, v in Wav2Vec2Model(config).state_dict().items()}
-    for name, width in (("dense", WIDTH), ("out_proj", 3)):
-        layer = nn.Linear(WIDTH, width)
-        state |= {f"classifier.{name}.{k}": v for k, v in layer.state_dict().items()}
-    save_bin(state, tmp_path)
-    config.to_json_file(tmp_path / "config.json")
+    published_audeering().save(tmp_path, save_bin)
     return Laid(tmp_path, tmp_path / "pytorch_model.bin", "wav2vec2.")
-
-
-def wav2vec2_config() -> Wav2Vec2Config:
-    return Wav2Vec2Config(
-        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-        conv_dim=[8] * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
-        feat_extract_norm="layer", do_stable_layer_norm=True,
-    )  # fmt: skip
 
 
 def refused(laid: Laid) -> str:
@@ -166,6 +152,25 @@ def test_truncated_files_are_refused(laid: Laid, keep: float) -> None:
 def test_files_of_noise_are_refused(laid: Laid) -> None:
     laid.file.write_bytes(np.random.default_rng(0).bytes(5000))
     assert laid.file.name in refused(laid)
+
+
+@pytest.mark.parametrize("option", ["--epoch", "--neutral-radius"])
+def test_options_of_run_directories_are_refused_beside_others(
+    laid: Laid, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"--epoch": ("best", None), "--neutral-radius": (None, 0.3)}[option]
+    if laid.file.name == "best_ssl.pt":
+        assert load_checkpoint(laid.path, *values).kind == "emosphere-run"
+        return
+    with pytest.raises(UsageError, match=f"{option}: expected none, as only run directories"):
+        load_checkpoint(laid.path, *values)
+    value = str(values[0] or values[1])
+    for command in (["export", str(laid.path)], ["verify", "--reference", str(laid.path)]):
+        assert main([*command, option, value]) == 2
+        out, err = capsys.readouterr()
+        (line,) = err.splitlines()
+        assert out == "" and line.startswith(f"edge-ser: error: {option}: expected none")
+        assert f"found {value} for {laid.path.name}; drop {option}" in line
 
 
 @pytest.mark.parametrize("with_run", [False, True])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export_sessions import Speech, open_session, sabotaged
+from export_sessions import Speech, Speechless, open_session, sabotaged
 from numpy.typing import NDArray
 from tiny_models import MEAN, STD, encoder_config, joint_config, random_joint
 from torch import nn
@@ -14,7 +14,7 @@ from torch import nn
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle import MANIFEST, PARITY, Bundle
 from edge_ser.decode import Outputs
-from edge_ser.errors import DataError, GateError, UsageError
+from edge_ser.errors import BundleError, DataError, GateError, UsageError
 from edge_ser.session import Session
 from edge_ser.sphere import Partition
 from edge_ser_export import pipeline
@@ -91,6 +91,35 @@ def test_failed_bundle_is_kept_when_asked(kept: Path) -> None:
     assert not [p for p in kept.parent.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_candidate_that_gives_nan_fails_the_gate(
+    plain: Path, tmp_path: Path, speech: Speech, keep: bool
+) -> None:
+    out = tmp_path / "bundle"
+    options = pipeline.ExportOptions(str(plain), out=out, speech=speech, keep_failed=keep)
+    with pytest.raises(GateError) as caught:
+        pipeline.export(options, lambda bundle: Speechless(open_session(bundle), 116_800))
+    assert caught.value.exit_code == 1
+    message = str(caught.value)
+    reason = "model.onnx: expected finite numbers, found NaN or infinity"
+    assert f"single: no answer to 1 of the utterances, the first speech 7.3 s ({reason})" in message
+    assert "padded: no answer to 2 of the utterances" in message  # its neighbour's, too
+    assert "worst utterance: speech 7.3 s (single, no answer)" in message
+    assert "/exporting" not in message
+    if not keep:
+        assert not list(tmp_path.iterdir())
+        return
+    assert Bundle.open(out).manifest.parity["passed"] is False
+    report = json.loads((out / PARITY).read_text(), parse_constant=pytest.fail)  # no NaN in JSON
+    assert report["passed"] is False
+    assert [f.split(":")[0] for f in report["failures"]] == ["single", "padded"]
+    lost = [u for u in report["utterances"] if "failure" in u]
+    assert {u["name"] for u in lost if u["group"] == "single"} == {"speech 7.3 s"}
+    assert all((u["failure"], u["vad_max"], u["logits_max"]) == (reason, None, None) for u in lost)
+    assert report["groups"]["single"]["count"] == len(build_cases(Preprocessing(), [*speech])) - 1
+    assert report["groups"]["files"]["vad_max"] < FP32_LIMITS.vad  # what is answered is compared
+
+
 # --- the gate's cases, without an export
 
 
@@ -153,6 +182,39 @@ def test_gate_finds_padding_that_leaks_into_a_batch(speech: Speech) -> None:
     failures = gate(model, InTorch(model), speech, [])
     assert failures
     assert all(f.startswith("padded: ") for f in failures)
+
+
+def test_gate_finds_a_row_that_is_not_finite(speech: Speech) -> None:
+    model = random_joint(joint_config(encoder_config("spectral", num_hidden_layers=1)))
+    failures = gate(model, Speechless(InTorch(model), 116_800, refuses=False), speech, [])
+    reason = "(outputs: expected finite numbers, found NaN or infinity)"
+    assert failures == [
+        f"{group}: no answer to 1 of the utterances, the first speech 7.3 s {reason}"
+        for group in ("single", "padded")
+    ]
+
+
+class Mute:
+    """A session that answers nothing."""
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        raise BundleError("output vad", expected="finite numbers", found="NaN or infinity")
+
+
+def test_gate_can_judge_a_candidate_that_answers_nothing(speech: Speech) -> None:
+    model = random_joint(joint_config(encoder_config("spectral", num_hidden_layers=1)))
+    expected = reference_answers(Reference(model), Preprocessing(), list(speech))
+    parity = run_parity(expected, Mute(), Partition(), FP32_LIMITS)
+    assert [f.split(" (")[0].split(" the ")[0] for f in parity.failures] == [
+        f"{group}: no answer to {count} of"
+        for group, count in (("single", len(expected.cases)), ("padded", len(expected.cases)),
+                             ("files", len(expected.files)))
+    ]  # fmt: skip
+    assert not parity.passed and parity.groups == {}
+    assert parity.worst["name"] == expected.cases[0].name
+    assert parity.summary()["vad_max"] is None
+    json.dumps(parity.to_dict(), allow_nan=False)
+    assert "limits" in parity.table()
 
 
 @pytest.mark.parametrize("part", ["vad_head.out.0.bias", "region_head.out.0.bias"])

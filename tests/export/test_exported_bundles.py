@@ -12,28 +12,24 @@ import pytest
 import torch
 from export_sessions import Speech, open_session
 from onnx import TensorProto
-from safetensors.torch import save_file
 from tiny_models import (
     MEAN,
     STD,
-    WIDTH,
     half_exact,
     noise,
+    published_baseline,
     random_joint,
     random_run,
-    randomize,
     run_one,
-    wavlm_config,
+    save_safetensors,
 )
-from torch import nn
-from transformers import WavLMModel
 
 from edge_ser.bundle import PARITY, Bundle
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
 from edge_ser_export.checkpoint import load_checkpoint
 from edge_ser_export.config import ModelConfig
-from edge_ser_export.model import JointModel, RegressionHead
+from edge_ser_export.model import JointModel
 from edge_ser_export.parity import FP32_LIMITS, build_cases
 from edge_ser_export.presets import PRESETS
 from edge_ser_export.store import save_checkpoint
@@ -102,18 +98,8 @@ def group(folder: Path, speech: Speech) -> Export:
 @pytest.fixture(scope="module")
 def headless(folder: Path, speech: Speech) -> Export:
     """The challenge baseline, which has no region head."""
-    parts: dict[str, nn.Module] = {
-        "ssl_model": randomize(WavLMModel(wavlm_config(num_hidden_layers=1)), 0),
-        "pool_model.sap_linear": randomize(nn.Linear(WIDTH, WIDTH), 1),
-        "ser_model": randomize(RegressionHead(2 * WIDTH, 24, 1, 3), 2),
-    }
-    state = {f"{p}.{k}": v for p, m in parts.items() for k, v in m.state_dict().items()}
-    state["pool_model.attention"] = torch.randn(WIDTH, 1)
-    source = folder / "odyssey"
-    source.mkdir()
-    save_file(state, source / "model.safetensors")
-    config = {"model_type": "ser", "mean": MEAN, "std": STD}
-    (source / "config.json").write_text(json.dumps(config))
+    published = published_baseline(num_hidden_layers=1)
+    source = published.save(folder / "odyssey", save_safetensors)
     return export(source, folder / "headless", speech)
 
 
@@ -244,6 +230,8 @@ def test_provenance(exported: Export) -> None:
     assert provenance["checkpoint"]["sha256"] == checkpoint.sha256
     assert provenance["checkpoint"]["kind"] == checkpoint.kind
     assert provenance["versions"]["torch"] == torch.__version__
+    run = checkpoint.kind == "emosphere-run"
+    assert provenance["options"]["epoch"] == ("best" if run else None)
     manifest = exported.done.manifest
     assert (manifest.preprocessing.mean, manifest.preprocessing.std) == (MEAN, STD)
     assert ModelConfig.from_dict(manifest.architecture["config"], "manifest") == checkpoint.config

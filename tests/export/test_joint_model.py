@@ -363,6 +363,6 @@ def test_models_do_not_feel_padding(name: str, pooling: str, after: float) -> No
 
 
 def test_configuration_survives_json() -> None:
-    config = joint_config("wavlm-group", neutral_radius=0.25, region_count=19)
+    config = joint_config("wavlm-group", neutral_radius=0.25, region_count=9)
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict())), "test") == config
     assert isinstance(config.encoder, EncoderConfig)

@@ -15,7 +15,7 @@ from training_runs import COLUMNS, read_samples, split_rows, write_labels
 from edge_ser.audio import Preprocessing
 from edge_ser.cli import main
 from edge_ser.errors import DataError, MissingPathError
-from edge_ser_export.training.data import Corpus, LabelTable, read_labels
+from edge_ser_export.training.data import Corpus, LabelTable, batch_count, read_labels
 
 # --- the label table
 
@@ -161,6 +161,7 @@ def test_corpus_statistics(corpus: Corpus) -> None:
 def test_corpus_cuts_long_files(corpus: Corpus, clips: Path, tmp_path: Path) -> None:
     short = Corpus(corpus.table, clips, tmp_path, 0.5)
     assert set(short.lengths.tolist()) == {8000}
+    assert short.fingerprint() != corpus.fingerprint()
     assert np.array_equal(short.raw(3), corpus.raw(3)[:8000])
 
 
@@ -216,14 +217,18 @@ def batches(corpus: Corpus, size: int, crop: int = 0, seed: int | None = None) -
     return list(corpus.batches(corpus.table.rows("Train"), size, preprocessing, crop, rng))
 
 
-@pytest.mark.parametrize("size", [1, 3, 5, 16, 100])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 15, 16, 100])
 @pytest.mark.parametrize("seed", [None, 0, 1])
 def test_batches_cover_every_row_once(corpus: Corpus, size: int, seed: int | None) -> None:
     found = batches(corpus, size, seed=seed)
     rows = np.concatenate([b[0] for b in found])
     assert sorted(rows.tolist()) == corpus.table.rows("Train").tolist()
-    assert len(found) == -(-16 // size)
-    assert all(len(b[0]) <= size for b in found)
+    assert len(found) == batch_count(16, size)
+    sizes = sorted(len(b[0]) for b in found)
+    if size > 1 and 16 % size == 1:  # the last row is not left alone
+        assert sizes == [size] * (16 // size - 1) + [size + 1]
+    else:
+        assert sizes == sorted([size] * (16 // size) + [16 % size] * (16 % size > 0))
 
 
 @pytest.mark.parametrize("seed", [None, 3])

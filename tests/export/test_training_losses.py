@@ -36,6 +36,15 @@ def test_ccc_loss_at_its_ends() -> None:
     assert torch.isfinite(same.grad).all()
 
 
+def test_ccc_loss_of_one_row_teaches_nothing() -> None:
+    """Finite, but the same whatever is predicted; so no batch has one row."""
+    guess = torch.rand(1, 3, requires_grad=True)
+    loss = ccc_loss(guess, torch.rand(1, 3))
+    loss.backward()
+    assert float(loss.detach()) == 3
+    assert not guess.grad.any()
+
+
 def test_ccc_loss_descends() -> None:
     generator = torch.Generator().manual_seed(1)
     target = torch.rand(16, 3, generator=generator)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import noise, run_one, wavlm_config
+from tiny_models import noise, run_one, same, wavlm_config
 from training_runs import Train, same_weights, weights_of
 from transformers import Wav2Vec2Config, Wav2Vec2Model, WavLMModel
 
@@ -97,8 +97,10 @@ def test_models_around_published_encoders_survive_saving(
     save_checkpoint(model, tmp_path / "best.safetensors")
     x = noise(9000)
     expected = run_one(model, x)
-    found = run_one(load_checkpoint(tmp_path / "best.safetensors").model, x)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    loaded = load_checkpoint(tmp_path / "best.safetensors").model
+    assert same_weights(loaded.state_dict(), model.state_dict())
+    # not to the bit: kernels differ with the alignment that the file gives its tensors in memory
+    assert same(run_one(loaded, x), expected)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import WavLMConfig, WavLMModel
+from transformers import Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
 from edge_ser_export.config import EncoderConfig, ModelConfig
 from edge_ser_export.model import JointModel, RegressionHead, StylePooling
@@ -231,6 +231,61 @@ class Published:
         (folder / "config.json").write_text(json.dumps(self.config))
         write({k: v.clone() for k, v in self.state.items()}, folder)
         return folder
+
+
+def published_baseline(**changes: Any) -> Published:
+    """The MSP-Podcast challenge baseline; `changes` are of its WavLM."""
+    ssl = randomize(WavLMModel(wavlm_config(**changes)), 0)
+    linear = randomize(nn.Linear(WIDTH, WIDTH), 1)
+    query = torch.randn(WIDTH, 1, generator=torch.Generator().manual_seed(2))
+    head = randomize(RegressionHead(2 * WIDTH, 24, 1, 3), 3)
+
+    def answer(samples: Tensor) -> Tensor:
+        with torch.inference_mode():
+            x = ssl(samples[None]).last_hidden_state[0]
+            w = torch.softmax((torch.tanh(linear(x)) @ query)[:, 0], 0)[:, None]
+            mean = (w * x).sum(0)
+            deviation = ((w * x**2).sum(0) - mean**2).clamp(min=1e-5).sqrt()
+            return head(torch.cat([mean, deviation])[None])
+
+    config = {
+        "model_type": "ser",
+        "ssl_type": "microsoft/wavlm-large",
+        "mean": MEAN,
+        "std": STD,
+        "classifier_hidden_layers": 1,
+        "num_classes": 3,
+        "hidden_size": 24,
+    }
+    state = {f"ssl_model.{k}": v for k, v in ssl.state_dict().items()}
+    state |= {f"pool_model.sap_linear.{k}": v for k, v in linear.state_dict().items()}
+    state |= {"pool_model.attention": query}
+    state |= {f"ser_model.{k}": v for k, v in head.state_dict().items()}
+    return Published(config, state, answer)
+
+
+def published_audeering(style: str = "layer") -> Published:
+    """audEERING's wav2vec 2.0 dimensional model."""
+    config = Wav2Vec2Config(
+        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        conv_dim=[8, 10, 12, 14, 16, 18, 20], feat_extract_norm=style,
+        do_stable_layer_norm=style == "layer", conv_bias=style == "layer",
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
+    )  # fmt: skip
+    encoder = randomize(Wav2Vec2Model(config), 0)
+    dense = randomize(nn.Linear(WIDTH, WIDTH), 1)
+    out = randomize(nn.Linear(WIDTH, 3), 2)
+
+    def answer(samples: Tensor) -> Tensor:
+        with torch.inference_mode():
+            pooled = encoder(samples[None]).last_hidden_state.mean(1)
+            return out(torch.tanh(dense(pooled)))
+
+    state = {f"wav2vec2.{k}": v for k, v in encoder.state_dict().items()}
+    state |= {f"classifier.dense.{k}": v for k, v in dense.state_dict().items()}
+    state |= {f"classifier.out_proj.{k}": v for k, v in out.state_dict().items()}
+    described = config.to_dict() | {"architectures": ["Wav2Vec2ForSpeechClassification"]}
+    return Published(described, state, answer)
 
 
 # --- an architecture that is not known here

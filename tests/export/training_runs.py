@@ -45,6 +45,10 @@ def best_of(run: Path) -> dict[str, Any]:
     return max(records, key=lambda d: sum(d["ccc"].values()))
 
 
+def best_epoch(run: Path) -> int:
+    return int(next(h["epoch"] for h in history_of(run) if h["development"] == best_of(run)))
+
+
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "best.safetensors")
 

@@ -114,6 +114,31 @@ def test_samples_need_their_rate(ser: edge_ser.Recognizer) -> None:
         ser(np.zeros(16_000, np.float32))  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("kind", [str, Path, lambda p: io.BytesIO(p.read_bytes()), lambda p: [p]])
+def test_files_take_no_rate(
+    kind: Callable[[Path], Any], ser: edge_ser.Recognizer, utterances: list[Path]
+) -> None:
+    with pytest.raises(UsageError, match=r"sample rate: expected none beside a file.*found 16000"):
+        ser(kind(utterances[0]), 16_000)
+
+
+def test_seconds_do_not_count_padding(tiny_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    bundle = tiny_bundle(
+        change=lambda m: dataclasses.replace(
+            m, preprocessing=dataclasses.replace(m.preprocessing, short="pad", max_seconds=1.0)
+        )
+    )
+    ser = edge_ser.load(bundle, threads=1)
+    x = (0.1 * np.random.default_rng(0).standard_normal(17_000)).astype(np.float32)
+    files = []
+    for size in (100, 17_000, 399):
+        assert ser(x[:size], 16_000).seconds == min(size, 16_000) / 16_000
+        files.append(tmp_path / f"{size}.wav")
+        soundfile.write(files[-1], x[:size], 16_000, subtype="FLOAT")
+    assert [e.seconds for e in ser(files)] == [100 / 16_000, 1.0, 399 / 16_000]
+    assert ser(files[0]).seconds == 100 / 16_000
+
+
 def test_short_audio_is_refused_by_name(ser: edge_ser.Recognizer, tmp_path: Path) -> None:
     path = tmp_path / "click.wav"
     soundfile.write(path, np.ones(100) * 0.1, 16_000)

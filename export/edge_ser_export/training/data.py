@@ -22,7 +22,6 @@ from edge_ser.labels import SCORE_MAX, SCORE_MIN, unit_from_scores
 # MSP-Podcast's columns, and theirs in the order of `labels.DIMENSIONS`.
 _SCORES = ("EmoAct", "EmoDom", "EmoVal")
 _COLUMNS = ("FileName", *_SCORES, "Split_Set")
-_SAMPLE_RATE_HZ = 16_000
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,15 @@ class LabelTable:
     scores: NDArray[np.float64]
     splits: tuple[str, ...]
 
-    def rows(self, split: str) -> NDArray[np.int64]:
+    def rows(self, split: str, least: int = 1) -> NDArray[np.int64]:
         """Indices of one split.
 
+        Args:
+            split: its name.
+            least: fewest rows that will do.
+
         Raises:
-            DataError: the split has no rows.
+            DataError: the split has no rows, or fewer than `least`.
         """
         found = np.flatnonzero(np.array(self.splits) == split)
         if not found.size:
@@ -46,6 +49,12 @@ class LabelTable:
                 self.path,
                 expected=f"rows with Split_Set = {split}",
                 found=f"splits {', '.join(sorted(set(self.splits)))}",
+            )
+        if found.size < least:
+            raise DataError(
+                self.path,
+                expected=f"at least {least} rows with Split_Set = {split}",
+                found=f"{found.size}",
             )
         return found
 
@@ -106,6 +115,11 @@ def read_labels(path: Path, audio: Path) -> LabelTable:
     return LabelTable(path, files, scores, tuple(row["Split_Set"] or "" for row in rows))
 
 
+def batch_count(rows: int, size: int) -> int:
+    """Number of batches that `Corpus.batches` makes of so many rows."""
+    return rows if size == 1 else max(1, -(-(rows - 1) // size))
+
+
 class Corpus:
     """A label table with its audio decoded once, as int16 at 16 kHz, into one memory map.
 
@@ -115,13 +129,20 @@ class Corpus:
         table: the labels.
         audio: folder of the files.
         cache: folder for the map; reused when it was made from the same files.
-        max_seconds: keep the first seconds of each file.
+        max_seconds: keep the first seconds of each file; 12 s are what the published models
+            were given.
 
     Raises:
         AudioError: a file cannot be decoded.
     """
 
-    def __init__(self, table: LabelTable, audio: Path, cache: Path, max_seconds: float) -> None:
+    def __init__(
+        self,
+        table: LabelTable,
+        audio: Path,
+        cache: Path,
+        max_seconds: float = Preprocessing.max_seconds,
+    ) -> None:
         self.table = table
         self.unit = unit_from_scores(table.scores)
         stats = [(audio / f).stat() for f in table.files]
@@ -145,7 +166,7 @@ class Corpus:
         with partial.open("wb") as out:
             for name in tqdm(self.table.files, desc="decoding", unit="file", disable=None):
                 # checked as for prediction: one row without a frame would make all weights NaN
-                x = check.apply(decode_file(audio / name, _SAMPLE_RATE_HZ, max_seconds), name)
+                x = check.apply(decode_file(audio / name, check.sample_rate, max_seconds), name)
                 to_int16(x).tofile(out)
                 total += x.size
                 ends.append(total)
@@ -162,6 +183,18 @@ class Corpus:
             total, square, count = total + x.sum(), square + (x * x).sum(), count + x.size
         mean = total / count
         return float(mean), float(np.sqrt(square / count - mean * mean))
+
+    def fingerprint(self) -> str:
+        """Hash of labels, splits, lengths and a few samples of every utterance.
+
+        Where the files lie has no part in it, so that a run can be moved with its corpus.
+        """
+        table = self.table
+        facts = [table.files, table.splits, table.scores.tolist(), self.lengths.tolist()]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        middles = self.starts + self.lengths // 2
+        digest.update(self.samples[middles[:, None] + np.arange(-8, 8)].tobytes())
+        return digest.hexdigest()
 
     def raw(self, row: int) -> NDArray[np.float32]:
         """Samples of one utterance, `[n]` in [-1, 1]."""
@@ -180,7 +213,8 @@ class Corpus:
 
         Args:
             rows: which utterances.
-            size: rows per batch.
+            size: rows per batch. One row left over joins the batch before it: CCC of a single
+                row is undefined, and its gradient zero.
             preprocessing: normalises each utterance (or crop).
             crop: with `rng`, a random part of at most so many samples is taken; 0: all.
             rng: shuffles batches, and lengths a little; None: in order of length.
@@ -192,7 +226,7 @@ class Corpus:
         if rng is not None:
             lengths = lengths * np.exp(rng.normal(0, 0.12, lengths.size))
         order = rows[np.argsort(lengths, kind="stable")]
-        groups = [order[i : i + size] for i in range(0, order.size, size)]
+        groups = np.split(order, size * np.arange(1, batch_count(order.size, size)))
         if rng is not None:
             rng.shuffle(groups)
         for group in groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ from edge_ser_export.safe_pickle import load_torch
 from edge_ser_export.store import save_checkpoint
 from edge_ser_export.training.build import build_model
 from edge_ser_export.training.curves import plot_history
-from edge_ser_export.training.data import Corpus
+from edge_ser_export.training.data import Corpus, batch_count
 from edge_ser_export.training.distill import (
     FrameDistillation,
     pretrain_stem,
@@ -43,12 +44,16 @@ Say = Callable[[str], None]
 class TrainConfig:
     """How to train. The defaults are the published recipe (arXiv:2505.19693, section 3).
 
+    With two additions that it does not name: gradients are clipped (`clip_norm`), and a batch holds
+    utterances of similar length, which saves padding; which ones meet changes from epoch to epoch.
+
     Attributes:
         encoder: a preset (`spectral`, `wavlm-tiny`), or a Transformers name or directory.
         epochs: passes over the Train split.
         batch_size: utterances per step.
         accumulate: steps per optimiser update.
         learning_rate: of AdamW.
+        clip_norm: largest norm of the gradient of an update; 0: any.
         schedule: "constant", or "cosine" with a warm-up over the first tenth.
         crop_seconds: random part taken of longer training utterances; 0: the first 12 s.
         auxiliary_floor: weight of the region loss after its five epochs.
@@ -60,6 +65,7 @@ class TrainConfig:
         threads: of torch.
         device: of torch, such as "cpu" or "cuda"; "auto": a GPU where there is one.
         seed: of weights, order, crops and dropout.
+        licence: of the weights, for the manifest.
     """
 
     encoder: str = "microsoft/wavlm-large"
@@ -67,6 +73,7 @@ class TrainConfig:
     batch_size: int = 64
     accumulate: int = 4
     learning_rate: float = 1e-5
+    clip_norm: float = 1.0
     schedule: str = "constant"
     crop_seconds: float = 0.0
     auxiliary_floor: float = 0.0
@@ -93,8 +100,8 @@ class Trainer:
         say: prints a line.
 
     Raises:
-        DataError: a split is missing.
-        UsageError: `resume` with another configuration, or a run that is there already.
+        DataError: a split is missing, or has one row.
+        UsageError: `resume` with another configuration or corpus, or a run that is there already.
     """
 
     def __init__(
@@ -111,9 +118,10 @@ class Trainer:
             torch.set_num_threads(config.threads)
         self.config, self.corpus, self.out, self.say = config, corpus, out, say
         self.teacher_hash = None if teacher is None else _hash(teacher)
+        self.corpus_hash = corpus.fingerprint()
         self.state_path = out / "last.pt"
-        self.train_rows = corpus.table.rows("Train")
-        self.dev_rows = corpus.table.rows("Development")
+        self.train_rows = corpus.table.rows("Train", 2)
+        self.dev_rows = corpus.table.rows("Development", 2)
         mean, std = corpus.statistics(self.train_rows)
         if not std > 0:
             raise DataError(corpus.table.path, expected="audio with a signal", found="silence")
@@ -124,6 +132,7 @@ class Trainer:
         )
         self.model = model
         self.preprocessing = model.config.preprocessing()
+        self.crop = int(config.crop_seconds * self.preprocessing.sample_rate)
         self.partition = model.config.partition
         # a preset trains through its deployment form, which is equal and twice as fast on a CPU;
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
@@ -141,7 +150,7 @@ class Trainer:
             parameters += list(self.distill.projection.parameters())
         betas = (0.9, 0.98) if preset else (0.9, 0.999)
         self.optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=betas)
-        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self.average = self._new_average()
         points = to_cartesian(scores_from_unit(corpus.unit))
         self.regions = torch.from_numpy(self.partition.index(points)).to(self.device)
         self.class_weights = class_weights(
@@ -161,16 +170,20 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         if self.epoch == 0 and self.config.stem_steps:
             self._pretrain()
-        batches = -(-self.train_rows.size // self.config.batch_size)
+        batches = batch_count(self.train_rows.size, self.config.batch_size)
         for epoch in range(self.epoch, self.config.epochs):
             losses = self._train_epoch(epoch, batches)
-            result = self._evaluate_average()
+            with self._averaged():
+                result = evaluate(
+                    self.network, self.corpus, self.dev_rows, self.preprocessing, self.partition
+                )
             self.history.append({"epoch": epoch, **losses, "development": result.to_dict()})
             self.say(f"epoch {epoch + 1}/{self.config.epochs}: development {result}")
             self.epoch = epoch + 1
             if result.total > self.best:
                 self.best = result.total
-                self._keep_best()
+                with self._averaged():
+                    save_checkpoint(self.model, self.out / "best.safetensors", self.config.half)
             self._save_state()
             (self.out / "history.json").write_text(json.dumps(self.history, indent=1))
             plot_history(self.history, self.out / "learning-curve.png")
@@ -185,9 +198,8 @@ class Trainer:
         rng = np.random.default_rng([self.config.seed, epoch])
         weight = auxiliary_weight(epoch, self.config.auxiliary_floor)
         sums: dict[str, float] = {"ccc_loss": 0.0, "region_loss": 0.0}
-        crop = int(self.config.crop_seconds * 16_000)
         source = self.corpus.batches(
-            self.train_rows, self.config.batch_size, self.preprocessing, crop, rng
+            self.train_rows, self.config.batch_size, self.preprocessing, self.crop, rng
         )
         bar = tqdm(
             source,
@@ -243,31 +255,37 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        decay = self.config.ema
+        if self.average is None:
+            return
         with torch.no_grad():
             for key, value in self.model.state_dict().items():
-                if decay and value.is_floating_point():
-                    self.average[key].lerp_(value, 1 - decay)
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - self.config.ema)
                 else:
                     self.average[key].copy_(value)
 
-    def _evaluate_average(self) -> Evaluation:
-        current = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
-        result = evaluate(
-            self.network, self.corpus, self.dev_rows, self.preprocessing, self.partition
-        )
-        self.model.load_state_dict(current)
-        return result
+    def _new_average(self) -> dict[str, Tensor] | None:
+        """A copy of the weights to average from; None without: it is gigabytes for large models."""
+        if not self.config.ema:
+            return None
+        return {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
-    def _keep_best(self) -> None:
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the model for a while, where they are kept."""
+        if self.average is None:
+            yield
+            return
         current = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
-        save_checkpoint(self.model, self.out / "best.safetensors", half=self.config.half)
-        self.model.load_state_dict(current)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(current)
 
     def _pretrain(self) -> None:
         encoder = self.network.encoder
@@ -285,14 +303,13 @@ class Trainer:
             bar.set_postfix(error=f"{np.mean(last):.4f}", refresh=False)
         self.say(f"stem: relative squared error {np.mean(last):.4f} after {total} steps")
         # the average starts from here, not from the random stem
-        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.average = self._new_average()
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([self.config.seed, 10**6])
-        crop = int(self.config.crop_seconds * 16_000)
         while True:
             for _, samples, lengths in self.corpus.batches(
-                self.train_rows, self.config.batch_size, self.preprocessing, crop, rng
+                self.train_rows, self.config.batch_size, self.preprocessing, self.crop, rng
             ):
                 yield samples.to(self.device), lengths.to(self.device)
 
@@ -307,6 +324,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "projection": self.distill.projection.state_dict() if self.distill else None,
             "teacher": self.teacher_hash,
+            "corpus": self.corpus_hash,
         }
         partial = self.state_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -321,10 +339,13 @@ class Trainer:
             raise CheckpointError(
                 self.state_path, expected="the state of a run", found="something else"
             )
-        now_set = {**asdict(self.config), "teacher": self.teacher_hash}
+        now_set = {**asdict(self.config), "teacher": self.teacher_hash, "corpus": self.corpus_hash}
+        was_set = {**state["config"], "teacher": state.get("teacher")}
+        # runs of earlier versions do not say
+        was_set["corpus"] = state.get("corpus", self.corpus_hash)
         changed = {
             k: (v, now_set.get(k))
-            for k, v in {**state["config"], "teacher": state.get("teacher")}.items()
+            for k, v in was_set.items()
             if now_set.get(k) != v and k not in ("epochs", "threads", "device")
         }
         if changed:
@@ -333,11 +354,12 @@ class Trainer:
                 f"--resume of {self.out}",
                 expected=f"{name} = {was}",
                 found=f"{now}",
-                advice="resume with the settings of the run",
+                advice="resume with the settings, labels and audio of the run",
             )
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
         self.model.load_state_dict(state["model"])
-        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
+        if self.average is not None:
+            self.average = {k: v.to(self.device) for k, v in state["average"].items()}
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distill is not None:
             self.distill.projection.load_state_dict(state["projection"])
