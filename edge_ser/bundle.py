@@ -29,6 +29,7 @@ from edge_ser.onnx_scan import external_files
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
+SENSITIVITY = "sensitivity.json"
 _HASH_BLOCK_BYTES = 1 << 20
 
 

@@ -2,53 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edge_ser.decode import Outputs
 from edge_ser.errors import UsageError
-from edge_ser.labels import DIMENSIONS, scores_from_unit
+from edge_ser.labels import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit, unit_from_scores
 from edge_ser.manifest import Limits
-from edge_ser.metrics import ccc
+from edge_ser.metrics import ccc, pearson
 from edge_ser.sphere import Partition, angular_distance, to_cartesian
 
 # Angles of points this near to neutral are noise: one millionth of VAD turns them by degrees.
 _MIN_RADIUS = 0.02
+# A group is judged as a whole from this many utterances on. Of fewer, a correlation says more about
+# how far apart they happen to lie than about the candidate, and one changed region weighs too much.
+MIN_JUDGED = 8
+# Below it, numbers read better as powers of ten.
+SMALL = 0.01
 
 
 @dataclass(frozen=True)
 class Fidelity:
     """Differences over a set of utterances.
 
+    The first block is over all of them. The second, from `judged` on, says how the set agrees as a
+    whole, and leaves out those that `compare` was told to; its shares and means are 0 where there
+    is nothing to take them of.
+
     Attributes:
         count: utterances compared.
         vad_max: largest absolute difference of any dimension, on 0..1.
         vad_mean: mean of the same.
-        ccc: concordance of both, per dimension; None below two utterances.
         logits_max: largest absolute difference of the region logits; None without a head.
         logits_mean: mean of the same.
         angle_max_degrees: largest angle between both points, seen from neutral.
-        angle_mean_degrees: mean of the same; points within 0.02 of neutral are left out.
         radius_max: largest difference of the radius.
         regions_far: utterances farther from a region boundary than the margin asked about ...
-        flips_far: ... and how many of them changed region: must be 0.
+        flips_far: ... and how many of them changed region.
         regions_near: utterances nearer to a boundary than that ...
         flips_near: ... and how many of them changed region.
         head_flips: utterances whose head's arg-max changed; None without a head.
         worst: position of the utterance with the largest difference of VAD.
+        judged: utterances of what follows.
+        ccc: concordance of both, per dimension; None below two utterances.
+        pearson: correlation of both, per dimension; None below two utterances.
+        vad_p99: 99th percentile of the utterances' largest absolute difference, on 0..1.
+        angle_mean_degrees: mean angle between both points, seen from neutral; here as in the other
+            angles, points within 0.02 of neutral are left out.
+        angle_p99_degrees: 99th percentile of the same.
+        radius_mean: mean absolute difference of the radius.
+        flip_rate: share of `judged` utterances outside the margin that changed region.
+        flip_rate_near: share of those inside the margin that did.
+        head_agreement: share of utterances whose head names the same region; None without a head.
     """
 
     count: int
     vad_max: float
     vad_mean: float
-    ccc: dict[str, float] | None
     logits_max: float | None
     logits_mean: float | None
     angle_max_degrees: float
-    angle_mean_degrees: float
     radius_max: float
     regions_far: int
     flips_far: int
@@ -56,18 +73,70 @@ class Fidelity:
     flips_near: int
     head_flips: int | None
     worst: int
+    judged: int
+    ccc: dict[str, float] | None
+    pearson: dict[str, float] | None
+    vad_p99: float
+    angle_mean_degrees: float
+    angle_p99_degrees: float
+    radius_mean: float
+    flip_rate: float
+    flip_rate_near: float
+    head_agreement: float | None
 
     def failures(self, limits: Limits) -> list[str]:
-        """Which limits are broken, in words; empty if the answers are the same."""
+        """Which limits are broken, in words; empty if the answers are the same.
+
+        The largest differences, and that no region changes where none may, hold for any number of
+        utterances. Limits of the group as a whole are left alone where `not_judged` says so.
+        """
         broken = []
         if not self.vad_max <= limits.vad:
-            broken.append(f"VAD differs by {self.vad_max:.2e}, limit {limits.vad:.0e}")
+            broken.append(f"VAD differs by {_over(self.vad_max, limits.vad)}")
         if self.logits_max is not None and not self.logits_max <= limits.region_logits:
-            broken.append(
-                f"region logits differ by {self.logits_max:.2e}, limit {limits.region_logits:.0e}"
-            )
-        if self.flips_far:
+            broken.append(f"region logits differ by {_over(self.logits_max, limits.region_logits)}")
+        if limits.flip_rate == 0 and self.flips_far:
             broken.append(f"{self.flips_far} regions changed away from any boundary")
+        return broken if self.judged < MIN_JUDGED else broken + self._disagreements(limits)
+
+    def not_judged(self, limits: Limits) -> str:
+        """Which limits were set, but not judged, and why; empty if all were."""
+        names = [
+            name
+            for name, limit in (
+                ("CCC", limits.ccc),
+                ("Pearson", limits.pearson),
+                ("99th percentile of VAD", limits.vad_p99),
+                ("mean angle", limits.angle_mean_degrees),
+                ("share of changed regions", limits.flip_rate or None),
+            )
+            if limit is not None
+        ]
+        if self.judged >= MIN_JUDGED or not names:
+            return ""
+        return f"{', '.join(names)} not judged: {self.judged} utterances, {MIN_JUDGED} needed"
+
+    def _disagreements(self, limits: Limits) -> list[str]:
+        """Broken limits of the group as a whole."""
+        broken = []
+        for name, values, least in (
+            ("CCC", self.ccc, limits.ccc),
+            ("Pearson", self.pearson, limits.pearson),
+        ):
+            for dimension, value in (values or {}).items():
+                if least is not None and not value >= least:
+                    broken.append(f"{name} of {dimension} is {value:.6f}, limit {least:g}")
+        if limits.vad_p99 is not None and not self.vad_p99 <= limits.vad_p99:
+            difference = _over(self.vad_p99, limits.vad_p99)
+            broken.append(f"99th percentile of VAD differs by {difference}")
+        most = limits.angle_mean_degrees
+        if most is not None and not self.angle_mean_degrees <= most:
+            broken.append(f"mean angle is {self.angle_mean_degrees:.3f}°, limit {most:g}°")
+        if limits.flip_rate > 0 and not self.flip_rate <= limits.flip_rate:
+            broken.append(
+                f"{self.flip_rate:.2%} of the regions farther than {limits.margin:g} from a "
+                f"boundary changed, limit {percent(limits.flip_rate)}"
+            )
         return broken
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,8 +144,33 @@ class Fidelity:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class LabelFidelity:
+    """How well reference and candidate agree with what people heard.
+
+    Attributes:
+        count: labelled utterances.
+        before: concordance of the reference with the labels, per dimension.
+        after: of the candidate.
+        change: after - before.
+    """
+
+    count: int
+    before: dict[str, float]
+    after: dict[str, float]
+    change: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return asdict(self)
+
+
 def compare(
-    reference: Outputs, candidate: Outputs, partition: Partition, margin: float | None = None
+    reference: Outputs,
+    candidate: Outputs,
+    partition: Partition,
+    margin: float | None = None,
+    judged: NDArray[np.bool_] | None = None,
 ) -> Fidelity:
     """Compare the outputs of two runs over the same utterances.
 
@@ -86,48 +180,89 @@ def compare(
         partition: the regions.
         margin: distance from a boundary beyond which a region must not change; None: the distance
             that the utterance moved, beyond which it cannot.
+        judged: `[n]`, the utterances that the agreement of the whole is about; None: all.
 
     Raises:
         UsageError: nothing to compare, other shapes, or numbers that are not finite.
     """
     _check(reference, candidate)
     difference = np.abs(reference.vad.astype(np.float64) - candidate.vad)
+    count = difference.shape[0]
+    some = np.ones(count, bool) if judged is None else judged
+    if some.shape != (count,):
+        raise UsageError("judged", expected=f"[{count}]", found=f"{list(some.shape)}")
     points = to_cartesian(scores_from_unit(reference.vad))
     others = to_cartesian(scores_from_unit(candidate.vad))
     distance = np.linalg.norm(points - others, axis=1)
     far = partition.margin(points) > (distance if margin is None else margin)
     flips = partition.index(points) != partition.index(others)
     radius, other_radius = np.linalg.norm(points, axis=1), np.linalg.norm(others, axis=1)
+    radii = np.abs(radius - other_radius)
     clear = (radius > _MIN_RADIUS) & (other_radius > _MIN_RADIUS)
-    angles = angular_distance(points, others)[clear]
+    angles = angular_distance(points, others)
     logits = None
-    head_flips = None
+    same_head = None
     if reference.region_logits is not None and candidate.region_logits is not None:
         logits = np.abs(reference.region_logits.astype(np.float64) - candidate.region_logits)
-        head_flips = int(
-            (reference.region_logits.argmax(1) != candidate.region_logits.argmax(1)).sum()
-        )
-    agreement = None
-    if difference.shape[0] > 1:
-        values = ccc(reference.vad, candidate.vad).tolist()
-        agreement = dict(zip(DIMENSIONS, values, strict=True))
+        same_head = reference.region_logits.argmax(1) == candidate.region_logits.argmax(1)
     return Fidelity(
-        count=difference.shape[0],
+        count=count,
         vad_max=float(difference.max()),
         vad_mean=float(difference.mean()),
-        ccc=agreement,
         logits_max=None if logits is None else float(logits.max()),
         logits_mean=None if logits is None else float(logits.mean()),
-        angle_max_degrees=float(angles.max(initial=0.0)),
-        angle_mean_degrees=float(angles.mean()) if angles.size else 0.0,
-        radius_max=float(np.abs(radius - other_radius).max()),
+        angle_max_degrees=float(angles[clear].max(initial=0.0)),
+        radius_max=float(radii.max()),
         regions_far=int(far.sum()),
         flips_far=int((flips & far).sum()),
         regions_near=int((~far).sum()),
         flips_near=int((flips & ~far).sum()),
-        head_flips=head_flips,
+        head_flips=None if same_head is None else int((~same_head).sum()),
         worst=int(difference.max(1).argmax()),
+        judged=int(some.sum()),
+        ccc=_per_dimension(ccc, reference.vad[some], candidate.vad[some]),
+        pearson=_per_dimension(pearson, reference.vad[some], candidate.vad[some]),
+        vad_p99=_p99(difference.max(1)[some]),
+        angle_mean_degrees=_mean(angles[clear & some]),
+        angle_p99_degrees=_p99(angles[clear & some]),
+        radius_mean=_mean(radii[some]),
+        flip_rate=_mean(flips[far & some]),
+        flip_rate_near=_mean(flips[~far & some]),
+        head_agreement=None if same_head is None else _mean(same_head[some]),
     )
+
+
+def label_fidelity(labels: ArrayLike, reference: Outputs, candidate: Outputs) -> LabelFidelity:
+    """Compare the outputs of two runs with labels, as training's evaluation does.
+
+    Args:
+        labels: `[n, 3]` arousal, dominance, valence on 1..7.
+        reference: `vad [n, 3]` of the same utterances.
+        candidate: `vad [n, 3]` of the same utterances.
+
+    Raises:
+        UsageError: other shapes, fewer than two utterances, labels off the scale, or numbers that
+            are not finite.
+    """
+    _check(reference, candidate)
+    scores = np.asarray(labels, dtype=np.float64)
+    if scores.shape != reference.vad.shape:
+        shape = f"{list(reference.vad.shape)}"
+        raise UsageError("labels", expected=shape, found=f"{list(scores.shape)}")
+    if not ((scores >= SCORE_MIN) & (scores <= SCORE_MAX)).all():
+        raise UsageError(
+            "labels",
+            expected=f"scores on {SCORE_MIN:g}..{SCORE_MAX:g}",
+            found=f"{scores.min():g}..{scores.max():g}",
+        )
+    # concordance does not ask for the scale, as long as both sides have the same
+    unit = unit_from_scores(scores)
+    before = _per_dimension(ccc, unit, reference.vad)
+    after = _per_dimension(ccc, unit, candidate.vad)
+    if before is None or after is None:
+        raise UsageError("labels", expected="at least two utterances", found=str(len(scores)))
+    change = {d: after[d] - before[d] for d in DIMENSIONS}
+    return LabelFidelity(len(scores), before, after, change)
 
 
 def concatenate(parts: list[Outputs]) -> Outputs:
@@ -153,3 +288,55 @@ def _check(reference: Outputs, candidate: Outputs) -> None:
             raise UsageError(name, expected=f"{list(a.shape)}", found=f"{list(b.shape)}")
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             raise UsageError(name, expected="finite numbers", found="NaN or infinity")
+
+
+def _per_dimension(
+    measure: Callable[[ArrayLike, ArrayLike], NDArray[np.float64]], a: ArrayLike, b: ArrayLike
+) -> dict[str, float] | None:
+    """A measure of agreement between `[n, 3]` and `[n, 3]`, by name; None below two utterances."""
+    if np.shape(a)[0] < 2:
+        return None
+    return dict(zip(DIMENSIONS, measure(a, b).tolist(), strict=True))
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _p99(values: NDArray[np.float64]) -> float:
+    return float(np.percentile(values, 99)) if values.size else 0.0
+
+
+def _over(value: float, limit: float) -> str:
+    """A value and its limit, both as powers of ten or neither."""
+    return (
+        f"{value:.2e}, limit {brief(limit)}" if limit < SMALL else f"{value:.4f}, limit {limit:g}"
+    )
+
+
+def limit_words(limits: Limits) -> str:
+    """All limits that are set, in one line for people."""
+    words = [f"VAD {brief(limits.vad)} on 0..1", f"logits {brief(limits.region_logits)}"]
+    if limits.vad_p99 is not None:
+        words.append(f"99 % of VAD {brief(limits.vad_p99)}")
+    if limits.ccc is not None:
+        words.append(f"CCC at least {limits.ccc:g}")
+    if limits.pearson is not None:
+        words.append(f"Pearson at least {limits.pearson:g}")
+    if limits.angle_mean_degrees is not None:
+        words.append(f"mean angle {limits.angle_mean_degrees:g}°")
+    many = f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
+    words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
+    return ", ".join(words)
+
+
+def percent(share: float) -> str:
+    """A share in few characters, such as 1 % or 0.5 %."""
+    return f"{100 * share:.4g} %"
+
+
+def brief(value: float) -> str:
+    """A limit in few characters that lose nothing, such as 1e-04 or 0.15."""
+    if value == 0 or value >= SMALL:
+        return f"{value:g}"
+    return next(text for digits in range(18) if float(text := f"{value:.{digits}e}") == value)

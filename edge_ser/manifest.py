@@ -43,20 +43,50 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest differences from the reference that count as the same answer.
+    """What counts as the same answer as the reference's.
+
+    The first two and the regions hold for every utterance. The others, None where there is no such
+    limit, are about a group as a whole: see `fidelity.Fidelity.failures`.
 
     Attributes:
-        vad: of arousal, dominance, valence on 0..1, absolute.
-        region_logits: of the region head's logits, absolute.
+        vad: largest difference of arousal, dominance, valence on 0..1, absolute.
+        region_logits: largest difference of the region head's logits, absolute.
+        ccc: least concordance with the reference, of each dimension.
+        pearson: least correlation with the reference, of each dimension.
+        vad_p99: as `vad`, but of the 99th percentile of the utterances.
+        angle_mean_degrees: largest mean angle between both points, seen from neutral.
+        flip_rate: largest share of changed regions among the utterances outside the margin; with 0
+            not a single one.
+        boundary_margin: distance from a region boundary, where each dimension spans [-1, 1], beyond
+            which an utterance is outside the margin; None: `distance`.
     """
 
     vad: float
     region_logits: float
+    ccc: float | None = None
+    pearson: float | None = None
+    vad_p99: float | None = None
+    angle_mean_degrees: float | None = None
+    flip_rate: float = 0.0
+    boundary_margin: float | None = None
 
     @property
     def distance(self) -> float:
         """How far a point may move in the space of X, Y, Z, whose axes span [-1, 1]."""
         return float(2 * 3**0.5 * self.vad)
+
+    @property
+    def margin(self) -> float:
+        """Distance from a boundary beyond which a changed region counts as a wrong answer."""
+        return self.distance if self.boundary_margin is None else self.boundary_margin
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON-ready data, without the limits that are not set."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if getattr(self, f.name) != f.default
+        }
 
 
 @dataclass(frozen=True)
@@ -80,6 +110,9 @@ class Manifest:
         files: every other file of the bundle.
         provenance: where the weights came from and what made the bundle.
         parity: summary of the comparison with the reference at export time.
+        max_batch: rows that may share a run of the graph, where they would change each other's
+            answers; None: any number.
+        lowered: how precision was lowered and the evidence for it; empty where it was not.
         licence: of the weights.
     """
 
@@ -100,6 +133,8 @@ class Manifest:
     files: tuple[FileEntry, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
+    lowered: dict[str, Any] = field(default_factory=dict)
+    max_batch: int | None = None
 
     @property
     def has_region_head(self) -> bool:
@@ -109,6 +144,8 @@ class Manifest:
     def to_json(self) -> str:
         """The document, indented for people."""
         data = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        # without what is not set, so that earlier versions read the manifests they understand
+        data["limits"] = self.limits.to_dict()
         data["task"] = {
             "dimensions": list(DIMENSIONS),
             "model_range": [0, 1],
@@ -168,6 +205,8 @@ def _check_sense(manifest: Manifest, source: str) -> None:
     outputs = {o.name: o.shape for o in manifest.outputs}
     if outputs.get("vad", ())[-1:] != (3,):
         raise BundleError(source, expected="an output vad [batch, 3]", found=f"{outputs}")
+    if manifest.max_batch is not None and manifest.max_batch < 1:
+        raise BundleError(source, expected="max_batch >= 1", found=str(manifest.max_batch))
     regions = len(manifest.partition.regions)
     if "region_logits" in outputs and outputs["region_logits"][-1:] != (regions,):
         raise BundleError(
@@ -175,9 +214,12 @@ def _check_sense(manifest: Manifest, source: str) -> None:
             expected=f"region_logits [batch, {regions}] for the partition",
             found=f"{list(outputs['region_logits'])}",
         )
-    limits = (manifest.limits.vad, manifest.limits.region_logits)
-    if not all(0 <= limit < math.inf for limit in limits):
-        raise BundleError(source, expected="finite limits >= 0", found=f"{limits}")
+    for name, limit in manifest.limits.to_dict().items():
+        where = f"{source}: limits: {name}"
+        if not 0 <= limit < math.inf:
+            raise BundleError(where, expected="a finite limit >= 0", found=f"{limit}")
+        if name in ("ccc", "pearson", "flip_rate") and limit > 1:
+            raise BundleError(where, expected="at most 1", found=f"{limit:g}")
 
 
 # --- typed reading: dataclasses name the fields, their annotations the types
@@ -225,11 +267,11 @@ def _value(kind: str, value: Any, where: str) -> Any:
             return value
     elif isinstance(value, bool):
         pass
-    elif kind == "int" and isinstance(value, int):
+    elif kind in ("int", "int | None") and isinstance(value, int):
         return value
     elif kind.startswith("float") and isinstance(value, int | float):
         with contextlib.suppress(OverflowError):
             return float(value)
-    elif kind == "float | None" and value is None:
+    elif kind.endswith(" | None") and value is None:
         return None
     raise BundleError(where, expected=kind, found=f"{value!r:.60}")

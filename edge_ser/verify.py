@@ -29,7 +29,7 @@ def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
     reference = Outputs(golden.vad, golden.region_logits)
     single = concatenate([session.run(*pad_batch([x])) for x in rows])
     padded = session.run(*pad_batch(rows))
-    partition, margin = bundle.manifest.partition, bundle.manifest.limits.distance
+    partition, margin = bundle.manifest.partition, bundle.manifest.limits.margin
     return {
         "single": compare(reference, single, partition, margin),
         "padded": compare(reference, padded, partition, margin),

@@ -32,14 +32,15 @@ def needs(extra: str, command: str) -> Iterator[None]:
         raise MissingExtraError(f"edge-ser {command}", name, extra) from error
 
 
-def steps(total: int, quiet: bool = False) -> Any:
-    """A progress bar on stderr for `total` steps; call `step(bar, word)`."""
+def steps(total: int | None, quiet: bool = False) -> Any:
+    """A progress bar on stderr for `total` steps, or a count of them; call `step(bar, word)`."""
+    layout = "{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
     return tqdm(
         total=total,
         file=sys.stderr,
         disable=quiet or None,  # None: off where stderr is not a terminal
         leave=False,
-        bar_format="{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}",
+        bar_format=layout if total is not None else "step {n_fmt} [{elapsed}] {postfix}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def add_parser(commands: Any) -> None:
         ".safetensors or .pt, or `spectral` (default) or `wavlm-tiny` from this package",
     )
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
-    parser.add_argument("--target", default="onnx-fp32", help="onnx-fp32 (default)")
+    parser.add_argument(
+        "--target", default="onnx-fp32", help="onnx-fp32 (default), onnx-fp16 or onnx-int8"
+    )
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
     parser.add_argument("--epoch", help="of a run directory: best (default), final, or a number")
     parser.add_argument(
@@ -47,6 +50,37 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="your own speech for the proof and the recorded answers",
     )
+    lower = parser.add_argument_group("lower precision")
+    lower.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|CSV",
+        help="speech like that of the device, to measure ranges and judge the outcome on",
+    )
+    lower.add_argument(
+        "--recipe",
+        default="auto",
+        help="of onnx-int8: auto (default: the fastest), dynamic, static",
+    )
+    lower.add_argument(
+        "--cpu",
+        default="x86-vnni",
+        help="of onnx-int8: x86-vnni (default), x86 (without VNNI) or arm64",
+    )
+    lower.add_argument(
+        "--fp16-form",
+        default="weights",
+        help="of onnx-fp16: weights (default: half the file) or compute (for devices whose "
+        "arithmetic is faster in float16)",
+    )
+    lower.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="rank the parts of the model by the damage of INT8 even if all of them pass",
+    )
+    lower.add_argument(
+        "--force", action="store_true", help="write a bundle that is not faster on this machine"
+    )
     parser.add_argument(
         "--keep-failed", action="store_true", help="write the bundle even if parity fails"
     )
@@ -59,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     with needs("export", "export"):
         from edge_ser_export import pipeline
+        from edge_ser_export.precision import PrecisionOptions
 
         source = arguments.checkpoint or arguments.named or "spectral"
         options = pipeline.ExportOptions(
@@ -71,16 +106,58 @@ def run(arguments: argparse.Namespace) -> int:
             short=arguments.short,
             speech=tuple(parity_audio(arguments.parity_audio)),
             keep_failed=arguments.keep_failed,
+            calibration=arguments.calibration,
+            precision=PrecisionOptions(
+                recipe=arguments.recipe,
+                cpu=arguments.cpu,
+                half_form=arguments.fp16_form,
+                sensitivity=arguments.sensitivity,
+                force=arguments.force,
+            ),
             # names only: a path of the exporting machine is nobody's business on the device
             command=f"edge-ser export {Path(source).name} --target {arguments.target}",
         )
+        if options.calibration is None and options.target != "onnx-fp32":
+            print(
+                "edge-ser: warning: no --calibration; the built-in samples are synthetic: "
+                "calibrate with speech like that of the device",
+                file=sys.stderr,
+            )
         with steps(pipeline.export_steps(options)) as bar:
             done = pipeline.export(options, open_session, lambda word: step(bar, word))
     print(done.parity.table())
+    _print_lowered(done.manifest.lowered)
     size = sum(f.bytes for f in done.manifest.files) / 1e6
     summary = done.manifest.architecture["summary"]
     print(f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed")
     return 0
+
+
+def _print_lowered(record: dict[str, Any]) -> None:
+    """What lowering precision did, in a few lines."""
+    if not record:
+        return
+    calibration, speed = record["calibration"], record["speed"]
+    lines = [f"recipe: {record['recipe']}"]
+    if "integer_share" in record:
+        share = record["integer_share"]
+        lines.append(
+            f"in integers: {share['encoder']:.1%} of the encoder's multiplications, "
+            f"{share['everything']:.1%} of all, as the runtime executes them"
+        )
+    if "float16_share" in record:
+        lines.append(f"in float16: {record['float16_share']['encoder']:.1%} of the encoder's")
+    if "gain" in record:
+        lines.append(f"gain: {record['gain']}")
+    lines.append(
+        f"speed: {speed['speedup']:.2f}x float32 on this machine ({speed['candidate_ms']:.1f} ms "
+        f"for {speed['seconds']:g} s of speech, one thread)"
+    )
+    lines.append(
+        f"calibration: {calibration['fit']} utterances, judged on {calibration['judge']} others "
+        f"({calibration['source']})"
+    )
+    print("\n".join(["", *lines]))
 
 
 def parity_audio(folder: Path | None) -> list[Path]:

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("regions", grid + (", ..." if len(regions) > 8 else "")),
         ("parity", proof),
         ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
+        *_lowered(m.lowered),
         ("licence", f"{m.licence} (of the weights)"),
         ("checkpoint", f"{checkpoint.get('kind')}, sha256 {str(checkpoint.get('sha256'))[:16]}..."),
         *(("assumed", note) for note in (assumed if isinstance(assumed, list) else ())),
@@ -71,6 +72,46 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'file':<14} {entry.path:<22} {entry.bytes:>12,} bytes  {entry.sha256[:16]}...")
     print(f"{'total':<14} {bundle.size_bytes / 1e6:.2f} MB, all files as recorded")
     return 0
+
+
+def _lowered(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """How precision was lowered, the evidence, and the graph before and after."""
+    rows = []
+    if "recipe" in record:
+        rows.append(("recipe", str(record["recipe"])))
+    cpu = _table(record.get("cpu"))
+    if cpu:
+        rows.append(("made for", f"{cpu.get('name')}: {cpu.get('instructions')}"))
+    share = _table(record.get("integer_share"))
+    if share:
+        rows.append(("in integers", f"{_percent(share.get('encoder'))} of the encoder"))
+    speed = _table(record.get("speed"))
+    if speed:
+        ratio = speed.get("speedup")
+        rows.append(("speed", f"{ratio:.2f}x float32 where it was made"
+                     if isinstance(ratio, float) else str(ratio)))  # fmt: skip
+    calibration = _table(record.get("calibration"))
+    if calibration:
+        rows.append(
+            (
+                "calibration",
+                f"{calibration.get('fit')} utterances of {calibration.get('source')}, "
+                f"fingerprint {str(calibration.get('fingerprint'))[:16]}...",
+            )
+        )
+    for moment, facts in _table(record.get("graph")).items():
+        graph = _table(facts)
+        counts = _table(graph.get("operators"))
+        most = ", ".join(f"{n} {name}" for name, n in list(counts.items())[:8])
+        nodes = sum(n for n in counts.values() if isinstance(n, int))
+        size = graph.get("bytes")
+        rows.append((f"graph {moment}", f"{size:,} bytes, {nodes} nodes: {most}, ..."
+                     if isinstance(size, int) else "unknown"))  # fmt: skip
+    return rows
+
+
+def _percent(value: object) -> str:
+    return f"{value:.1%}" if isinstance(value, float) else str(value)
 
 
 def _brief(value: object) -> str:

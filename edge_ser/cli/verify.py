@@ -12,7 +12,9 @@ from edge_ser.cli.common import needs, open_session, step, steps
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity import Fidelity
+from edge_ser.fidelity import Fidelity, limit_words
+from edge_ser.report import check_report_path, write_report
+from edge_ser.report_data import Evidence, load_evidence, read_evidence
 from edge_ser.verify import verify
 
 
@@ -33,12 +35,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--parity-audio", type=Path, metavar="DIR", help="your own speech")
     parser.add_argument("--runtime", default="auto", help="auto (default) or onnx")
     parser.add_argument("--threads", type=int, help="for the computation")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write one HTML page about the bundle's proof"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    if arguments.report is not None:
+        check_report_path(arguments.report, Path(arguments.bundle))
     bundle = Bundle.open(arguments.bundle)
     if arguments.reference:
         return _against_reference(bundle, arguments)
@@ -47,16 +54,20 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(
                 f"--{name.replace('_', '-')}", expected="--reference beside it", found="none"
             )
+    evidence = load_evidence(bundle) if arguments.report is not None else None
     session = open_session(bundle, arguments.runtime, arguments.threads)
     results = verify(bundle, session)
     limits = bundle.manifest.limits
     failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(limits)]
+    notes = {g: r.not_judged(limits) for g, r in results.items()}
+    not_judged = [f"{g}: {note}" for g, note in notes.items() if note]
     if arguments.json:
         record = {
             "bundle": bundle.manifest.name,
             "target": bundle.manifest.target,
             "passed": not failures,
             "failures": failures,
+            "not_judged": not_judged,
             "groups": {g: r.to_dict() for g, r in results.items()},
         }
         print(json.dumps(record, indent=1))
@@ -65,12 +76,28 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{bundle.manifest.name} ({bundle.manifest.target}): {files} files as recorded")
         for group, result in results.items():
             print(f"{group:<8}{_line(result)}")
-        print(f"limits: VAD {limits.vad:.0e}, logits {limits.region_logits:.0e}")
+        for note in not_judged:
+            print(f"note    {note}")
+        print(f"limits: {limit_words(limits)}")
+    if evidence is not None:
+        _report(arguments, bundle, evidence, results)
     if failures:
         raise _failed(bundle, failures)
     if not arguments.json:
         print("verified: this device gives the reference's answers")
     return 0
+
+
+def _report(
+    arguments: argparse.Namespace,
+    bundle: Bundle,
+    evidence: Evidence,
+    here: dict[str, Fidelity] | None = None,
+) -> None:
+    """Write the page; of a failed verification, too."""
+    write_report(arguments.report, bundle, evidence, here)
+    if not arguments.json:
+        print(f"report: {arguments.report}")
 
 
 def _line(result: Fidelity) -> str:
@@ -118,6 +145,8 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                 lambda word: step(bar, word),
             )
     print(json.dumps(parity.to_dict(), indent=1) if arguments.json else parity.table())
+    if arguments.report is not None:
+        _report(arguments, bundle, read_evidence(parity.to_dict(), "parity"))
     if not parity.passed:
         raise _failed(bundle, parity.failures)
     if not arguments.json:

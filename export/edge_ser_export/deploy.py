@@ -9,6 +9,7 @@ What differs from Transformers' modules, none of which changes a result:
 - `gru_rel_pos_linear(...).view(2, 4).sum(-1)` is one smaller linear layer;
 - attention is matrix products and a softmax;
 - the weight normalisation of the positional convolution is folded;
+- log-mel spectra come from four short transforms instead of a long one;
 - group normalisation over time (base-sized models) takes its statistics over the row's own
   frames, so that a padded row gives what the row alone gives.
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from edge_ser_export.config import EncoderConfig
 from edge_ser_export.model import JointModel, TransformersEncoder, conv_frame_mask
 from edge_ser_export.ops import attention, key_bias, merge_heads, split_heads
+from edge_ser_export.spectral import SpectralEncoder, with_fast_log_mel
 
 
 class DeploymentModel(nn.Module):
@@ -35,13 +37,16 @@ class DeploymentModel(nn.Module):
         model: the reference, whose parameters are shared.
         windows: compute the front end's convolutions as matrix products on channels-last
             windows. Equal, and about twice as fast to train on a CPU.
+        fast: compute log-mel spectra with a quarter of the multiplications: for export.
     """
 
-    def __init__(self, model: JointModel, windows: bool = False) -> None:
+    def __init__(self, model: JointModel, windows: bool = False, fast: bool = False) -> None:
         super().__init__()
         self.encoder = model.encoder
         if isinstance(model.encoder, TransformersEncoder):
             self.encoder = DeploymentEncoder(model.encoder, windows)
+        elif fast and isinstance(model.encoder, SpectralEncoder):
+            self.encoder = with_fast_log_mel(model.encoder)
         self.pooling = model.pooling
         self.vad_head = model.vad_head
         self.region_head = model.region_head

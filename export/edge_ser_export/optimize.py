@@ -1,16 +1,88 @@
-"""Passes over an ONNX graph; each says what it ensures and whether it changed anything."""
+"""What is done to a traced graph before it goes into a bundle.
+
+`strip_metadata` and `store_half` work on the file's own protocol buffers and leave weights in files
+of their own untouched; the passes of `edge_ser_export.passes` work on a model in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    RemoveUnusedNodesPass,
+    TopologicalSortPass,
+)
+
+from edge_ser_export.passes.activations import mish_by_exponential
+from edge_ser_export.passes.integers import heads_to_products
+from edge_ser_export.passes.layout import remove_transposes
+from edge_ser_export.passes.names import name_nodes
+from edge_ser_export.passes.sums import sums_over_time_to_products
+from edge_ser_export.passes.windows import convolutions_to_products
+
+# In this order: names need the exporter's metadata, the rest its shapes.
+CPU_PASSES: tuple[Callable[[ir.Model], bool], ...] = (
+    name_nodes,
+    convolutions_to_products,
+    remove_transposes,
+    sums_over_time_to_products,
+    heads_to_products,
+    mish_by_exponential,
+)
 
 # A Cast node costs about 150 bytes: small tensors would grow.
 _MIN_ELEMENTS = 512
+
+
+def optimize_for_cpu(model: ir.Model) -> list[str]:
+    """Rewrite a traced graph so that ONNX Runtime's matrix products do all the heavy work.
+
+    Ensures: the same answers up to the order of additions; every convolution and Gemm a MatMul.
+
+    Args:
+        model: fresh from `trace`, with the exporter's metadata and shapes; changed in place.
+
+    Returns:
+        names of the passes that changed something.
+    """
+    done = [rewrite.__name__ for rewrite in CPU_PASSES if rewrite(model)]
+    tidy(model)
+    return done
+
+
+def tidy(model: ir.Model) -> None:
+    """Remove what nobody reads, compute the same thing once, drop shapes that may be stale."""
+    CommonSubexpressionEliminationPass()(model)
+    RemoveUnusedNodesPass()(model)
+    TopologicalSortPass()(model)
+    interface = {*model.graph.inputs, *model.graph.outputs}
+    for node in model.graph:
+        for value in node.outputs:
+            if value not in interface:
+                value.shape = value.type = None
+
+
+def save(model: ir.Model, path: Path, external_bytes: int) -> None:
+    """Write a graph; weights larger than `external_bytes` in all go to a file beside it."""
+    weights = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
+    beside = f"{path.name}.data" if weights > external_bytes else None
+    ir.save(model, path, external_data=beside)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Operators of a graph by how often they occur, and bytes of the graph with its weights."""
+    model = onnx.load(path, load_external_data=False)
+    counts = Counter(node.op_type for node in model.graph.node)
+    size = sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*"))
+    return {"operators": dict(counts.most_common()), "bytes": size}
 
 
 def strip_metadata(model: onnx.ModelProto) -> bool:

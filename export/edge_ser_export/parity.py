@@ -2,59 +2,67 @@
 
 The reference is the joint model with Transformers' own encoder, one utterance per run, as the
 authors evaluate. The candidate is the bundle, opened as a device opens it. Compared are single
-utterances of all lengths, the same utterances in padded batches, and audio files end to end
-(there the reference decodes with librosa and normalises in torch).
+utterances of all lengths, the same utterances in padded batches, audio files end to end (there
+the reference decodes with librosa and normalises in torch), and speech that the caller may add, so
+that there is enough of it to judge how the answers agree as a whole.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.audio import Preprocessing
 from edge_ser.decode import Outputs
-from edge_ser.errors import BundleError, DataError
-from edge_ser.fidelity import Fidelity, compare, concatenate
+from edge_ser.errors import BundleError, UsageError
+from edge_ser.fidelity import Fidelity, LabelFidelity, compare, concatenate, label_fidelity
 from edge_ser.manifest import Limits
 from edge_ser.session import Session, pad_batch
 from edge_ser.sphere import Partition
+from edge_ser_export.cases import FILES, Case, Samples, build_cases, case_count, file_pairs
 from edge_ser_export.model import JointModel
+from edge_ser_export.parity_table import parity_table
 
 # float32 against float32: a different order of additions, and no more than that.
 FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)
-# From one frame to the longest utterance, whose length the model says; 7.3 s divides by no hop.
-_LENGTHS_SECONDS = (0.025, 0.5, 1.0, 3.0, 7.3, 12.0)
+# float16 has 11 bits: rounding shows in the third digit, and in no answer.
+FP16_LIMITS = Limits(vad=5e-3, region_logits=5e-2, ccc=0.9999, boundary_margin=0.02)
+# Eight bits move every answer a little: what must hold is that they agree as a whole, and that
+# hardly any region changes that was not about to.
+INT8_LIMITS = Limits(
+    vad=0.15,
+    region_logits=1.5,
+    ccc=0.995,
+    pearson=0.995,
+    vad_p99=0.05,
+    angle_mean_degrees=2.0,
+    flip_rate=0.01,
+    boundary_margin=0.05,
+)
 # Two are enough to see padding leak; more would be the peak of a large model's memory.
 _BATCH = 2
-# Of the files given, so many are also compared one by one.
-_MAX_FILES = 16
-# What users record: channels, rate, and how it is stored.
-_FILES = (
-    ("44.1 kHz stereo, 16-bit WAV", 44_100, 2, "WAV", "PCM_16"),
-    ("96 kHz, 8 channels, 24-bit WAV", 96_000, 8, "WAV", "PCM_24"),
-    ("22.05 kHz mono, FLAC", 22_050, 1, "FLAC", "PCM_16"),
-    ("8 kHz mono, float WAV", 8_000, 1, "WAV", "FLOAT"),
+# What the manifest says of the group that tells most about agreement.
+_AGREEMENT = (
+    "judged",
+    "ccc",
+    "pearson",
+    "vad_p99",
+    "angle_mean_degrees",
+    "angle_p99_degrees",
+    "radius_mean",
+    "flip_rate",
+    "flip_rate_near",
+    "head_agreement",
 )
 
-Samples = NDArray[np.float32]
 # Of one utterance, or in words why the candidate gave none.
 _Answer = Outputs | str
-
-
-@dataclass(frozen=True)
-class Case:
-    """One utterance: what it is, and its normalised samples `[n]`."""
-
-    name: str
-    samples: Samples
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,18 @@ class Parity:
 
     Attributes:
         limits: that were applied.
-        groups: fidelity per group: single, padded, files; over the utterances that were answered.
-        utterances: per utterance: group, name, largest differences, the reference's VAD; instead of
-            differences None, and the `failure`, where the candidate gave no answer.
+        groups: fidelity per group: single, padded, files, and speech if there was any; over the
+            utterances that were answered.
+        utterances: per utterance: group, name, seconds, whether it is extreme (see `cases.Case`),
+            largest differences, both VADs on 0..1; instead of the candidate's numbers None, and the
+            `failure`, where it gave no answer.
+        labels: agreement of the group speech with its labels; None without them.
     """
 
     limits: Limits
     groups: dict[str, Fidelity]
     utterances: list[dict[str, Any]]
+    labels: LabelFidelity | None = None
 
     @property
     def failures(self) -> list[str]:
@@ -86,6 +98,12 @@ class Parity:
             if group in self.groups:
                 broken += [f"{group}: {f}" for f in self.groups[group].failures(self.limits)]
         return broken
+
+    @property
+    def not_judged(self) -> list[str]:
+        """Limits that a group was too small for, in words."""
+        notes = {name: r.not_judged(self.limits) for name, r in self.groups.items()}
+        return [f"{name}: {note}" for name, note in notes.items() if note]
 
     @property
     def passed(self) -> bool:
@@ -108,44 +126,37 @@ class Parity:
         """For the manifest."""
         rows = self.groups.values()
         logits = [r.logits_max for r in rows if r.logits_max is not None]
-        return {
+        summary: dict[str, Any] = {
             "passed": self.passed,
             "utterances": len(self.utterances),
             "vad_max": max((r.vad_max for r in rows), default=None),
             "logits_max": max(logits) if logits else None,
+            "radius_max": max((r.radius_max for r in rows), default=None),
             "region_flips": sum(r.flips_far + r.flips_near for r in rows),
+            "not_judged": self.not_judged,
+            "labels": None if self.labels is None else self.labels.to_dict(),
         }
+        group = next((g for g in ("speech", "single") if g in self.groups), None)
+        if group is not None:
+            values = self.groups[group].to_dict()
+            summary["agreement"] = {"group": group} | {name: values[name] for name in _AGREEMENT}
+        return summary
 
     def to_dict(self) -> dict[str, Any]:
         """For `parity.json`."""
         return {
-            "limits": {"vad": self.limits.vad, "region_logits": self.limits.region_logits},
+            "limits": self.limits.to_dict(),
             "passed": self.passed,
             "failures": self.failures,
+            "not_judged": self.not_judged,
             "groups": {name: r.to_dict() for name, r in self.groups.items()},
+            "labels": None if self.labels is None else self.labels.to_dict(),
             "utterances": self.utterances,
         }
 
     def table(self) -> str:
         """A short table for people."""
-        head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
-        lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'near edge':>11}"]
-        for name, r in self.groups.items():
-            logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
-            far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
-            near = f"{r.regions_near - r.flips_near}/{r.regions_near}"
-            lines.append(
-                f"{name:<9}{r.count:>5}{r.vad_max:>10.1e}{r.vad_mean:>10.1e}{logits:>12}"
-                f"{r.angle_max_degrees:>10.4f}°{r.radius_max:>12.1e}{far:>14}{near:>11}"
-            )
-            if r.ccc is not None:
-                values = ", ".join(f"{d} {v:.6f}" for d, v in r.ccc.items())
-                lines.append(f"{'':<9}CCC with the reference: {values}")
-        lines.append(
-            f"limits: VAD {self.limits.vad:.0e} on 0..1, logits {self.limits.region_logits:.0e}, "
-            f"no region changed farther than {self.limits.distance:.1e} from its boundary"
-        )
-        return "\n".join(lines)
+        return parity_table(self.groups, self.limits, self.labels, self.not_judged)
 
 
 class Reference:
@@ -180,11 +191,13 @@ class Expected:
         answers: to each.
         files: audio files as users record them: name, samples as a device prepares them, and the
             answer to the samples as the authors prepare them.
+        sample_rate: of all samples, Hz.
     """
 
     cases: list[Case]
     answers: list[Outputs]
     files: list[tuple[str, Samples, Outputs]]
+    sample_rate: int = Preprocessing.sample_rate
 
 
 def reference_answers(
@@ -210,9 +223,9 @@ def reference_answers(
         progress(f"reference: {case.name}")
         answers.append(reference.one(case.samples))
     files = []
-    for name, ours, theirs in _file_pairs(preprocessing, speech, progress):
+    for name, ours, theirs in file_pairs(preprocessing, speech, progress):
         files.append((name, ours, reference.one(theirs)))
-    return Expected(cases, answers, files)
+    return Expected(cases, answers, files, preprocessing.sample_rate)
 
 
 def run_parity(
@@ -221,6 +234,9 @@ def run_parity(
     partition: Partition,
     limits: Limits,
     progress: Callable[[str], None] = lambda _: None,
+    *,
+    speech: Sequence[tuple[str, Samples, Outputs]] = (),
+    labels: ArrayLike | None = None,
 ) -> Parity:
     """Compare a session with the reference's answers.
 
@@ -233,24 +249,45 @@ def run_parity(
         partition: of the model's regions.
         limits: of the gate.
         progress: called with a word per step of work.
+        speech: more utterances, one by one: name, normalised samples `[n]`, and the reference's
+            answer `[1, ...]`.
+        labels: of `speech`, `[n, 3]` scores on 1..7, to see how the candidate agrees with people.
+
+    Raises:
+        UsageError: labels that are not of `speech`, or off the scale.
     """
+    rated = None if labels is None else np.asarray(labels, dtype=np.float64)
+    if rated is not None and rated.shape != (len(speech), 3):
+        raise UsageError("labels", expected=f"[{len(speech)}, 3]", found=f"{list(rated.shape)}")
     groups: dict[str, Fidelity] = {}
     utterances: list[dict[str, Any]] = []
 
-    def judge(group: str, names: list[str], right: list[Outputs], given: list[_Answer]) -> None:
+    def judge(
+        group: str, cases: Sequence[Case], right: list[Outputs], given: list[_Answer]
+    ) -> tuple[Outputs, Outputs] | None:
+        """Both sides of what was answered; None if nothing was."""
+        for case, r, g in zip(cases, right, given, strict=True):
+            seconds = round(case.samples.size / expected.sample_rate, 4)
+            told = {"group": group, "name": case.name, "seconds": seconds, "extreme": case.extreme}
+            utterances.append({**told, **_difference(r, g)})
         pairs = [(r, g) for r, g in zip(right, given, strict=True) if isinstance(g, Outputs)]
-        if pairs:
-            wanted, found = (concatenate(list(side)) for side in zip(*pairs, strict=True))
-            groups[group] = compare(wanted, found, partition, limits.distance)
-        for name, r, g in zip(names, right, given, strict=True):
-            utterances.append({"group": group, "name": name, **_difference(r, g)})
+        if not pairs:
+            return None
+        wanted, found = (concatenate(list(side)) for side in zip(*pairs, strict=True))
+        answered = zip(cases, given, strict=True)
+        usual = np.array([not c.extreme for c, g in answered if isinstance(g, Outputs)])
+        groups[group] = compare(wanted, found, partition, limits.margin, usual)
+        return wanted, found
+
+    def ask_each(group: str, cases: Sequence[Case]) -> list[_Answer]:
+        answers: list[_Answer] = []
+        for case in cases:
+            progress(f"{group}: {case.name}")
+            answers += _ask(session, [case.samples])
+        return answers
 
     cases, answers = expected.cases, expected.answers
-    single: list[_Answer] = []
-    for case in cases:
-        progress(f"single: {case.name}")
-        single += _ask(session, [case.samples])
-    judge("single", [c.name for c in cases], answers, single)
+    judge("single", cases, answers, ask_each("single", cases))
 
     # long beside short: the most padding a batch can have
     order = sorted(range(len(cases)), key=lambda i: (min(i, len(cases) - 1 - i), i))
@@ -259,96 +296,31 @@ def run_parity(
         part = order[start : start + _BATCH]
         progress(f"padded: batch of {len(part)}")
         padded += _ask(session, [cases[i].samples for i in part])
-    judge("padded", [cases[i].name for i in order], [answers[i] for i in order], padded)
+    judge("padded", [cases[i] for i in order], [answers[i] for i in order], padded)
 
     given = [answer for _, ours, _ in expected.files for answer in _ask(session, [ours])]
     right = [answer for _, _, answer in expected.files]
-    judge("files", [name for name, _, _ in expected.files], right, given)
-    return Parity(limits, groups, utterances)
+    judge("files", [Case(name, ours) for name, ours, _ in expected.files], right, given)
+
+    own = [Case(name, samples) for name, samples, _ in speech]
+    given = ask_each("speech", own)
+    sides = judge("speech", own, [answer for _, _, answer in speech], given)
+    agreement = None
+    if rated is not None and sides is not None and len(sides[0].vad) > 1:
+        answered = np.array([isinstance(g, Outputs) for g in given])
+        agreement = label_fidelity(rated[answered], *sides)
+    return Parity(limits, groups, utterances, agreement)
 
 
-def parity_steps(speech: Sequence[Path]) -> int:
-    """How often `reference_answers` and `run_parity` report progress."""
-    cases = len(_LENGTHS_SECONDS) + 4 + min(len(speech), _MAX_FILES)
-    return 2 * cases + -(-cases // _BATCH) + len(_FILES)
+def parity_steps(speech: Sequence[Path], added: int = 0) -> int:
+    """How often `reference_answers` and `run_parity` report progress.
 
-
-def build_cases(preprocessing: Preprocessing, speech: list[Path]) -> list[Case]:
-    """Utterances of all lengths: speech, silence, and speech that is very loud or very quiet.
-
-    Silence is that of a quiet room in 16 bits: the last bit flickers. Exact zeros never reach a
-    model, because pre-processing refuses them; group normalisation over time would divide rounding
-    noise by its own deviation there, and two correct programs would differ.
-
-    Raises:
-        DataError: no speech.
+    Args:
+        speech: audio files, as `reference_answers` takes them.
+        added: utterances of `run_parity`'s own `speech`.
     """
-    if not speech:
-        raise DataError("parity", expected="at least one audio file", found="none")
-    rate, longest = preprocessing.sample_rate, preprocessing.max_samples
-    # spread over the files, so that a large folder is not judged by its first names
-    spread = np.linspace(0, len(speech) - 1, min(len(speech), _MAX_FILES), dtype=int)
-    picked = [speech[i] for i in spread]
-    parts = [decode_file(p, rate, preprocessing.max_seconds, p.name) for p in picked]
-    voice = np.concatenate(parts)
-    voice = np.tile(voice, -(-(longest + rate) // voice.size))
-    raw: list[tuple[str, Samples]] = []
-    for index, seconds in enumerate((*_LENGTHS_SECONDS[:-1], preprocessing.max_seconds)):
-        count = min(max(int(seconds * rate), preprocessing.min_samples), longest)
-        # the shortest ones from inside a word, not from the pause before it
-        start = _loudest(voice, count) if seconds < 1 else index * rate // 8
-        raw.append((f"speech {count / rate:g} s", voice[start : start + count]))
-    last_bit = np.random.default_rng(0).integers(-1, 2, 3 * rate).astype(np.float32)
-    last_bit /= np.float32(32768)
-    raw += [
-        ("silence 0.5 s", last_bit[: rate // 2]),
-        ("silence 3 s", last_bit),
-        ("clipped speech 1 s", np.clip(voice[:rate] * np.float32(30), -1, 1)),
-        ("faint speech 1 s", voice[:rate] * np.float32(1e-3)),
-    ]
-    cases = [Case(name, preprocessing.normalize(x[:longest])) for name, x in raw]
-    files = zip(picked, parts, strict=True)
-    return cases + [Case(p.name, preprocessing.apply(x, p.name)) for p, x in files]
-
-
-def _loudest(voice: Samples, count: int) -> int:
-    """Start of the stretch of `count` samples with the most energy."""
-    energy = np.cumsum(np.square(voice, dtype=np.float64))
-    return int((energy[count:] - energy[:-count]).argmax())
-
-
-def _file_pairs(
-    preprocessing: Preprocessing, speech: list[Path], progress: Callable[[str], None]
-) -> list[tuple[str, Samples, Samples]]:
-    """Name, our samples and librosa's, both normalised, for files as users record them."""
-    import librosa
-
-    rate = preprocessing.sample_rate
-    pairs = []
-    with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-        for index, (name, file_rate, channels, kind, subtype) in enumerate(_FILES):
-            progress(f"file: {name}")
-            # the first is longer than what is used, so that the cut is compared too
-            wanted = preprocessing.max_seconds + 1 if index == 0 else 3.0
-            voice = decode_file(speech[index % len(speech)], file_rate, wanted)
-            if index == 0:
-                voice = np.tile(voice, -(-int(wanted * file_rate) // voice.size))
-            # channels differ, so that taking one of them is not the same as their mean
-            gains = np.linspace(1.0, 0.4, channels, dtype=np.float32)
-            path = Path(folder) / f"{index}.{kind.lower()}"
-            soundfile.write(path, voice[:, None] * gains, file_rate, subtype=subtype, format=kind)
-            ours = preprocessing.apply(decode_file(path, rate, preprocessing.max_seconds), name)
-            loaded, _ = librosa.load(path, sr=rate, mono=True)
-            x = torch.from_numpy(loaded)[: preprocessing.max_samples]
-            if preprocessing.normalization == "corpus":
-                x = (x - preprocessing.mean) / (preprocessing.std + preprocessing.eps)
-            else:
-                variance = x.double().var(unbiased=False)
-                x = (
-                    (x.double() - x.double().mean()) / (variance + preprocessing.eps).sqrt()
-                ).float()
-            pairs.append((name, ours, x.numpy()))
-    return pairs
+    cases = case_count(speech)
+    return 2 * cases + -(-cases // _BATCH) + len(FILES) + added
 
 
 def _ask(session: Session, rows: list[Samples]) -> list[_Answer]:
@@ -373,11 +345,15 @@ def _ask(session: Session, rows: list[Samples]) -> list[_Answer]:
 
 
 def _difference(reference: Outputs, candidate: _Answer) -> dict[str, Any]:
-    told = {"reference_vad": [round(float(v), 6) for v in reference.vad[0]]}
+    told = {"reference_vad": _rounded(reference), "candidate_vad": None}
     if isinstance(candidate, str):
         return {"vad_max": None, "logits_max": None, **told, "failure": candidate}
     logits = None
     if reference.region_logits is not None and candidate.region_logits is not None:
         logits = float(np.abs(reference.region_logits - candidate.region_logits).max())
     vad = float(np.abs(reference.vad - candidate.vad).max())
-    return {"vad_max": vad, "logits_max": logits, **told}
+    return {"vad_max": vad, "logits_max": logits, **told, "candidate_vad": _rounded(candidate)}
+
+
+def _rounded(outputs: Outputs) -> list[float]:
+    return [round(float(v), 6) for v in outputs.vad[0]]

@@ -6,17 +6,22 @@ import gc
 import importlib.metadata
 import json
 import platform
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from edge_ser.bundle import GOLDEN, PARITY, Bundle, new_bundle, seal
+from edge_ser.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, new_bundle, seal
+from edge_ser.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Manifest, TensorSpec
 from edge_ser.session import Session
+from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.checkpoint import DEFAULT_EPOCH, Checkpoint, load_checkpoint
 from edge_ser_export.golden import make_golden
 from edge_ser_export.optimize import store_half, strip_metadata
@@ -28,9 +33,11 @@ from edge_ser_export.parity import (
     reference_answers,
     run_parity,
 )
+from edge_ser_export.precision import Lowered, PrecisionOptions, lower
+from edge_ser_export.run_graph import Samples
 from edge_ser_export.trace import OPSET, trace
 
-Target = Literal["onnx-fp32"]
+Target = Literal["onnx-fp32", "onnx-fp16", "onnx-int8"]
 TARGETS: tuple[str, ...] = get_args(Target)
 GRAPH = "model.onnx"
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -54,6 +61,8 @@ class ExportOptions:
         max_seconds: longest utterance; the rest of longer audio is not used.
         short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
         speech: audio for parity and the recorded answers.
+        calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
+        precision: how precision is lowered.
         keep_failed: write the bundle even when the gate fails.
         command: for the provenance.
     """
@@ -66,6 +75,8 @@ class ExportOptions:
     max_seconds: float = 12.0
     short: Literal["refuse", "pad"] = "refuse"
     speech: tuple[Path, ...] = ()
+    calibration: Path | None = None
+    precision: PrecisionOptions = field(default_factory=PrecisionOptions)
     keep_failed: bool = False
     command: str = "edge-ser export"
 
@@ -104,6 +115,7 @@ def export(
             found=str(options.out),
             advice="export to a directory, then zip it: bundles are read from both",
         )
+    options.precision.check()
     progress("loading the checkpoint")
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
     out = options.out or Path(f"{checkpoint.name}-{options.target}")
@@ -111,22 +123,50 @@ def export(
     preprocessing = config.preprocessing(options.max_seconds, options.short)
     partition = config.partition
     speech = list(options.speech)
-    with new_bundle(out) as work:
-        progress("tracing")
-        graph = work / GRAPH
-        trace(checkpoint.model, graph, preprocessing.max_samples, preprocessing.min_samples)
-        progress("optimising")
-        storage = _finish_graph(graph, checkpoint.half)
-        progress("recording the reference's answers")
+    with new_bundle(out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+        exact = options.target == "onnx-fp32"
+        scratch = Path(folder)
         reference = Reference(checkpoint.model)
+        calibration = None
+        if not exact:  # before the minutes that tracing a large model takes
+            progress("drawing calibration speech")
+            calibration = draw(
+                options.calibration, preprocessing, partition, lambda x: reference.one(x).vad[0]
+            )
+        progress("tracing")
+        graph = (work if exact else scratch) / GRAPH
+        trace(checkpoint.model, graph, preprocessing.max_samples, preprocessing.min_samples)
+        progress("recording the reference's answers")
         make_golden(reference, preprocessing, speech).save(work / GOLDEN)
+        expected = reference_answers(reference, preprocessing, speech, progress)
+        added, labels = _added(calibration, reference)
+        architecture = _architecture(checkpoint)
+        # a large model must not lie in memory twice while the candidate runs
+        checkpoint.release()
+        gc.collect()
+        lowered = Lowered("fp32", "float32", FP32_LIMITS)
+        if calibration is not None:
+            lowered = lower(
+                options.target,
+                graph,
+                work / GRAPH,
+                calibration,
+                partition,
+                options.precision,
+                scratch,
+                progress,
+            )
+        progress("cleaning the graph")
+        storage = _finish_graph(work / GRAPH, checkpoint.half)
+        if lowered.sensitivity is not None:
+            (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
         manifest = Manifest(
             name=checkpoint.name,
             family=config.family,
-            architecture=_architecture(checkpoint),
+            architecture=architecture,
             target=options.target,
-            precision="fp32",
-            weight_storage=storage,
+            precision=lowered.precision,
+            weight_storage=storage if exact else lowered.storage,
             opset=OPSET,
             graph=GRAPH,
             inputs=(
@@ -136,16 +176,16 @@ def export(
             outputs=_outputs(config.region_count),
             preprocessing=preprocessing,
             partition=partition,
-            limits=FP32_LIMITS,
+            limits=lowered.limits,
             licence=config.weights_licence,
             provenance=_provenance(checkpoint, options),
+            max_batch=lowered.max_batch,
+            lowered=lowered.record,
         )
-        expected = reference_answers(reference, preprocessing, speech, progress)
-        # a large model must not lie in memory twice while the candidate runs
-        checkpoint.release()
-        gc.collect()
         session = open_session(Bundle(work, manifest))
-        parity = run_parity(expected, session, partition, FP32_LIMITS, progress)
+        parity = run_parity(
+            expected, session, partition, lowered.limits, progress, speech=added, labels=labels
+        )
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
         manifest = seal(work, replace(manifest, parity=parity.summary()))
         if not parity.passed and not options.keep_failed:
@@ -155,9 +195,23 @@ def export(
     return Exported(out, manifest, parity)
 
 
-def export_steps(options: ExportOptions) -> int:
-    """How often `export` reports progress."""
-    return _STEPS + parity_steps(options.speech)
+def _added(
+    calibration: CalibrationSet | None, reference: Reference
+) -> tuple[list[tuple[str, Samples, Outputs]], NDArray[np.float64] | None]:
+    """Speech to judge a lower precision on, with the reference's answers, and labels if it has."""
+    if calibration is None:
+        return [], None
+    judged = zip(calibration.judge, calibration.samples(calibration.judge), strict=True)
+    added = [(u.path.name, x, reference.one(x)) for u, x in judged]
+    scores = [u.scores for u in calibration.judge]
+    if any(s is None for s in scores):
+        return added, None
+    return added, np.array(scores, np.float64)
+
+
+def export_steps(options: ExportOptions) -> int | None:
+    """How often `export` reports progress; None where the search for a recipe decides."""
+    return _STEPS + parity_steps(options.speech) if options.target == "onnx-fp32" else None
 
 
 def _finish_graph(path: Path, half: bool) -> str:

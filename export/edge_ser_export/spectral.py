@@ -5,6 +5,7 @@ Shapes: `batch` rows of `n` samples at 16 kHz, already normalised; `frames` per 
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import cast
 
@@ -56,14 +57,9 @@ class LogMel(nn.Module):
 
     def __init__(self, bands: int) -> None:
         super().__init__()
-        # Tables in float64 from exact integer phases, rounded once to half precision: the noise
-        # this adds lies under LOG_FLOOR, and exported files hold them in half the bytes.
-        time = torch.arange(WINDOW_SAMPLES)
-        window = 0.5 - 0.5 * torch.cos(2 * math.pi * time.double() / WINDOW_SAMPLES)
-        phase = (time[:, None] * torch.arange(FFT_SIZE // 2 + 1)[None, :]) % FFT_SIZE
-        angle = phase.double() * (2 * math.pi / FFT_SIZE)
-        basis = torch.cat([angle.cos(), angle.sin()], dim=1) * window[:, None]
-        self.register_buffer("basis", basis.half().float(), persistent=False)
+        basis = dft_basis(FFT_SIZE // 2 + 1)
+        self.register_buffer("basis", basis, persistent=False)
+        # rounded to half precision, so that exported files hold them in half the bytes
         self.register_buffer("filters", mel_filters(bands).half().float(), persistent=False)
         self.basis: Tensor
         self.filters: Tensor
@@ -75,15 +71,78 @@ class LogMel(nn.Module):
         return self._log_mel(samples)
 
     def _log_mel(self, samples: Tensor) -> Tensor:
-        # frames = (n - 400) // 160 + 1 lie in `frames + 2` hops; 80 zeros complete the last one
-        padded = F.pad(samples, (0, 3 * HOP_SAMPLES - WINDOW_SAMPLES))
-        count = padded.shape[1] // HOP_SAMPLES
-        hops = padded[:, : count * HOP_SAMPLES].reshape(samples.shape[0], count, HOP_SAMPLES)
-        rest = WINDOW_SAMPLES - 2 * HOP_SAMPLES
-        windows = torch.cat([hops[:, :-2], hops[:, 1:-1], hops[:, 2:, :rest]], dim=2)
+        windows = _windows(_hops(samples), WINDOW_SAMPLES)
         real, imaginary = torch.matmul(windows, self.basis).chunk(2, dim=2)
         power = torch.matmul(real * real + imaginary * imaginary, self.filters)
         return torch.log(power + LOG_FLOOR)
+
+
+class FastLogMel(nn.Module):
+    """The same spectrogram with a quarter of the multiplications: for export, not training.
+
+    A real DFT of N points is four of every fourth sample each (Cooley and Tukey 1965, radix 4).
+    With S_r[k] the transform of the samples 4 m + r, phases included, the symmetries of real
+    signals give every bin of 0..N/2 from k = 0..N/8:
+
+        X[k]         = (S0 + S2) +   (S1 + S3)      X[N/4 + k] = (S0 - S2) - i (S1 - S3)
+        X[N/2 - k]* = (S0 + S2) -   (S1 + S3)      X[N/4 - k]* = (S0 - S2) + i (S1 - S3)
+
+    Only powers are needed, so the conjugations (*) fall away.
+    """
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        bins = FFT_SIZE // 8 + 1
+        basis = dft_basis(bins)
+        parts = torch.stack([basis[r::4] for r in range(4)])  # [4, window / 4, 2 bins]
+        self.register_buffer("basis", parts, persistent=False)
+        # rows of the filters in the order of the four groups of bins, for squared cosines and for
+        # squared sines, whose sum is the power; a bin that two groups hold counts once
+        k, quarter, half = torch.arange(bins), FFT_SIZE // 4, FFT_SIZE // 2
+        order = torch.stack([k, half - k, quarter + k, quarter - k])
+        flat = order.flatten()
+        seen = torch.stack([(flat[:i] == o).any() for i, o in enumerate(flat)])
+        filters = mel_filters(bands).half().float()[order] * ~seen.view(4, bins, 1)
+        filters = filters.repeat(1, 2, 1).flatten(0, 1)  # [8 bins, bands]
+        self.register_buffer("filters", filters, persistent=False)
+        self.basis: Tensor
+        self.filters: Tensor
+
+    def forward(self, samples: Tensor) -> Tensor:
+        hops = _hops(samples)
+        batch, count, _ = hops.shape
+        hops = hops.view(batch, count, HOP_SAMPLES // 4, 4).permute(0, 3, 1, 2)
+        spectra = torch.matmul(_windows(hops, WINDOW_SAMPLES // 4), self.basis)
+        s0, s1, s2, s3 = spectra.unbind(1)  # each [batch, frames, 2 bins]: cosines, sines
+        p, q, u, v = s0 + s2, s1 + s3, s0 - s2, s1 - s3
+        v_cos, v_sin = v.chunk(2, dim=2)
+        turned = torch.cat([v_sin, -v_cos], dim=2)  # i v, in terms of cosines and sines
+        parts = torch.cat([p + q, p - q, u - turned, u + turned], dim=2)
+        return torch.log(torch.matmul(parts * parts, self.filters) + LOG_FLOOR)
+
+
+def dft_basis(bins: int) -> Tensor:
+    """Hann-windowed cosines and sines `[WINDOW_SAMPLES, 2 bins]` of a DFT of FFT_SIZE points."""
+    # in float64 from exact integer phases, rounded once
+    time = torch.arange(WINDOW_SAMPLES)
+    window = 0.5 - 0.5 * torch.cos(2 * math.pi * time.double() / WINDOW_SAMPLES)
+    phase = (time[:, None] * torch.arange(bins)[None, :]) % FFT_SIZE
+    angle = phase.double() * (2 * math.pi / FFT_SIZE)
+    return (torch.cat([angle.cos(), angle.sin()], dim=1) * window[:, None]).float()
+
+
+def _hops(samples: Tensor) -> Tensor:
+    """`[batch, n]` -> `[batch, frames + 2, HOP_SAMPLES]`, where frames = (n - 400) // 160 + 1."""
+    padded = F.pad(samples, (0, 3 * HOP_SAMPLES - WINDOW_SAMPLES))  # completes the last hop
+    count = padded.shape[1] // HOP_SAMPLES
+    return padded[:, : count * HOP_SAMPLES].reshape(samples.shape[0], count, HOP_SAMPLES)
+
+
+def _windows(hops: Tensor, length: int) -> Tensor:
+    """Windows `[..., frames, length]` of two hops and a half from `[..., frames + 2, hop]`."""
+    rest = length - 2 * hops.shape[-1]
+    parts = [hops[..., :-2, :], hops[..., 1:-1, :], hops[..., 2:, :rest]]
+    return torch.cat(parts, dim=-1)
 
 
 class SpectralLayer(nn.Module):
@@ -123,7 +182,7 @@ class SpectralEncoder(nn.Module):
         super().__init__()
         width = config.hidden_size
         kernel = config.num_conv_pos_embeddings
-        self.log_mel = LogMel(config.mel_bands)
+        self.log_mel: LogMel | FastLogMel = LogMel(config.mel_bands)
         self.conv1 = nn.Conv1d(config.mel_bands, width, 5, stride=2, padding=2)
         self.conv2 = nn.Conv1d(width, width, 5, stride=2, padding=2)
         self.pos_conv = nn.Conv1d(
@@ -154,3 +213,11 @@ class SpectralEncoder(nn.Module):
         for layer in self.layers:
             x = layer(x, bias)
         return self.norm(x), mask
+
+
+def with_fast_log_mel(encoder: SpectralEncoder) -> SpectralEncoder:
+    """An encoder of the same parameters whose spectra are computed by `FastLogMel`."""
+    form = copy.copy(encoder)
+    form._modules = dict(encoder._modules)  # its own table of modules, not its own modules
+    form.log_mel = FastLogMel(encoder.log_mel.filters.shape[1])
+    return form

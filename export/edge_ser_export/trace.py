@@ -45,7 +45,7 @@ def trace(model: JointModel, path: Path, max_samples: int, min_samples: int) -> 
         raise UsageError(
             "--max-seconds", expected=f"at least {_EXAMPLE_SAMPLES / 16000}", found="less"
         )
-    form = DeploymentModel(model)
+    form = DeploymentModel(model, fast=True)
     form.fold()
     form.eval()
     example = torch.zeros(_EXAMPLE_ROWS, _EXAMPLE_SAMPLES)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge_ser.bundle import Bundle
 from edge_ser.decode import Outputs
 from edge_ser.errors import BundleError, UsageError
+from edge_ser.fidelity import concatenate
 
 
 class BaseSession(ABC):
@@ -50,7 +51,13 @@ class BaseSession(ABC):
                 expected=f"{self._min} to {min(self._max, samples.shape[1])} samples",
                 found=f"{shortest} to {longest}",
             )
-        outputs = self._run(samples[:, :longest], lengths)
+        most = self.bundle.manifest.max_batch or lengths.size
+        parts = [
+            self._run(samples[first : first + most, : lengths[first : first + most].max()],
+                      lengths[first : first + most])
+            for first in range(0, lengths.size, most)
+        ]  # fmt: skip
+        outputs = parts[0] if len(parts) == 1 else concatenate(parts)
         self._check(outputs, samples.shape[0])
         return outputs
 

@@ -118,6 +118,74 @@ def test_verify_finds_an_altered_file(cli: Cli, bundle_dir: Path) -> None:
     assert "model.onnx: expected sha256" in line and "altered" in line
 
 
+def test_limits_that_were_not_judged_are_said(cli: Cli, bundle_dir: Path) -> None:
+    manifest = Bundle.open(bundle_dir).manifest
+    seal(bundle_dir, replace(manifest, limits=replace(manifest.limits, ccc=1.0)))
+    done = cli("verify", bundle_dir, *ONE)
+    assert done.code == 0
+    assert "note    single: CCC not judged: 4 utterances, 8 needed" in done.out
+    assert "CCC at least 1" in done.out
+    record = json.loads(cli("verify", bundle_dir, *ONE, "--json").out)
+    assert [n.split(":")[0] for n in record["not_judged"]] == ["single", "padded"]
+
+
+# verify --report
+
+
+def test_the_report_of_the_default_bundle(cli: Cli, ser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    done = cli("verify", DEFAULT_BUNDLE, "--report", path, *ONE)
+    assert done.code == 0 and done.err == ""
+    assert f"report: {path}" in done.out.splitlines()
+    html = path.read_text(encoding="utf-8")
+    for word in (ser.manifest.name, ser.manifest.target, "Passed", "On this machine", "<svg"):
+        assert word in html
+    assert str(tmp_path) not in html
+
+
+def test_the_report_beside_json(cli: Cli, zip_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    zipped = zip_bundle(DEFAULT_BUNDLE, tmp_path / "b.zip")
+    done = cli("verify", zipped, "--report", tmp_path / "r.html", "--json", *ONE)
+    assert done.code == 0 and json.loads(done.out)["passed"] is True
+    assert (tmp_path / "r.html").is_file()
+
+
+def test_a_failed_verification_is_reported_too(cli: Cli, bundle_dir: Path, tmp_path: Path) -> None:
+    change_answers(bundle_dir, other_vad)
+    done = cli("verify", bundle_dir, "--report", tmp_path / "r.html", *ONE)
+    assert done.code == 1
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Failed" in html and "Passed" not in html
+    assert "this machine, single: VAD differs by 1.00e-02" in html
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("none/r.html", "expected an existing folder, found no folder"),
+        (".", "expected a file to write, found a directory"),
+        ("bundle/manifest.json", "expected a file outside the bundle"),
+        ("bundle.html/r.html", "expected an existing folder"),
+    ],
+)
+def test_no_report_where_none_can_be(
+    place: str, words: str, cli: Cli, bundle_dir: Path, tmp_path: Path
+) -> None:
+    before = {p: p.stat().st_size for p in tmp_path.rglob("*")}
+    done = cli("verify", bundle_dir, "--report", tmp_path / place, *ONE)
+    assert words in done.error()
+    assert done.out == "", "nothing was run"
+    assert {p: p.stat().st_size for p in tmp_path.rglob("*")} == before
+
+
+def test_no_report_of_a_bundle_without_its_comparisons(
+    cli: Cli, tiny_bundle: TinyBundle, tmp_path: Path
+) -> None:
+    done = cli("verify", tiny_bundle(), "--report", tmp_path / "r.html", *ONE)
+    assert "expected parity.json, found none" in done.error()
+    assert not (tmp_path / "r.html").exists()
+
+
 # inspect
 
 

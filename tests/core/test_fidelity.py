@@ -5,25 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from answers import LIMITS, outputs, points
 
 from edge_ser.decode import Outputs
 from edge_ser.errors import UsageError
 from edge_ser.fidelity import compare, concatenate
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
-
-LIMITS = Limits(vad=1e-4, region_logits=1e-3)
-
-
-def outputs(count: int = 40, seed: int = 0, head: bool = True) -> Outputs:
-    rng = np.random.default_rng(seed)
-    vad = rng.uniform(0.05, 0.95, (count, 3)).astype(np.float32)
-    logits = rng.standard_normal((count, 8)).astype(np.float32) if head else None
-    return Outputs(vad, logits)
-
-
-def points(*vad: tuple[float, float, float]) -> Outputs:
-    return Outputs(np.array(vad, np.float32), None)
 
 
 @pytest.mark.parametrize("head", [True, False])

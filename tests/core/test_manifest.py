@@ -211,6 +211,58 @@ def test_limits_and_eps_must_not_be_negative(path: str) -> None:
     refused(changed(path, -1e-3))
 
 
+GATE = Limits(
+    0.15, 1.5, ccc=0.995, pearson=0.99, vad_p99=0.05, angle_mean_degrees=2.0, flip_rate=0.01,
+    boundary_margin=0.05,
+)  # fmt: skip
+
+
+def test_limits_for_lower_precision_are_read_back() -> None:
+    manifest = dataclasses.replace(MANIFEST, limits=GATE)
+    assert read(manifest.to_json()) == manifest
+    assert set(json.loads(manifest.to_json())["limits"]) == {
+        f.name for f in dataclasses.fields(Limits)
+    }
+
+
+def test_limits_that_are_not_set_are_not_written() -> None:
+    # so that earlier versions, which refuse unknown fields, read what they can verify
+    assert DOCUMENT["limits"] == {"vad": 1e-4, "region_logits": 1e-3}
+    assert read(DOCUMENT).limits == Limits(1e-4, 1e-3)
+    assert read(changed("limits.ccc", None)).limits.ccc is None
+
+
+def test_margin_is_the_distance_that_may_be_moved_unless_it_is_said() -> None:
+    assert Limits(1e-4, 1e-3).margin == Limits(1e-4, 1e-3).distance == pytest.approx(3.464e-4, 1e-3)
+    assert GATE.margin == 0.05
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ccc", 1.01),
+        ("ccc", -0.5),
+        ("ccc", "0.9"),
+        ("ccc", True),
+        ("pearson", 95),
+        ("pearson", float("nan")),
+        ("vad_p99", -1e-3),
+        ("vad_p99", float("inf")),
+        ("vad_p99", [0.05]),
+        ("angle_mean_degrees", -2),
+        ("flip_rate", 1.5),
+        ("flip_rate", -0.1),
+        ("flip_rate", None),
+        ("flip_rate", float("nan")),
+        ("boundary_margin", -0.05),
+        ("boundary_margin", 10**400),
+    ],
+)
+def test_senseless_limits_are_refused_by_name(field: str, value: Any) -> None:
+    message = refused(changed(f"limits.{field}", value))
+    assert "limits" in message and field in message
+
+
 @pytest.mark.parametrize("version", [2, 17])
 def test_a_newer_schema_asks_for_an_upgrade(version: int) -> None:
     message = refused(changed("schema", version))

@@ -23,16 +23,15 @@ from edge_ser.bundle import MANIFEST
 from edge_ser.cli import main
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline
+from edge_ser_export.calibration import default_calibration_samples
 from edge_ser_export.store import save_checkpoint
 from edge_ser_export.training.data import Corpus, read_labels
-
-SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 
 
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """Folder of sixteen clips of two voices, with `samples.csv`."""
-    return SAMPLES
+    return default_calibration_samples()
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
 from edge_ser.labels import unit_from_scores
 from edge_ser.metrics import ccc
+from edge_ser_export.calibration import default_calibration_samples
 from edge_ser_export.checkpoint import BUILTIN, load_checkpoint
 from edge_ser_export.parity import Reference
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIPS = ROOT / "tests" / "data" / "samples"
+CLIPS = default_calibration_samples()
 RESULTS = ROOT / "benchmarks" / "results" / "default-checkpoints.json"
 
 

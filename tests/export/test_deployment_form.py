@@ -150,7 +150,10 @@ def test_gradients_reach_every_weight_that_the_reference_trains(name: str, windo
     assert len(expected) > 50
     for key, value in expected.items():
         scale = float(value.abs().max()) + 1e-3
-        torch.testing.assert_close(found[key], value, atol=2e-4 * scale, rtol=0, msg=key)
+        # a bias of the keys moves no softmax: its gradient is rounding noise on both sides
+        noise_floor = 1e-5 if key.endswith("k_proj.bias") else 0.0
+        atol = 2e-4 * scale + noise_floor
+        torch.testing.assert_close(found[key], value, atol=atol, rtol=0, msg=key)
 
 
 def test_other_encoders_pass_through_unchanged() -> None:

@@ -26,9 +26,11 @@ def test_store_half_changes_no_bit_and_halves_the_file(kept: Path) -> None:
     assert TensorProto.FLOAT16 not in {t.data_type for t in wide.graph.initializer}
     assert store_half(half) is True
     assert TensorProto.FLOAT16 in {t.data_type for t in half.graph.initializer}
-    assert half.ByteSize() < 0.62 * wide.ByteSize()  # the graph itself stays as it is
     saved = wide.ByteSize() - half.ByteSize()
-    large = sum(int(np.prod(t.dims)) for t in wide.graph.initializer if np.prod(t.dims) >= 512)
+    # the table of the Fourier transform is no weight, and not rounded to half precision
+    weights = [t for t in wide.graph.initializer if not t.name.endswith("log_mel.basis")]
+    assert len(weights) == len(wide.graph.initializer) - 1
+    large = sum(int(np.prod(t.dims)) for t in weights if np.prod(t.dims) >= 512)
     assert saved > 1.9 * large
     onnx.checker.check_model(half)
     before, after = session_of(wide), session_of(half)

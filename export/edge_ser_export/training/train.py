@@ -20,7 +20,6 @@ from tqdm import tqdm
 from edge_ser.errors import CheckpointError, DataError, UsageError
 from edge_ser.labels import scores_from_unit
 from edge_ser.sphere import to_cartesian
-from edge_ser_export.config import ModelConfig
 from edge_ser_export.deploy import DeploymentEncoder, DeploymentModel
 from edge_ser_export.model import JointModel
 from edge_ser_export.presets import PRESETS
@@ -30,7 +29,10 @@ from edge_ser_export.training.build import build_model
 from edge_ser_export.training.curves import plot_history
 from edge_ser_export.training.data import Corpus, batch_count
 from edge_ser_export.training.distill import (
+    STEM_RATE,
+    STEM_ROWS,
     FrameDistillation,
+    check_teacher,
     pretrain_stem,
     start_from_teacher,
 )
@@ -58,7 +60,7 @@ class TrainConfig:
         crop_seconds: random part taken of longer training utterances; 0: the first 12 s.
         auxiliary_floor: weight of the region loss after its five epochs.
         ema: decay of the running average of the weights that is evaluated and kept; 0: none.
-        stem_steps: steps of log-mel pre-training of a raw-waveform preset.
+        stem_steps: steps of pre-training the stem of a raw-waveform preset, 8 utterances each.
         distillation: weight of the teacher's frames in the loss, when there is a teacher.
         bfloat16: mixed precision.
         half: store the checkpoint in float16.
@@ -138,7 +140,7 @@ class Trainer:
         # a published encoder through Transformers' own module, with its dropout and SpecAugment
         preset = config.encoder in PRESETS
         if teacher is not None:
-            _check_teacher(teacher.config, mean, std)
+            check_teacher(teacher.config, mean, std)
             copied = start_from_teacher(model, teacher)
             say(f"{copied} tensors start from the teacher's")
         self.network: nn.Module = DeploymentModel(model, windows=True) if preset else model
@@ -295,7 +297,7 @@ class Trainer:
             )
         total = self.config.stem_steps
         teacher = self.distill.teacher if self.distill else None
-        errors = pretrain_stem(encoder, teacher, self._endless(), total, 2e-3)
+        errors = pretrain_stem(encoder, teacher, self._endless(), total, STEM_RATE)
         bar = tqdm(errors, total=total, desc="stem", unit="step", disable=None)
         last: list[float] = []
         for error in bar:
@@ -307,9 +309,10 @@ class Trainer:
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([self.config.seed, 10**6])
+        size = min(self.config.batch_size, STEM_ROWS)
         while True:
             for _, samples, lengths in self.corpus.batches(
-                self.train_rows, self.config.batch_size, self.preprocessing, self.crop, rng
+                self.train_rows, size, self.preprocessing, self.crop, rng
             ):
                 yield samples.to(self.device), lengths.to(self.device)
 
@@ -363,19 +366,6 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distill is not None:
             self.distill.projection.load_state_dict(state["projection"])
-
-
-def _check_teacher(teacher: ModelConfig, mean: float, std: float) -> None:
-    """The teacher is given the student's samples: they must be normalised as its own were."""
-    alike = abs(teacher.std / std - 1) < 0.1 and abs(teacher.mean - mean) < 0.1 * std
-    if teacher.normalization != "corpus" or not alike:
-        raise UsageError(
-            "--teacher",
-            expected=f"a model trained on samples of mean {mean:.2g}, deviation {std:.3g}",
-            found=f"{teacher.normalization} normalisation, mean {teacher.mean:.2g}, "
-            f"deviation {teacher.std:.3g}",
-            advice="train the teacher on the same corpus",
-        )
 
 
 def _hash(model: nn.Module) -> str:

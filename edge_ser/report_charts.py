@@ -1,0 +1,282 @@
+"""The drawings of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.fidelity import brief
+from edge_ser.labels import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit
+from edge_ser.manifest import Limits
+from edge_ser.report_data import Damage, Utterance
+from edge_ser.report_svg import (
+    SHAPES,
+    Scale,
+    arrow,
+    axes,
+    drawing,
+    element,
+    label,
+    line,
+    mark,
+    text,
+)
+from edge_ser.sphere import Partition, to_cartesian, to_spherical
+
+# Drawings that are as wide as the page have room for large text where the page is narrow; the style
+# sheet says so by this class.
+_WIDE = "wide"
+_WIDE_SIZE = (640, 450)
+# A difference of 0 has no place on a log scale; it is drawn so far below the limit.
+_ZERO_SHARE = 1e-4
+
+Style = Mapping[str, tuple[str, str]]
+
+
+def styles(groups: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Shape and class of the marks of each group."""
+    names = list(dict.fromkeys(groups))
+    return {g: (SHAPES[i % len(SHAPES)], f"group{i % len(SHAPES)}") for i, g in enumerate(names)}
+
+
+def scatter(dimension: int, utterances: Sequence[Utterance], style: Style) -> str:
+    """Reference (x) against candidate (y) of one dimension, on 1..7."""
+    name = DIMENSIONS[dimension]
+    x, y = Scale(SCORE_MIN, SCORE_MAX, 34, 312), Scale(SCORE_MIN, SCORE_MAX, 306, 28)
+    ticks = np.arange(SCORE_MIN, SCORE_MAX + 1).tolist()
+    parts = [axes(x, y, ticks, ticks, ("reference", "candidate"))]
+    parts.append(line(x.start, y.start, x.end, y.end, "diagonal"))
+    farthest = 0.0
+    for u in utterances:
+        if u.candidate is None:
+            continue
+        before = float(scores_from_unit(u.reference)[dimension])
+        after = float(scores_from_unit(u.candidate)[dimension])
+        farthest = max(farthest, abs(after - before))
+        note = f"{u.name} ({u.group}): {before:.3f} to {after:.3f}"
+        parts.append(_mark(u, style, x(before), y(after), note))
+    return drawing(
+        f"scatter-{name}",
+        f"{name}: reference against candidate",
+        f"One mark per comparison, on the scale 1 to 7. Equal answers lie on the diagonal; the "
+        f"farthest is {farthest:.2g} from it.",
+        (320, 346),
+        parts,
+        "square",
+    )
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A region that changed.
+
+    Attributes:
+        utterance: whose.
+        before: region of the reference.
+        after: region of the candidate.
+        margin: of the reference's point to the nearest boundary, in units of X, Y, Z.
+    """
+
+    utterance: Utterance
+    before: str
+    after: str
+    margin: float
+
+
+def flips(utterances: Sequence[Utterance], partition: Partition) -> list[Flip]:
+    """All changed regions, the farthest from a boundary first."""
+    found = []
+    for u in utterances:
+        if u.candidate is None:
+            continue
+        points = to_cartesian(scores_from_unit(np.stack([u.reference, u.candidate])))
+        before, after = partition.index(points).tolist()
+        if before != after:
+            names = (str(partition.regions[before]), str(partition.regions[after]))
+            found.append(Flip(u, *names, float(partition.margin(points)[0])))
+    return sorted(found, key=lambda f: -f.margin)
+
+
+def sphere(
+    utterances: Sequence[Utterance], changed: Sequence[Flip], partition: Partition, style: Style
+) -> str:
+    """Directions of the reference's points, region boundaries, and where changed ones went.
+
+    Args:
+        utterances: one mark each; what was compared twice is drawn once.
+        changed: those of them whose region changed.
+        partition: the regions.
+        style: of the groups.
+    """
+    x, y = Scale(-180, 180, 62, 606), Scale(180, 0, 388, 52)
+    names = ("azimuth (0°: active, 90°: positive)", "polar angle (0°: dominant, 180°: submissive)")
+    degrees = "{:g}°".format
+    parts = [
+        axes(x, y, [-180, -90, 0, 90, 180], [0, 45, 90, 135, 180], names, (degrees, degrees), 24)
+    ]
+    parts += _boundaries(partition, x, y)
+    moved = {id(f.utterance) for f in changed}
+    drawn = set()
+    for u in utterances:
+        key = (u.name, *u.reference.tolist())
+        if id(u) not in moved and key not in drawn:
+            drawn.add(key)
+            azimuth, polar = _direction(u.reference)
+            note = f"{u.name} ({u.group}): azimuth {azimuth:.0f}°, polar angle {polar:.0f}°"
+            parts.append(_mark(u, style, x(azimuth), y(polar), note))
+    clipped = []
+    for flip in changed:
+        u = flip.utterance
+        if u.candidate is None:
+            continue
+        (azimuth, polar), (other, other_polar) = _direction(u.reference), _direction(u.candidate)
+        # the short way round: the left and the right edge are the same meridian
+        turn = (other - azimuth + 180) % 360 - 180
+        unit = (x.end - x.start) / 360
+        shifts = [0.0]
+        if abs(azimuth + turn) > 180:  # it leaves at one edge and enters at the other
+            shifts.append(-math.copysign(360, azimuth + turn))
+        for shift in shifts:
+            at = x.start + (azimuth + shift + 180) * unit
+            clipped.append(arrow(at, y(polar), at + turn * unit, y(other_polar), "flip"))
+        note = f"{u.name} ({u.group}): {flip.before} became {flip.after}"
+        clipped.append(mark(style[u.group][0], x(azimuth), y(polar), "flipped", note, 4.5))
+    frame = element("rect", x=x.start, y=y.end, width=x.end - x.start, height=y.start - y.end)
+    parts.append(element("clipPath", frame, id="sphere-frame"))
+    parts.append(element("g", *clipped, clip_path="url(#sphere-frame)"))
+    return drawing(
+        "sphere",
+        "Where the utterances lie on the emotion sphere",
+        f"The sphere unrolled: {len(drawn) + len(changed)} directions seen from neutral, region "
+        f"boundaries as lines. {len(changed)} changed region; an arrow leads to where they went.",
+        _WIDE_SIZE,
+        parts,
+        _WIDE,
+    )
+
+
+def length(utterances: Sequence[Utterance], limits: Limits, style: Style) -> str:
+    """Largest difference of VAD (y) against seconds of audio (x), both on log scales."""
+    told = [(u, u.seconds, u.vad_max) for u in utterances if u.seconds and u.vad_max is not None]
+    floor = (limits.vad or 1.0) * _ZERO_SHARE
+    # twice the limit, so that its name has room above it
+    values = [max(v, floor) for _, _, v in told] + [2 * (limits.vad or 1.0)]
+    decades = _decades(min(values), max(values))
+    seconds = [s for _, s, _ in told]
+    low, high = min(seconds, default=0.1) / 1.3, max(seconds, default=10.0) * 1.3
+    x = Scale(low, high, 78, 626, log=True)
+    y = Scale(decades[0], decades[-1], 388, 52, log=True)
+    ticks = [t for t in (0.03, 0.1, 0.3, 1, 3, 10, 30, 100) if low <= t <= high]
+    step = -(-len(decades) // 7)
+    names = ("seconds of audio", "largest difference of VAD, on 0..1")
+    parts = [axes(x, y, ticks, decades[::-step], names, ("{:g}".format, "{:.0e}".format), 24)]
+    for u, audio, value in told:
+        note = f"{u.name} ({u.group}): {audio:g} s, {value:.1e}"
+        parts.append(_mark(u, style, x(audio), y(max(value, floor)), note))
+    # named where few marks are: between one frame and the shortest speech
+    for limit, words, off in ((limits.vad, "limit", -6), (limits.vad_p99, "limit of 99 %", 26)):
+        if limit:
+            at = y(limit)
+            parts.append(line(x.start, at, x.end, at, "limit"))
+            parts.append(label(x.start + 50, at + off, f"{words} {brief(limit)}", class_="note"))
+    largest = max((v for _, _, v in told), default=0.0)
+    return drawing(
+        "length",
+        "Difference against length",
+        f"One mark per comparison. The largest difference is {largest:.1e}, the limit "
+        f"{brief(limits.vad)}.",
+        _WIDE_SIZE,
+        parts,
+        _WIDE,
+    )
+
+
+def sensitivity(damage: Sequence[Damage]) -> str:
+    """What lower precision of each part costs alone: a bar per part, the costliest first."""
+    rows = sorted(damage, key=lambda d: -d.vad_p99)
+    longest = max((d.vad_p99 for d in rows), default=0.0) or 1.0
+    x = Scale(0, longest, 4, 636)
+    pitch = 44
+    parts = []
+    for index, d in enumerate(rows):
+        top = index * pitch
+        kept = "kept" if d.kept == "float32" else "lowered"
+        cost = f"{d.vad_p99:.2g}, {d.flips} flips"
+        width = max(x(d.vad_p99) - x.start, 1.0)
+        told = f"{d.name}: 99 % of VAD within {d.vad_p99:.3g}, mean {d.vad_mean:.3g}, "
+        told += f"{d.flips} regions changed, {d.macs:,} MACs, {d.kept} in this bundle"
+        parts.append(
+            element(
+                "g",
+                element("title", text(told)),
+                label(x.start, top + 21, _shortened(d.name), class_=f"bar-name {kept}"),
+                label(x.end, top + 21, cost, "end", "number"),
+                element(
+                    "rect", x=x.start, y=top + 28, width=width, height=10, class_=f"bar {kept}"
+                ),
+            )
+        )
+    kept_count = sum(d.kept == "float32" for d in rows)
+    first = f" The costliest is {rows[0].name}." if rows else ""
+    return drawing(
+        "sensitivity",
+        "Cost of lower precision, part by part",
+        f"{len(rows)} bars: 99th percentile of the difference of VAD when this part alone is "
+        f"lowered. {kept_count} are kept in float32.{first}",
+        (640, max(len(rows) * pitch, pitch)),
+        parts,
+        _WIDE,
+    )
+
+
+def key_mark(shape: str, class_: str) -> str:
+    """A mark by itself, for the key beside the drawings."""
+    return element(
+        "svg", mark(shape, 8, 8, class_, size=4.5), viewBox="0 0 16 16", aria_hidden="true",
+        class_="key",
+    )  # fmt: skip
+
+
+def _mark(u: Utterance, style: Style, x: float, y: float, note: str) -> str:
+    shape, class_ = style[u.group]
+    return mark(shape, x, y, f"{class_} extreme" if u.extreme else class_, note)
+
+
+def _direction(vad: NDArray[np.float64]) -> tuple[float, float]:
+    """Azimuth and polar angle of a point, in degrees."""
+    _, polar, azimuth = np.degrees(to_spherical(to_cartesian(scores_from_unit(vad)))).tolist()
+    return azimuth, polar
+
+
+def _boundaries(partition: Partition, x: Scale, y: Scale) -> list[str]:
+    """Lines between the regions of the grid, and their names where there is room."""
+    parts = []
+    around = 360 // partition.azimuth_step
+    if around > 1:
+        for azimuth in range(0, 360, partition.azimuth_step):
+            for across in {180: (-180, 180)}.get(azimuth, ((azimuth + 180) % 360 - 180,)):
+                parts.append(line(x(across), y.start, x(across), y.end, "boundary"))
+    for edge in range(partition.polar_step, 180, partition.polar_step):
+        parts.append(line(x.start, y(edge), x.end, y(edge), "boundary"))
+    for index, region in enumerate(partition.regions[: partition.grid_size]):
+        if not region.temperament:
+            break  # those of finer grids have no room for their names
+        at = x(((index % around + 0.5) * partition.azimuth_step + 180) % 360 - 180)
+        top = y(index // around * partition.polar_step)
+        parts.append(label(at, top + 26, region.name, "middle", "region"))
+        parts.append(label(at, top + 50, region.temperament, "middle", "region"))
+    return parts
+
+
+def _decades(low: float, high: float) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    return [10.0**e for e in range(first, max(last, first + 1) + 1)]
+
+
+def _shortened(name: str, most: int = 34) -> str:
+    """A name that fits; what tells layers apart is at both of its ends."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"

@@ -1,0 +1,157 @@
+"""The tables of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_ser.fidelity import MIN_JUDGED, SMALL, brief, percent
+from edge_ser.labels import DIMENSIONS
+from edge_ser.manifest import Limits
+from edge_ser.report_charts import Flip
+from edge_ser.report_data import Measures
+from edge_ser.report_svg import element, text
+
+# Changed regions are listed up to here; the drawing has all of them.
+_MOST_LISTED = 20
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A row of the table.
+
+    Attributes:
+        title: for people.
+        key: of the value.
+        form: of the value; empty: that of differences, which depends on how large they may be.
+        limit: its name, if there is one.
+        least: whether smaller values, not larger ones, break the limit.
+        whole: whether the limit is about a group as a whole, which may be too small to be judged.
+        unit: behind the value and the limit.
+    """
+
+    title: str
+    key: str
+    form: str = ""
+    limit: str = ""
+    least: bool = False
+    whole: bool = False
+    unit: str = ""
+
+
+_MEASURES = (
+    _Measure("Comparisons", "count", "{:.0f}"),
+    _Measure("of them speech, judged as a whole", "judged", "{:.0f}"),
+    _Measure("VAD, largest difference", "vad_max", limit="vad"),
+    _Measure("VAD, 99 % within", "vad_p99", limit="vad_p99", whole=True),
+    _Measure("VAD, mean difference", "vad_mean"),
+    *(
+        _Measure(f"{name} of {d}", f"{key}.{d}", "{:.6f}", key, least=True, whole=True)
+        for name, key in (("CCC", "ccc"), ("Pearson", "pearson"))
+        for d in DIMENSIONS
+    ),
+    _Measure("Region logits, largest difference", "logits_max", limit="region_logits"),
+    _Measure("Angle, mean", "angle_mean_degrees", limit="angle_mean_degrees", whole=True, unit="°"),
+    _Measure("Angle, 99 % within", "angle_p99_degrees", unit="°"),
+    _Measure("Angle, largest", "angle_max_degrees", unit="°"),
+    _Measure("Radius, mean difference", "radius_mean"),
+    _Measure("Radius, largest difference", "radius_max"),
+    _Measure("Head names the same region", "head_agreement", "{:.1%}"),
+)
+
+
+def measures_table(groups: Mapping[str, Measures], limits: Limits) -> str:
+    """A row per measure, a column per group, and the limits; broken ones are marked.
+
+    Args:
+        groups: measures of each group, by name.
+        limits: of the bundle.
+    """
+    differences = "{:.1e}" if limits.vad < SMALL else "{:.4f}"
+    rows = []
+    for m in _MEASURES:
+        if not any(m.key in values for values in groups.values()):
+            continue
+        limit = getattr(limits, m.limit) if m.limit else None
+        form = m.form or differences
+        cells = [_cell(m, form, values, limit) for values in groups.values()]
+        word = "" if limit is None else f"{'at least ' if m.least else ''}{brief(limit)}{m.unit}"
+        rows.append(_row(m.title, [*cells, element("td", text(word))]))
+    for title, kind in (("outside", "far"), ("inside", "near")):
+        cells, word = [], ""
+        for values in groups.values():
+            changed, total = values.get(f"flips_{kind}", 0), values.get(f"regions_{kind}", 0)
+            broken = kind == "far" and _flips_broken(values, limits)
+            cells.append(_value(f"{changed:.0f} of {total:.0f}", broken))
+        if kind == "far":
+            word = percent(limits.flip_rate) if limits.flip_rate else "none"
+        name = f"Regions changed, {title} the margin of {limits.margin:.2g}"
+        rows.append(_row(name, [*cells, element("td", text(word))]))
+    return _table(("", *groups, "limit"), rows, "measures")
+
+
+def _cell(measure: _Measure, form: str, values: Measures, limit: float | None) -> str:
+    value = values.get(measure.key)
+    if value is None:
+        return element("td", "–")
+    words = form.format(value) + measure.unit
+    if limit is None:
+        return _value(words, False)
+    if measure.whole and values.get("judged", 0) < MIN_JUDGED:
+        return element("td", text(f"({words})"), class_="unjudged")
+    return _value(words, value < limit if measure.least else value > limit)
+
+
+def _flips_broken(values: Measures, limits: Limits) -> bool:
+    if limits.flip_rate == 0:
+        return values.get("flips_far", 0) > 0
+    judged = values.get("judged", 0) >= MIN_JUDGED
+    return judged and values.get("flip_rate", 0) > limits.flip_rate
+
+
+def _value(words: str, broken: bool) -> str:
+    if broken:
+        return element("td", text(f"✗ {words}"), class_="bad")
+    return element("td", text(words))
+
+
+def label_table(labels: Measures) -> str:
+    """Agreement with labels before and after, per dimension."""
+    columns = (("before", ".4f"), ("after", ".4f"), ("change", "+.4f"))
+    rows = [
+        _row(
+            d.capitalize(),
+            [element("td", f"{labels.get(f'{side}.{d}', 0):{form}}") for side, form in columns],
+        )
+        for d in DIMENSIONS
+    ]
+    return _table(("CCC with the labels", *(side for side, _ in columns)), rows)
+
+
+def flip_table(changed: Sequence[Flip]) -> str:
+    """Regions that changed, as far as there is room, and how many more there are."""
+    head = ("changed region", "group", "before", "after", "distance to boundary")
+    rows = [
+        _row(
+            f.utterance.name,
+            [
+                element("td", text(words))
+                for words in (f.utterance.group, f.before, f.after, f"{f.margin:.3f}")
+            ],
+        )
+        for f in changed[:_MOST_LISTED]
+    ]
+    more = len(changed) - len(rows)
+    rest = element("p", f"And {more} nearer to a boundary.") if more else ""
+    return _table(head, rows, "words") + rest
+
+
+def _row(title: str, cells: Iterable[str]) -> str:
+    return element("tr", element("th", text(title), scope="row"), *cells)
+
+
+def _table(head: Iterable[str], rows: Iterable[str], class_: str | None = None) -> str:
+    """A table that scrolls by itself where the page is too narrow for it."""
+    names = element("tr", *(element("th", text(h), scope="col") for h in head))
+    table = element("table", element("thead", names), element("tbody", *rows), class_=class_)
+    return element("div", table, class_="scroll", tabindex=0)

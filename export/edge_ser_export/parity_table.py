@@ -1,0 +1,66 @@
+"""The result of the parity gate as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edge_ser.fidelity import Fidelity, LabelFidelity, limit_words
+from edge_ser.labels import DIMENSIONS
+from edge_ser.manifest import Limits
+
+_INDENT = " " * 9
+
+
+def parity_table(
+    groups: Mapping[str, Fidelity],
+    limits: Limits,
+    labels: LabelFidelity | None,
+    notes: Sequence[str],
+) -> str:
+    """Lines for people: per group the differences, and how it agrees as a whole.
+
+    Args:
+        groups: fidelity by name.
+        limits: that were applied.
+        labels: agreement with labels, if there were any.
+        notes: what else to say.
+    """
+    head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
+    lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'near edge':>11}"]
+    for name, r in groups.items():
+        logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
+        far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
+        near = f"{r.regions_near - r.flips_near}/{r.regions_near}"
+        lines.append(
+            f"{name:<9}{r.count:>5}{r.vad_max:>10.1e}{r.vad_mean:>10.1e}{logits:>12}"
+            f"{r.angle_max_degrees:>10.4f}°{r.radius_max:>12.1e}{far:>14}{near:>11}"
+        )
+        lines += [_INDENT + line for line in _agreement(r)]
+    if labels is not None:
+        changes = (
+            f"{d} {labels.before[d]:.4f} -> {labels.after[d]:.4f} ({labels.change[d]:+.4f})"
+            for d in DIMENSIONS
+        )
+        lines.append(f"{'labels':<9}CCC over {labels.count}, before -> after: {', '.join(changes)}")
+    lines += [f"{'note':<9}{note}" for note in notes]
+    return "\n".join([*lines, f"limits: {limit_words(limits)}"])
+
+
+def _agreement(r: Fidelity) -> list[str]:
+    """How a group agrees as a whole; nothing of a single utterance."""
+    lines = []
+    for name, values in (("CCC", r.ccc), ("Pearson", r.pearson)):
+        if values is not None:
+            each = ", ".join(f"{d} {values[d]:.6f}" for d in DIMENSIONS)
+            lines.append(f"{name + ' with the reference:':<28}{each}")
+    if lines:
+        head = "" if r.head_agreement is None else f", head same {r.head_agreement:.1%}"
+        lines.append(
+            f"{f'over {r.judged} of speech:':<28}VAD 99 % {r.vad_p99:.1e}, angle mean "
+            f"{r.angle_mean_degrees:.4f}° 99 % {r.angle_p99_degrees:.4f}°, radius mean "
+            f"{r.radius_mean:.1e}"
+        )
+        lines.append(
+            f"{'':<28}regions changed {r.flip_rate:.1%}, near edge {r.flip_rate_near:.1%}{head}"
+        )
+    return lines

@@ -1,0 +1,143 @@
+"""Convolutions over time as matrix products of channels-last windows.
+
+Integer convolution is slow or missing in ONNX Runtime, while its integer matrix product runs near
+the processor's limit: an INT8 model stays slow as long as its convolutions are convolutions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from edge_ser_export.passes.edit import Array, Writer, attribute, constant, replace
+
+_END = np.iinfo(np.int64).max
+# Taps of a grouped convolution that become one window; the rest become columns of the product.
+_INNER_TAPS = 16
+
+
+def convolutions_to_products(model: ir.Model) -> bool:
+    """Rewrite every Conv over one axis.
+
+    Requires: constant weights `[out, in / groups, taps]`, no dilation, no stride with groups.
+    Ensures: no such Conv is left; each is Transpose, windows, MatMul, Add, Transpose. The
+    transposes are for `layout.remove_transposes`.
+    """
+    changed = False
+    for node in list(model.graph):
+        if node.op_type != "Conv" or attribute(node, "auto_pad", "NOTSET") != "NOTSET":
+            continue
+        weight = constant(node.inputs[1])
+        if weight is None or weight.ndim != 3 or set(attribute(node, "dilations", [1])) != {1}:
+            continue
+        if attribute(node, "group", 1) > 1 and set(attribute(node, "strides", [1])) != {1}:
+            continue
+        _rewrite(model.graph, node, weight)
+        changed = True
+    return changed
+
+
+def _rewrite(graph: ir.Graph, node: ir.Node, weight: Array) -> None:
+    write = Writer(graph, node)
+    groups = attribute(node, "group", 1)
+    stride = attribute(node, "strides", [1])[0]
+    before, after = attribute(node, "pads", [0, 0])
+    x = node.inputs[0]
+    assert x is not None  # a Conv has one
+    # sizes that are not known stay nameless: runtimes take the same name for the same size
+    channels = weight.shape[1] * groups
+    x = write.node("Transpose", [x], {"perm": [0, 2, 1]}, sizes=[None, None, channels])
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if groups == 1:
+        y = _dense(write, x, weight, stride, before, after)
+    else:
+        y = _grouped(write, x, weight, groups, before, after)
+    if bias is not None:
+        y = write.node("Add", [y, bias], sizes=[None, None, weight.shape[0]])
+    y = write.node("Transpose", [y], {"perm": [0, 2, 1]}, sizes=node.outputs[0].shape)
+    replace(graph, node, y)
+
+
+def _pad(write: Writer, x: ir.Value, before: int, after: int) -> ir.Value:
+    if not before and not after:
+        return x
+    return write.node("Pad", [x, write.indices([0, before, 0, 0, after, 0], "pads")])
+
+
+def _taps(write: Writer, x: ir.Value, axis: int, taps: int, stride: int) -> ir.Value:
+    """Windows along `axis`, joined along the last axis."""
+    parts = [
+        write.node(
+            "Slice",
+            [
+                x,
+                write.indices([tap], "start"),
+                write.indices([tap + 1 - taps if tap + 1 < taps else _END], "end"),
+                write.indices([axis], "axis"),
+                write.indices([stride], "stride"),
+            ],
+        )
+        for tap in range(taps)
+    ]
+    return write.node("Concat", parts, {"axis": -1})
+
+
+def _dense(
+    write: Writer, x: ir.Value, weight: Array, stride: int, before: int, after: int
+) -> ir.Value:
+    out, channels, taps = weight.shape
+    if taps > 1 or stride > 1 or before or after:
+        x = _taps(write, _pad(write, x, before, after), 1, taps, stride)
+    matrix = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(taps * channels, out))
+    sizes = [None, None, out]
+    return write.node("MatMul", [x, write.constant(matrix, "weight")], sizes=sizes)
+
+
+def _grouped(
+    write: Writer,
+    x: ir.Value,
+    weight: Array,
+    groups: int,
+    before: int,
+    after: int,
+) -> ir.Value:
+    """Many taps in two levels: windows of 16 taps, and shifted sums of their products.
+
+    y[t] = sum_j sum_i w[16 j + i] x[t + 16 j + i]: one product per group gives every j at every t,
+    and y is the sum of its column blocks, each shifted by 16 j. The windows are an eighth of what
+    one window per output would copy.
+    """
+    out, width, taps = weight.shape
+    inner = min(_INNER_TAPS, taps)
+    outer = -(-taps // inner)
+    missing = outer * inner - taps
+    weight = np.pad(weight, ((0, 0), (0, 0), (0, missing)))
+    each = out // groups
+    x = _pad(write, x, before, after + missing)
+    split = write.node("Reshape", [x, write.indices([0, 0, groups, width], "split")])
+    split = write.node("Transpose", [split], {"perm": [0, 2, 1, 3]})  # [batch, groups, time, width]
+    windows = _taps(write, split, 2, inner, 1)
+    blocks = weight.reshape(groups, each, width, outer, inner)
+    # [groups, (tap, channel), (block, output)]
+    matrix = np.ascontiguousarray(
+        blocks.transpose(0, 4, 2, 3, 1).reshape(groups, inner * width, outer * each)
+    )
+    product = write.node("MatMul", [windows, write.constant(matrix, "weight")])
+    parts = []
+    for block in range(outer):
+        rest = (outer - 1 - block) * inner
+        parts.append(
+            write.node(
+                "Slice",
+                [
+                    product,
+                    write.indices([block * inner, block * each], "start"),
+                    write.indices([-rest if rest else _END, (block + 1) * each], "end"),
+                    write.indices([2, 3], "axes"),
+                ],
+            )
+        )
+    total = write.node("Sum", parts) if len(parts) > 1 else parts[0]
+    total = write.node("Transpose", [total], {"perm": [0, 2, 1, 3]})
+    sizes = [None, None, out]
+    return write.node("Reshape", [total, write.indices([0, 0, out], "join")], sizes=sizes)

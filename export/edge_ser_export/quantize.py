@@ -1,0 +1,365 @@
+"""INT8: which products become integers is decided by measurement.
+
+Recipes are tried, each is judged by the gate's limits on utterances that ranges were not measured
+on, and the fastest that passes is kept. Where a recipe fails, the parts of the model are quantised
+one at a time, ranked by the damage they do, and the worst stay in float32 until the gate holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import onnx_ir as ir
+
+from edge_ser.errors import GateError, UsageError
+from edge_ser.fidelity import Fidelity, compare
+from edge_ser.manifest import Limits
+from edge_ser.sphere import Partition
+from edge_ser_export.calibration import CalibrationSet
+from edge_ser_export.optimize import save, tidy
+from edge_ser_export.passes.integers import Extremes, Scheme, find_products, quantize_products
+from edge_ser_export.ranges import measure, migration_factors
+from edge_ser_export.run_graph import (
+    Comparison,
+    Share,
+    answers,
+    answers_in_pairs,
+    compare_speed,
+    multiplications,
+    open_graph,
+    share_of,
+)
+from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+
+RecipeName = Literal["auto", "dynamic", "static"]
+RECIPES: tuple[str, ...] = get_args(RecipeName)
+# Less of the encoder's arithmetic in integers, and "INT8" would be the wrong name.
+MIN_INTEGER_SHARE = 0.95
+# Length of the utterance that shares and times are taken for.
+SPEECH_SECONDS = 5.0
+# Of the calibration utterances, enough to rank parts of a model by.
+_RANKING_UTTERANCES = 8
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What a bundle's integers are made for.
+
+    Attributes:
+        name: for the command line.
+        weight_bits: 7 where the processor adds pairs of products in 16 bits that saturate.
+        instructions: that were in mind.
+    """
+
+    name: str
+    weight_bits: int
+    instructions: str
+
+
+# The two weight widths are those of Optimum's AutoQuantizationConfig (avx512_vnni, arm64: 8 bits;
+# avx2, avx512: reduced range).
+CPUS = {
+    c.name: c
+    for c in (
+        Cpu("x86-vnni", 8, "AVX-512 VNNI or AVX-VNNI"),
+        Cpu("x86", 7, "AVX2 or AVX-512 without VNNI"),
+        Cpu("arm64", 8, "ARMv8.2 dot product or i8mm"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a graph is quantised.
+
+    Attributes:
+        name: "dynamic": every run measures its activations; "static": scales are constants.
+        scores: whether attention's own products are integers too.
+        migrated: whether range was moved from activations into weights.
+        kept: parts that stay in float32, in the order they were given up.
+    """
+
+    name: str
+    scores: bool = True
+    migrated: bool = False
+    kept: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        words = [self.name, *(["migrated"] if self.migrated else [])]
+        words += [] if self.scores else ["attention scores in float32"]
+        return ", ".join([*words, *(f"{k} in float32" for k in self.kept)])
+
+    @property
+    def max_batch(self) -> int | None:
+        """Rows that may share a run; None: any number.
+
+        Scales that are measured in the run are measured on the whole batch: a loud neighbour would
+        change a quiet row's answer.
+        """
+        return 1 if self.name == "dynamic" else None
+
+    def chosen(self, group: str) -> bool:
+        """Whether a part of the model is quantised."""
+        return group not in self.kept and (self.scores or not group.endswith(" scores"))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A quantised graph and what was found about it.
+
+    Attributes:
+        recipe: that made it.
+        bytes: size of the graph with its weights.
+        fidelity: on the utterances to judge on, run one by one.
+        padded: the same utterances in the batches that the recipe allows, of two if any.
+        failures: broken limits, in words.
+        share: of the arithmetic in integers.
+        speed: against the float32 graph; None: not timed, as it failed.
+    """
+
+    recipe: Recipe
+    bytes: int
+    fidelity: Fidelity
+    padded: Fidelity
+    failures: tuple[str, ...]
+    share: Share
+    speed: Comparison | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return {
+            "recipe": str(self.recipe),
+            "kept_in_float32": list(self.recipe.kept),
+            "bytes": self.bytes,
+            "passed": not self.failures,
+            "failures": list(self.failures),
+            "integer_share": self.share.to_dict(),
+            "speed": None if self.speed is None else self.speed.to_dict(),
+            "ccc": self.fidelity.ccc,
+            "vad_p99": self.fidelity.vad_p99,
+            "vad_max": self.fidelity.vad_max,
+            "vad_max_padded": self.padded.vad_max,
+        }
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What quantising one part of the model alone does to the answers."""
+
+    name: str
+    vad_mean: float
+    vad_p99: float
+    flips: int
+    macs: int
+
+
+class Quantizer:
+    """Makes and judges INT8 graphs of one model.
+
+    Args:
+        optimized: the model's graph after `optimize_for_cpu`, in float32.
+        baseline: the float32 graph that a candidate has to agree with, and to be faster than.
+        calibration: utterances to measure ranges on, and others to judge on.
+        partition: regions of the model.
+        limits: of the gate.
+        work: folder for candidates.
+        cpu: what the integers are made for.
+        progress: called with a word per step.
+    """
+
+    def __init__(
+        self,
+        optimized: Path,
+        baseline: Path,
+        calibration: CalibrationSet,
+        partition: Partition,
+        limits: Limits,
+        work: Path,
+        cpu: Cpu,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.optimized, self.baseline, self.work = optimized, baseline, work
+        self.calibration, self.partition, self.limits = calibration, partition, limits
+        self.cpu, self.progress = cpu, progress
+        self.candidates: list[Candidate] = []
+        self.damages: list[Damage] = []
+        products = find_products(ir.load(optimized))
+        self.groups = list(dict.fromkeys(p.group for p in products))
+        self._extremes: dict[str, Extremes] | None = None
+        session = open_graph(baseline)
+        self.expected = answers(session, calibration.samples(calibration.judge))
+
+    def search(self, name: str = "auto") -> tuple[Path, Candidate]:
+        """The fastest recipe that passes.
+
+        Args:
+            name: one of `RECIPES`.
+
+        Raises:
+            UsageError: no such recipe.
+            GateError: none passes, whatever is left in float32.
+        """
+        if name not in RECIPES:
+            raise UsageError("--recipe", expected=f"one of {', '.join(RECIPES)}", found=name)
+        names = ("dynamic", "static") if name == "auto" else (name,)
+        best: tuple[Path, Candidate] | None = None
+        for recipe in [Recipe(n, scores) for n in names for scores in (False, True)]:
+            passing = self._repair(recipe)
+            if passing is None:
+                continue
+            path, candidate = passing
+            self.progress(f"timing: {candidate.recipe}")
+            speed = compare_speed(self.baseline, path, SPEECH_SECONDS)
+            candidate = replace(candidate, speed=speed)
+            self.candidates[-1] = candidate
+            if best is None or speed.speedup > _speedup(best[1]):
+                best = path, candidate
+        if best is None:
+            raise self._none_passes()
+        return best
+
+    def build(self, recipe: Recipe, path: Path, only: str | None = None) -> Path:
+        """Write a quantised graph.
+
+        Args:
+            recipe: how.
+            path: of the file.
+            only: quantise this part alone.
+        """
+        model = ir.load(self.optimized)
+        static = recipe.name == "static"
+        extremes = self._measured() if static or recipe.migrated else None
+        factors = {}
+        if recipe.migrated and extremes is not None:
+            chosen = [p for p in find_products(model) if recipe.chosen(p.group)]
+            factors = migration_factors(chosen, extremes)
+        scheme = Scheme(extremes if static else None, factors, self.cpu.weight_bits)
+        quantize_products(model, lambda g: recipe.chosen(g) if only is None else g == only, scheme)
+        tidy(model)
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        save(model, path, EXTERNAL_DATA_BYTES)
+        return path
+
+    def judge(self, path: Path, recipe: Recipe) -> tuple[Fidelity, Fidelity]:
+        """How far a graph is from the baseline on the utterances to judge on: alone, in batches."""
+        session = open_graph(path)
+        judged = self.calibration.judge
+        runs = (answers, answers if recipe.max_batch == 1 else answers_in_pairs)
+        given = [run(session, self.calibration.samples(judged)) for run in runs]
+        alone, batches = (
+            compare(self.expected, g, self.partition, self.limits.margin) for g in given
+        )
+        return alone, batches
+
+    def rank(self, recipe: Recipe) -> list[Damage]:
+        """Parts of the model by the damage that quantising each alone does, worst first."""
+        if self.damages:
+            return self.damages
+        some = self.calibration.fit[:_RANKING_UTTERANCES]
+        expected = answers(open_graph(self.baseline), self.calibration.samples(some))
+        macs = self._macs()
+        damages = []
+        for group in self.groups:
+            self.progress(f"sensitivity: {group}")
+            path = self.build(replace(recipe, kept=(), scores=True), self.work / "one.onnx", group)
+            given = answers(open_graph(path), self.calibration.samples(some))
+            result = compare(expected, given, self.partition)
+            flips = result.flips_far + result.flips_near
+            damages.append(
+                Damage(group, result.vad_mean, result.vad_p99, flips, macs.get(group, 0))
+            )
+        self.damages = sorted(damages, key=lambda d: (-d.vad_p99, -d.vad_mean))
+        return self.damages
+
+    def sensitivity(self, recipe: Recipe) -> dict[str, Any]:
+        """The ranking as JSON-ready data, with what became of each part."""
+        rows = [
+            {
+                "name": d.name,
+                "vad_mean": d.vad_mean,
+                "vad_p99": d.vad_p99,
+                "flips": d.flips,
+                "macs": d.macs,
+                "kept": "int8" if recipe.chosen(d.name) else "float32",
+            }
+            for d in self.damages
+        ]
+        return {"recipe": str(recipe), "groups": rows}
+
+    def _repair(self, recipe: Recipe) -> tuple[Path, Candidate] | None:
+        """Give up parts of the model until the gate holds, or too little is left in integers."""
+        path = self.work / f"{recipe.name}-{'all' if recipe.scores else 'weights'}.onnx"
+        candidate = self._try(recipe, path)
+        if not candidate.failures:
+            return path, candidate
+        if candidate.share.encoder < MIN_INTEGER_SHARE:
+            return None
+        # first without giving anything up
+        migrated = self._try(replace(recipe, migrated=True), path)
+        if not migrated.failures:
+            return path, migrated
+        for damage in self.rank(recipe):
+            if not recipe.chosen(damage.name):
+                continue
+            recipe = replace(recipe, kept=(*recipe.kept, damage.name))
+            # what migration does shows only once the worst part is out
+            for migrate in (False, True):
+                candidate = self._try(replace(recipe, migrated=migrate), path)
+                if candidate.share.encoder < MIN_INTEGER_SHARE:
+                    return None
+                if not candidate.failures:
+                    return path, candidate
+        return None
+
+    def _try(self, recipe: Recipe, path: Path) -> Candidate:
+        self.progress(f"trying {recipe}")
+        self.build(recipe, path)
+        share = share_of("int8", path, SPEECH_SECONDS)
+        fidelity, padded = self.judge(path, recipe)
+        failures = fidelity.failures(self.limits)
+        failures += [f"in padded batches {f}" for f in padded.failures(self.limits)]
+        if share.encoder < MIN_INTEGER_SHARE:
+            failures.append(
+                f"{share.encoder:.1%} of the encoder in integers, limit {MIN_INTEGER_SHARE:.0%}"
+            )
+        size = sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*"))
+        candidate = Candidate(recipe, size, fidelity, padded, tuple(failures), share)
+        self.candidates.append(candidate)
+        return candidate
+
+    def _measured(self) -> dict[str, Extremes]:
+        if self._extremes is None:
+            self.progress("measuring ranges")
+            model = ir.load(self.optimized)
+            names = [o.source.name or "" for p in find_products(model) for o in p.operands]
+            fit = self.calibration.samples(self.calibration.fit)
+            self._extremes = measure(self.optimized, names, fit, self.work)
+        return self._extremes
+
+    def _macs(self) -> dict[str, int]:
+        groups = {p.node.name or "": p.group for p in find_products(ir.load(self.optimized))}
+        found: dict[str, int] = {}
+        for m in multiplications(self.optimized, SPEECH_SECONDS):
+            # the runtime adds to a name what it fused the node with
+            for name in (m.node, m.node.rsplit("/", 1)[0], m.node.rsplit("/", 2)[0]):
+                if name in groups:
+                    found[groups[name]] = found.get(groups[name], 0) + m.macs
+                    break
+        return found
+
+    def _none_passes(self) -> GateError:
+        tried = "; ".join(f"{c.recipe}: {', '.join(c.failures)}" for c in self.candidates[-2:])
+        return GateError(
+            "onnx-int8",
+            expected="a recipe that gives the float32 model's answers",
+            found=tried,
+            advice="export with --target onnx-fp16 or onnx-fp32, or calibrate on more speech",
+        )
+
+
+def _speedup(candidate: Candidate) -> float:
+    return 0.0 if candidate.speed is None else candidate.speed.speedup

@@ -1,0 +1,265 @@
+"""Graphs under construction, run by ONNX Runtime: answers, times, and what was computed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edge_ser.decode import Outputs
+from edge_ser.fidelity import concatenate
+from edge_ser.session import pad_batch
+
+Samples = NDArray[np.float32]
+
+
+def open_graph(path: Path, threads: int = 1, profile: Path | None = None) -> ort.InferenceSession:
+    """A session as a device opens it.
+
+    Args:
+        path: of the ONNX file.
+        threads: for one operator.
+        profile: prefix of a profile to write.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def feed(rows: list[Samples]) -> dict[str, NDArray[Any]]:
+    """Inputs of a graph for a batch of utterances `[n]`."""
+    samples, lengths = pad_batch(rows)
+    return {"samples": samples, "lengths": lengths}
+
+
+def answers(session: ort.InferenceSession, utterances: Iterable[Samples]) -> Outputs:
+    """Outputs for utterances, run one by one."""
+    names = [o.name for o in session.get_outputs()]
+    parts = []
+    for x in utterances:
+        found = dict(zip(names, session.run(None, feed([x])), strict=True))
+        parts.append(Outputs(found["vad"], found.get("region_logits")))
+    return concatenate(parts)
+
+
+def answers_in_pairs(session: ort.InferenceSession, utterances: Iterable[Samples]) -> Outputs:
+    """Outputs for utterances, run two at a time, each padded to the longer one of its batch.
+
+    Where scales are measured in the run, one row's are measured on its neighbour too.
+    """
+    names = [o.name for o in session.get_outputs()]
+    parts = []
+    several = iter(utterances)
+    while rows := list(itertools.islice(several, 2)):
+        found = dict(zip(names, session.run(None, feed(rows)), strict=True))
+        parts.append(Outputs(found["vad"], found.get("region_logits")))
+    return concatenate(parts)
+
+
+# --- times
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two graphs timed in turn, A B A B, in one process.
+
+    Attributes:
+        seconds: of the utterance.
+        baseline_ms: median of the first.
+        candidate_ms: median of the second.
+        speedup: median of the pairs' ratios, above 1 where the second is faster.
+        spread: half the distance between the quartiles of those ratios.
+        repetitions: pairs.
+    """
+
+    seconds: float
+    baseline_ms: float
+    candidate_ms: float
+    speedup: float
+    spread: float
+    repetitions: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return asdict(self)
+
+
+def compare_speed(
+    baseline: Path, candidate: Path, seconds: float, repetitions: int = 9
+) -> Comparison:
+    """Time two graphs in pairs on one thread; a pair shares whatever else the machine does.
+
+    Args:
+        baseline: graph to be faster than.
+        candidate: the other.
+        seconds: length of the utterance, 16 kHz.
+        repetitions: pairs, after one that warms up.
+    """
+    sessions = [open_graph(baseline), open_graph(candidate)]
+    # the time of a run does not depend on what is said
+    inputs = feed([np.random.default_rng(0).standard_normal(int(seconds * 16_000), np.float32)])
+    times: list[list[float]] = [[], []]
+    for repetition in range(repetitions + 1):
+        for session, kept in zip(sessions, times, strict=True):
+            started = time.perf_counter()
+            session.run(None, inputs)
+            if repetition:
+                kept.append(time.perf_counter() - started)
+    ratios = [a / b for a, b in zip(*times, strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4)
+    return Comparison(
+        seconds=seconds,
+        baseline_ms=1000 * statistics.median(times[0]),
+        candidate_ms=1000 * statistics.median(times[1]),
+        speedup=statistics.median(ratios),
+        spread=(high - low) / 2,
+        repetitions=repetitions,
+    )
+
+
+# --- what was computed
+
+
+@dataclass(frozen=True)
+class Multiplications:
+    """One operator of one run.
+
+    Attributes:
+        node: its name, which begins with its module.
+        operator: type.
+        kind: of the arithmetic: "int8", "float16" or "float32".
+        macs: multiply-accumulates.
+    """
+
+    node: str
+    operator: str
+    kind: str
+    macs: int
+
+
+_PRODUCTS = {"MatMul", "FusedMatMul", "Gemm", "FusedGemm"}
+_INTEGER_PRODUCTS = {
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+    "QLinearMatMul",
+    "QGemm",
+}
+
+
+def multiplications(path: Path, seconds: float) -> list[Multiplications]:
+    """What the runtime really multiplied in one run, after its own rewriting of the graph.
+
+    Read from the runtime's profile, which tells operators and shapes as they were executed.
+
+    Args:
+        path: of the graph.
+        seconds: length of the utterance, 16 kHz.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+        session = open_graph(path, profile=Path(folder) / "profile")
+        session.run(None, feed([np.zeros(int(seconds * 16_000), np.float32)]))
+        events = json.loads(Path(session.end_profiling()).read_text())
+    found = []
+    for event in events:
+        if event.get("cat") != "Node" or not event["name"].endswith("_kernel_time"):
+            continue
+        facts = event["args"]
+        operator = facts["op_name"]
+        if operator not in _PRODUCTS | _INTEGER_PRODUCTS | {"Conv", "FusedConv"}:
+            continue
+        inputs = [sizes for _, sizes in _shapes(facts["input_type_shape"])]
+        (kind, result), *_ = _shapes(facts["output_type_shape"])
+        if operator.endswith("Conv"):  # weights are [out, in / groups, taps]
+            macs = math.prod(result) * math.prod(inputs[1][1:])
+        else:
+            # every element of a side meets every column, or row, of the other; either side may be
+            # transposed, and the smaller count is of one that is shared by a batch
+            second = inputs[3 if operator.startswith("Q") else 1]
+            macs = max(math.prod(inputs[0]) * result[-1], math.prod(second) * result[-2])
+        if operator in _INTEGER_PRODUCTS:
+            kind = "int8"
+        name = event["name"].removesuffix("_kernel_time")
+        kinds = {"float": "float32"}
+        found.append(Multiplications(name, operator, kinds.get(kind, kind), macs))
+    return found
+
+
+def _shapes(entries: list[dict[str, list[int]]]) -> list[tuple[str, list[int]]]:
+    return [next(iter(entry.items())) for entry in entries]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of a model is computed in a kind of arithmetic.
+
+    Attributes:
+        encoder: share of the encoder's multiply-accumulates, without the log-mel front end.
+        everything: share of all of them.
+        macs: all of them, for `seconds` of speech.
+        seconds: length of the utterance.
+        rest: modules that compute otherwise, with their shares of everything, largest first.
+    """
+
+    encoder: float
+    everything: float
+    macs: int
+    seconds: float
+    rest: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return asdict(self)
+
+
+def share_of(kind: str, path: Path, seconds: float = 5.0) -> Share:
+    """The share of a graph's multiply-accumulates that the runtime does in `kind`.
+
+    The log-mel front end of the spectral models is audio pre-processing that happens to be in the
+    graph: it is not counted as the encoder's, but is in `everything` and in `rest`.
+
+    Args:
+        kind: "int8" or "float16".
+        path: of the graph.
+        seconds: length of the utterance, 16 kHz.
+    """
+    found = multiplications(path, seconds)
+    encoder = [
+        m
+        for m in found
+        if m.node.startswith("encoder") and not m.node.startswith("encoder.log_mel")
+    ]
+    total = sum(m.macs for m in found)
+    rest: dict[str, int] = {}
+    for m in found:
+        if m.kind != kind:
+            module = m.node.split("/")[0]
+            rest[module] = rest.get(module, 0) + m.macs
+    ranked = sorted(rest.items(), key=lambda item: -item[1])
+
+    def share(some: list[Multiplications]) -> float:
+        return sum(m.macs for m in some if m.kind == kind) / max(1, sum(m.macs for m in some))
+
+    return Share(
+        encoder=share(encoder),
+        everything=share(found),
+        macs=total,
+        seconds=seconds,
+        rest={name: macs / total for name, macs in ranked[:12]},
+    )
