@@ -64,8 +64,8 @@ def add_parser(commands: Any) -> None:
     )
     lower.add_argument(
         "--cpu",
-        default="x86-vnni",
-        help="of onnx-int8: x86-vnni (default), x86 (without VNNI) or arm64",
+        default="auto",
+        help="of onnx-int8: auto (default: this machine), x86-vnni, x86 (without VNNI) or arm64",
     )
     lower.add_argument(
         "--fp16-form",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import onnx_ir as ir
 
+from edge_ser.audio import decode_file
+from edge_ser.cpu import integer_preset
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
@@ -18,13 +22,15 @@ from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.passes.half import compute_half, float_value_names, store_weights_half
 from edge_ser_export.quantize import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
 from edge_ser_export.ranges import measure
-from edge_ser_export.run_graph import Comparison, compare_speed, multiplications
+from edge_ser_export.run_graph import Comparison, Samples, compare_speed, multiplications
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
 HalfForm = Literal["weights", "compute"]
 HALF_FORMS: tuple[str, ...] = get_args(HalfForm)
 # Less of the encoder's arithmetic in float16, and "FP16" would be the wrong name.
 MIN_HALF_SHARE = 0.95
+# How speech is made loud to look for overflow: this much too loud, and clipped.
+_LOUD_UTTERANCES, _OVERDRIVE = 4, 30.0
 # A form that is there for its size must at least not cost time, beyond what a machine's noise is.
 _SAME_SPEED = 0.95
 
@@ -35,26 +41,33 @@ class PrecisionOptions:
 
     Attributes:
         recipe: of INT8: `auto`, `dynamic` or `static`.
-        cpu: of INT8: a name in `quantize.CPUS`.
+        cpu: of INT8: a name in `quantize.CPUS`, or `auto`: what this machine is.
         half_form: of FP16: `weights` (stored so, computed in float32) or `compute`.
         sensitivity: of INT8: rank the parts of the model even where nothing has to be given up.
         force: keep a result that is not faster.
     """
 
     recipe: str = "auto"
-    cpu: str = "x86-vnni"
+    cpu: str = "auto"
     half_form: str = "weights"
     sensitivity: bool = False
     force: bool = False
 
     def check(self) -> None:
-        """Refuse unknown names.
+        """Refuse unknown names, and integers that this machine would compute wrongly.
 
         Raises:
             UsageError: naming the option.
         """
+        if self.cpu == "x86-vnni" and integer_preset() == "x86" and not self.force:
+            raise UsageError(
+                "--cpu x86-vnni",
+                expected="a processor with VNNI, to prove the answers on",
+                found="one whose sums of 8-bit products saturate",
+                advice="use --cpu x86 (7-bit weights), or --force to write it unproved",
+            )
         for option, value, known in (
-            ("--cpu", self.cpu, tuple(CPUS)),
+            ("--cpu", self.cpu, ("auto", *CPUS)),
             ("--fp16-form", self.half_form, HALF_FORMS),
             ("--recipe", self.recipe, RECIPES),
         ):
@@ -142,7 +155,7 @@ def _int8(
     work: Path,
     progress: Callable[[str], None],
 ) -> Lowered:
-    cpu = CPUS[options.cpu]
+    cpu = CPUS[options.cpu if options.cpu != "auto" else integer_preset() or "x86-vnni"]
     quantizer = Quantizer(
         optimized, graph, calibration, partition, INT8_LIMITS, work, cpu, progress
     )
@@ -195,8 +208,8 @@ def _half_compute(
 ) -> Lowered:
     model = ir.load(optimized)
     progress("measuring ranges")
-    fit = calibration.samples(calibration.fit)
-    extremes = measure(optimized, float_value_names(model), fit, work)
+    speech = itertools.chain(calibration.samples(calibration.fit), _loud(calibration))
+    extremes = measure(optimized, float_value_names(model), speech, work)
     kept = compute_half(model, extremes)
     halves = {
         n.name for n in model.graph if n.outputs and n.outputs[0].dtype == ir.DataType.FLOAT16
@@ -223,6 +236,14 @@ def _half_compute(
         "speed": speed.to_dict(),
     }
     return Lowered("fp16", "float16", FP16_LIMITS, None, record)
+
+
+def _loud(calibration: CalibrationSet) -> Iterator[Samples]:
+    """The loudest that a few calibration utterances can be: overdriven to full scale."""
+    rules = calibration.preprocessing
+    for utterance in calibration.fit[:_LOUD_UTTERANCES]:
+        x = decode_file(utterance.path, rules.sample_rate, rules.max_seconds)
+        yield rules.normalize(np.clip(x * np.float32(_OVERDRIVE), -1, 1))
 
 
 def _half_share(optimized: Path, halves: set[str | None]) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.bundle import Bundle
+from edge_ser.cpu import integer_preset
 from edge_ser.decode import Outputs
 from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser_runtimes.base import BaseSession
@@ -25,6 +28,7 @@ class OrtSession(BaseSession):
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         super().__init__(bundle)
+        _check_integers(bundle)
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -70,3 +74,15 @@ class OrtSession(BaseSession):
             ) from error
         found = dict(zip(self._names, values, strict=True))
         return Outputs(found["vad"], found.get("region_logits"))
+
+
+def _check_integers(bundle: Bundle) -> None:
+    """Warn where 8-bit sums saturate: answers change there, and nothing else would say so."""
+    made_for = bundle.manifest.lowered.get("cpu")
+    name = made_for.get("name") if isinstance(made_for, dict) else None
+    if name == "x86-vnni" and integer_preset() == "x86":
+        warnings.warn(
+            f"{bundle.manifest.name} was made for processors with VNNI, which this one lacks: run "
+            "edge-ser verify, or export with --cpu x86",
+            stacklevel=2,
+        )

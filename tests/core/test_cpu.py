@@ -1,0 +1,41 @@
+"""What the processor can do with 8-bit integers."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_ser.cpu import integer_preset
+
+
+def info(folder: Path, flags: str) -> Path:
+    path = folder / "cpuinfo"
+    path.write_text(f"processor\t: 0\nflags\t\t: fpu sse2 {flags}\nbugs\t\t: none\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "avx2 avx512f avx512_vnni", "x86-vnni"),
+        ("AMD64", "avx2 avx_vnni", "x86-vnni"),
+        ("x86_64", "avx2 avx512f avx512bw", "x86"),
+        ("x86_64", "avx512_vnni_like", "x86"),
+        ("aarch64", "", "arm64"),
+        ("arm64", "", "arm64"),
+        ("riscv64", "", None),
+    ],
+)
+def test_preset_follows_the_flags(
+    tmp_path: Path, machine: str, flags: str, expected: str | None
+) -> None:
+    assert integer_preset(machine, info(tmp_path, flags)) == expected
+
+
+def test_unknown_where_nothing_tells(tmp_path: Path) -> None:
+    assert integer_preset("x86_64", tmp_path / "none") is None
+
+
+def test_no_flags_is_no_vnni(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor: 0\n")
+    assert integer_preset("x86_64", path) == "x86"
