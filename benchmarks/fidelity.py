@@ -79,7 +79,7 @@ def main() -> None:
                 done = pipeline.export(
                     pipeline.ExportOptions(
                         model, target, out, speech=tuple(sample_utterances()),
-                        calibration=calibration, precision=options,
+                        calibration=None if name == "fp32" else calibration, precision=options,
                     ),
                     open_session,
                 )  # fmt: skip

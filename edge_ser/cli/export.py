@@ -117,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
             # names only: a path of the exporting machine is nobody's business on the device
             command=f"edge-ser export {Path(source).name} --target {arguments.target}",
         )
+        options.check()
         if options.calibration is None and options.target != "onnx-fp32":
             print(
                 "edge-ser: warning: no --calibration; the built-in samples are synthetic: "

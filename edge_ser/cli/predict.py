@@ -15,7 +15,7 @@ from tqdm import tqdm
 from edge_ser.bundle import is_bundle
 from edge_ser.data import sample_utterances
 from edge_ser.decode import Emotion
-from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
 from edge_ser.recognizer import load
 
 # Suffixes looked for inside a directory; a file named outright is read whatever its suffix.
@@ -60,6 +60,18 @@ def run(arguments: argparse.Namespace) -> int:
     inputs, bundle = list(arguments.inputs), arguments.bundle
     if bundle is None and inputs and inputs[0] != _STDIN and is_bundle(Path(inputs[0])):
         bundle = Path(inputs.pop(0))
+    first = Path(inputs[0]) if inputs else None
+    if (
+        first is not None
+        and str(first) != _STDIN
+        and bundle is None
+        and not first.suffix
+        and not first.exists()
+    ):
+        # a mistyped bundle, most likely: the default model's answer would look like that one's
+        raise MissingPathError(
+            first, expected="a bundle, an audio file or a folder", found="nothing there"
+        )
     given = [Path(i) if i != _STDIN else None for i in inputs]
     if given.count(None) > 1:
         raise UsageError("-", expected="stdin once", found="twice")

@@ -80,6 +80,30 @@ class ExportOptions:
     keep_failed: bool = False
     command: str = "edge-ser export"
 
+    def check(self) -> None:
+        """Refuse what needs no checkpoint to be seen.
+
+        Raises:
+            UsageError: unknown target or option of precision, or `out` is no directory's name.
+        """
+        if self.target not in TARGETS:
+            raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=self.target)
+        if self.out is not None and self.out.suffix == ".zip":
+            raise UsageError(
+                "--out",
+                expected="a directory",
+                found=str(self.out),
+                advice="export to a directory, then zip it: bundles are read from both",
+            )
+        self.precision.check()
+        asked = self.calibration is not None or self.precision != PrecisionOptions()
+        if self.target == "onnx-fp32" and asked:
+            raise UsageError(
+                "options of lower precision",
+                expected="--target onnx-int8 or onnx-fp16 beside them",
+                found="--target onnx-fp32",
+            )
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -106,16 +130,7 @@ def export(
         GateError: the bundle does not say what the checkpoint says. Nothing is written, unless
             `keep_failed`.
     """
-    if options.target not in TARGETS:
-        raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=options.target)
-    if options.out is not None and options.out.suffix == ".zip":
-        raise UsageError(
-            "--out",
-            expected="a directory",
-            found=str(options.out),
-            advice="export to a directory, then zip it: bundles are read from both",
-        )
-    options.precision.check()
+    options.check()
     progress("loading the checkpoint")
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
     out = options.out or Path(f"{checkpoint.name}-{options.target}")

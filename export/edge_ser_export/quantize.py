@@ -323,8 +323,8 @@ class Quantizer:
         failures = fidelity.failures(self.limits)
         failures += [f"in padded batches {f}" for f in padded.failures(self.limits)]
         if share.encoder < MIN_INTEGER_SHARE:
-            failures.append(
-                f"{share.encoder:.1%} of the encoder in integers, limit {MIN_INTEGER_SHARE:.0%}"
+            failures.insert(
+                0, f"{share.encoder:.1%} of the encoder in integers, limit {MIN_INTEGER_SHARE:.0%}"
             )
         size = sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*"))
         candidate = Candidate(recipe, size, fidelity, padded, tuple(failures), share)
@@ -352,11 +352,15 @@ class Quantizer:
         return found
 
     def _none_passes(self) -> GateError:
-        tried = "; ".join(f"{c.recipe}: {', '.join(c.failures)}" for c in self.candidates[-2:])
+        # the attempt that came nearest; the whole list would be a page
+        nearest = min(self.candidates, key=lambda c: (len(c.failures), c.fidelity.vad_p99))
+        more = len(nearest.failures) - 1
+        found = f"{len(self.candidates)} attempts, the nearest ({nearest.recipe}): "
+        found += nearest.failures[0] + (f", and {more} more" if more else "")
         return GateError(
             "onnx-int8",
             expected="a recipe that gives the float32 model's answers",
-            found=tried,
+            found=found,
             advice="export with --target onnx-fp16 or onnx-fp32, or calibrate on more speech",
         )
 

@@ -191,8 +191,10 @@ def multiplications(path: Path, seconds: float) -> list[Multiplications]:
         else:
             # every element of a side meets every column, or row, of the other; either side may be
             # transposed, and the smaller count is of one that is shared by a batch
-            second = inputs[3 if operator.startswith("Q") else 1]
-            macs = max(math.prod(inputs[0]) * result[-1], math.prod(second) * result[-2])
+            macs = math.prod(inputs[0]) * result[-1]
+            second = inputs[3 if operator.startswith("Q") else 1 :][:1]
+            if second and len(second[0]) > 1:  # weights that were packed at loading are not told
+                macs = max(macs, math.prod(second[0]) * result[-2])
         if operator in _INTEGER_PRODUCTS:
             kind = "int8"
         name = event["name"].removesuffix("_kernel_time")

@@ -21,7 +21,7 @@ from edge_ser_export.model import JointModel
 OPSET = 20
 # Larger weights go to a file of their own, which runtimes map instead of copying and which
 # stays clear of the 2 GB that one protocol buffer can hold.
-EXTERNAL_DATA_BYTES = 200 * 1024 * 1024
+EXTERNAL_DATA_BYTES = 64 * 1024 * 1024
 # Any length serves; two rows, because a batch of one would be taken for a constant.
 _EXAMPLE_ROWS, _EXAMPLE_SAMPLES = 2, 20_000
 

@@ -172,7 +172,7 @@ def test_labels(manifest: Manifest) -> None:
     table = rows(page(manifest, found))
     assert f"{found.labels['before.valence']:.4f}" in table["Valence"]
     assert "+0.0000" in table["Valence"]
-    assert "Agreement with people" not in page(manifest, evidence(spread()))
+    assert "Agreement with labels" not in page(manifest, evidence(spread()))
 
 
 # --- drawings

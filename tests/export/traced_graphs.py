@@ -4,7 +4,7 @@ Two are the trained checkpoints of the package, the others are tiny, with random
 they have every kind of encoder, pooling and head.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -104,6 +104,20 @@ def run_batches(graph: Path | ir.Model) -> list[list[Floats]]:
     """Outputs for each of `BATCHES`."""
     opened = session(graph)
     return [opened.run(None, feed(rows)) for rows in BATCHES]
+
+
+def revealed(
+    graph: ir.Model, names: Iterable[str | None], dtype: ir.DataType = ir.DataType.FLOAT
+) -> ir.Model:
+    """A copy whose outputs also are some of its inner values; the runtime checks their type."""
+    copy = graph.clone()
+    values = {v.name: v for node in copy.graph for v in node.outputs}
+    values |= {v.name: v for v in copy.graph.inputs}
+    for name in names:
+        if values[name] not in copy.graph.outputs:
+            values[name].dtype = dtype
+            copy.graph.outputs.append(values[name])
+    return copy
 
 
 def with_weights(graph: ir.Model, before: JointModel, after: JointModel) -> None:

@@ -57,9 +57,10 @@ def compute_half(model: ir.Model, extremes: Mapping[str, Extremes]) -> list[str]
     """Compute in float16 what can be, with casts where precisions meet.
 
     Requires: float32 throughout; interface tensors stay float32.
-    Ensures: LayerNormalization, Softmax, sums, logarithms, exponentials with what is added to and
-    multiplied with them, and divisions stay float32, and so does every node that reads or gives a
-    value whose measured magnitude comes within a quarter of float16's largest.
+    Ensures: LayerNormalization, Softmax, sums, logarithms, exponentials and divisions stay float32,
+    with what is added to sums and exponentials and multiplied with them, and so does every node
+    that reads or gives a value whose measured magnitude comes within a quarter of float16's
+    largest.
 
     Args:
         model: changed in place.
@@ -74,19 +75,16 @@ def compute_half(model: ir.Model, extremes: Mapping[str, Extremes]) -> list[str]
     precision: dict[ir.Value, bool] = {v: False for v in graph.inputs}  # True: float16
     casts: dict[tuple[ir.Value, bool], ir.Value] = {}
     kept: list[str] = []
-    exponentials: set[ir.Value | None] = set()
+    delicate: set[ir.Value | None] = set()
     for node in list(graph):
         floats = [v for v in (*node.inputs, *node.outputs) if v is not None and v in kinds]
         if not floats:
             continue
         by_range = any((v.name or "") in loud for v in floats) or _weights_too_large(node)
-        # an exponential outgrows any headroom over what was measured
-        exponential = node.op_type == "Exp" or (
-            node.op_type in ("Add", "Mul") and any(v in exponentials for v in node.inputs)
-        )
-        if exponential:
-            exponentials.update(node.outputs)
-        by_kind = node.op_type in _FLOAT_OPERATORS or exponential or _is_sum(node)
+        by_kind = node.op_type in _FLOAT_OPERATORS
+        if _is_delicate(node, delicate):
+            by_kind = True
+            delicate.update(node.outputs)
         half = not by_kind and not by_range
         if node.op_type == "Cast" and node.outputs[0] in kinds:
             half = False  # masks: their consumers cast them
@@ -135,6 +133,22 @@ def _float_values(model: ir.Model) -> set[ir.Value]:
         elif any(v in found for v in node.inputs if v is not None):
             found.update(node.outputs)
     return found
+
+
+def _is_delicate(node: ir.Node, delicate: set[ir.Value | None]) -> bool:
+    """Whether a node is an exponential, a sum over time, or made of such and nothing heavier.
+
+    An exponential outgrows any headroom over what was measured, and a variance is a small
+    difference of large sums, whose squares and weights must not be rounded either.
+    """
+    if node.op_type == "Exp" or _is_sum(node):
+        return True
+    readers = [use.node for use in node.outputs[0].uses()]
+    if node.op_type in ("Mul", "Transpose") and readers and all(_is_sum(n) for n in readers):
+        return True
+    return node.op_type in ("Add", "Sub", "Mul", "Squeeze") and any(
+        v in delicate for v in node.inputs
+    )
 
 
 def _is_sum(node: ir.Node) -> bool:

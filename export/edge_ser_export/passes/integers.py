@@ -178,7 +178,7 @@ def _operand(node: ir.Node, index: int) -> Operand:
     while waiting:
         value = waiting.pop()
         producer = value.producer()
-        if producer is None or producer.op_type not in _MOVES:
+        if producer is None or not _moves(producer):
             if value not in sources:
                 sources.append(value)
         elif producer not in moves:
@@ -190,6 +190,15 @@ def _operand(node: ir.Node, index: int) -> Operand:
     if len(sources) != 1 or not private:
         return Operand(start, ())
     return Operand(sources[0], tuple(moves))
+
+
+def _moves(node: ir.Node) -> bool:
+    """Whether a node only moves values; padding must be with zeros, in every dimension."""
+    if node.op_type != "Pad":
+        return node.op_type in _MOVES
+    rest = [v for v in node.inputs[2:] if v is not None]
+    arrays = [constant(v) for v in rest]
+    return len(rest) < 2 and all(a is not None and a.size == 1 and not a.any() for a in arrays)
 
 
 def quantize_products(

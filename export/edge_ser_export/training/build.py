@@ -99,10 +99,13 @@ def _loading(encoder: str) -> Iterator[None]:
         pickle.UnpicklingError,
         SafetensorError,
     ) as error:
-        kind = "directory" if Path(encoder).exists() else "name"
+        # for a name, Transformers speaks of its hub, which is never asked here
+        found = "no such directory, and no such model in Transformers' cache"
+        if Path(encoder).exists():
+            found = f"a directory that cannot be loaded: {' '.join(str(error).split())[:200]}"
         raise CheckpointError(
             encoder,
             expected=f"a preset ({', '.join(PRESETS)}) or a WavLM model in Transformers' format",
-            found=f"a {kind} that cannot be loaded: {' '.join(str(error).split())[:200]}",
+            found=found,
             advice="give a local directory with config.json and weights",
         ) from error
