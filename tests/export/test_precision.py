@@ -104,10 +104,11 @@ def test_computation_in_half(tmp_path: Path) -> None:
 
 def test_integers(tmp_path: Path) -> None:
     kind = "wavlm-tiny"
-    done, out = lowered(kind, "onnx-int8", tmp_path, fit=2, recipe="static", sensitivity=True)
-    assert (done.precision, done.storage, done.max_batch) == ("int8", "int8", None)
+    done, out = lowered(kind, "onnx-int8", tmp_path, fit=1, recipe="dynamic", sensitivity=True)
+    # rows that share a run would share scales
+    assert (done.precision, done.storage, done.max_batch) == ("int8", "int8", 1)
     assert done.limits == INT8_LIMITS
-    assert_common_record(done, out, fit=2)
+    assert_common_record(done, out, fit=1)
     assert_faithful(kind, done, out)
     record = done.record
     assert record["cpu"]["name"] == (integer_preset() or "x86-vnni")
