@@ -5,6 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import torch
+import torch._dynamo.config
+
 from edge_ser_export.model import JointModel
 from edge_ser_export.trace import trace
 
@@ -26,6 +29,8 @@ def trace_once(model: JointModel, path: Path, max_samples: int, min_samples: int
     key = digest.hexdigest()
     if key not in _traces:
         fresh = folder() / "model.onnx"
-        trace(model, fresh, max_samples, min_samples)
+        # a cache that costs more than it saves where every shape is symbolic
+        with torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
+            trace(model, fresh, max_samples, min_samples)
         _traces[key] = fresh
     shutil.copy(_traces[key], path)

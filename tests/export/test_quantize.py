@@ -73,9 +73,9 @@ def twin(kind: str) -> Quantizer:
 
 
 def quick(kind: str, of: str) -> Quantizer:
-    """A new one with three utterances: enough to rank by, in a third of the time, not to fit on."""
+    """A new one with two utterances: enough to rank by, in a quarter of the time, not to fit on."""
     quantizer = {"original": original, "twin": twin}[of](kind)
-    some = replace(quantizer.calibration, fit=quantizer.calibration.fit[:3])
+    some = replace(quantizer.calibration, fit=quantizer.calibration.fit[:2])
     return make(kind, quantizer.baseline, quantizer.optimized, calibration=some)
 
 
@@ -324,12 +324,13 @@ def test_giving_parts_up_ends_where_too_little_is_left() -> None:
     absurd = make(
         "spectral", quantizer.baseline, quantizer.optimized, replace(INT8_LIMITS, vad=1e-7)
     )
-    absurd.damages = ranking("spectral", "original")
+    absurd.damages = sorted(ranking("spectral", "original"), key=lambda d: -d.macs)
     assert absurd._repair(Recipe("static")) is None
     last = absurd.candidates[-1]
     assert last.share.encoder < MIN_INTEGER_SHARE
     assert all(c.share.encoder >= MIN_INTEGER_SHARE for c in absurd.candidates[:-1])
-    # in the order of the damage, one more at a time
+    # in the order given, one more at a time
+    assert len(last.recipe.kept) > 1
     names = [d.name for d in absurd.damages]
     assert last.recipe.kept == tuple(names[: len(last.recipe.kept)])
 
