@@ -26,7 +26,9 @@ EXTERNAL_DATA_BYTES = 64 * 1024 * 1024
 _EXAMPLE_ROWS, _EXAMPLE_SAMPLES = 2, 20_000
 
 
-def trace(model: JointModel, path: Path, max_samples: int, min_samples: int) -> None:
+def trace(
+    model: JointModel, path: Path, max_samples: int, min_samples: int, doubles: bool = True
+) -> None:
     """Write the deployment form of a model as ONNX.
 
     Inputs `samples [batch, n]` float32 (normalised) and `lengths [batch]` int64, both dynamic;
@@ -37,6 +39,7 @@ def trace(model: JointModel, path: Path, max_samples: int, min_samples: int) -> 
         path: of the ONNX file; large weights go beside it.
         max_samples: longest row.
         min_samples: shortest row.
+        doubles: whether a few sums may be taken in float64, which CPUs have and TensorRT has not.
 
     Raises:
         UsageError: the range of lengths excludes the example that tracing needs.
@@ -45,7 +48,7 @@ def trace(model: JointModel, path: Path, max_samples: int, min_samples: int) -> 
         raise UsageError(
             "--max-seconds", expected=f"at least {_EXAMPLE_SAMPLES / 16000}", found="less"
         )
-    form = DeploymentModel(model, fast=True)
+    form = DeploymentModel(model, fast=True, doubles=doubles)
     form.fold()
     form.eval()
     example = torch.zeros(_EXAMPLE_ROWS, _EXAMPLE_SAMPLES)

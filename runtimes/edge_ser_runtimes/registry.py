@@ -12,6 +12,7 @@ from edge_ser.session import Session
 # name -> (module:class, prefixes of the targets it runs); loaded only when asked for
 RUNTIMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("edge_ser_runtimes.ort:OrtSession", ("onnx-",)),
+    "openvino": ("edge_ser_runtimes.openvino:OpenVinoSession", ("onnx-",)),
 }
 
 

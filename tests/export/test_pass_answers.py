@@ -107,7 +107,7 @@ def sizes_in_a_run(graph: ir.Model, values: list[ir.Value]) -> list[tuple[int, .
 
 
 def test_no_masked_sum_over_time_is_left(optimized: ir.Model) -> None:
-    """Sums that are left add up masks, or one number per frame."""
+    """Sums that are left add up masks, one number per frame, or the few taps of a filter."""
     left = []
     for node in optimized.graph:
         if node.op_type != "ReduceSum" or node.inputs[1] is None:
@@ -116,7 +116,7 @@ def test_no_masked_sum_over_time_is_left(optimized: ir.Model) -> None:
         if axes is not None and axes.numpy().tolist() == [1] and node.inputs[0] is not None:
             left.append(node.inputs[0])
     for value, sizes in zip(left, sizes_in_a_run(optimized, left), strict=True):
-        assert len(sizes) == 2 or sizes[-1] == 1, value.name
+        assert len(sizes) == 2 or sizes[-1] == 1 or sizes[1] <= 10, value.name
 
 
 def test_names_are_unique(optimized: ir.Model) -> None:

@@ -207,17 +207,20 @@ def test_heavy_work_is_in_float16_and_delicate_work_is_not(halved: Halved) -> No
     for node in nodes:
         kinds.setdefault(node.op_type, set()).add(types[node.output[0]])
     for operator in ("LayerNormalization", "Softmax", "ReduceSum", "Log", "Div", "Exp", "Sqrt"):
-        assert kinds.get(operator, set()) <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+        assert kinds.get(operator, set()) <= {
+            onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT64
+        }  # fmt: skip
     weights = [
         n for n in nodes
         if n.op_type == "MatMul" and "ReduceSum" not in n.name and "log_mel" not in n.name
+        and types[n.output[0]] != onnx.TensorProto.DOUBLE
     ]  # fmt: skip
     halves = sum(types[n.output[0]] == onnx.TensorProto.FLOAT16 for n in weights)
     assert halves >= 0.9 * len(weights) > 10
     # masked sums over time are products now, and sums all the same
     sums = [n for n in nodes if n.op_type == "MatMul" and "ReduceSum" in n.name]
     assert sums
-    assert {types[n.output[0]] for n in sums} == {onnx.TensorProto.FLOAT}
+    assert {types[n.output[0]] for n in sums} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
 
 
 def mlp(scale: float) -> ir.Model:

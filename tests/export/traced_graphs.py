@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import torch
@@ -106,16 +107,29 @@ def run_batches(graph: Path | ir.Model) -> list[list[Floats]]:
     return [opened.run(None, feed(rows)) for rows in BATCHES]
 
 
+def types_of(graph: ir.Model) -> dict[str | None, ir.DataType]:
+    """Types of inner values, which passes do not keep."""
+    inferred = onnx.shape_inference.infer_shapes(ir.to_proto(graph))
+    return {v.name: ir.DataType(v.type.tensor_type.elem_type) for v in inferred.graph.value_info}
+
+
 def revealed(
-    graph: ir.Model, names: Iterable[str | None], dtype: ir.DataType = ir.DataType.FLOAT
+    graph: ir.Model, names: Iterable[str | None], dtype: ir.DataType | None = None
 ) -> ir.Model:
-    """A copy whose outputs also are some of its inner values; the runtime checks their type."""
+    """A copy whose outputs also are some of its inner values; the runtime checks their type.
+
+    Args:
+        graph: of them.
+        names: of the values.
+        dtype: of the values; None: as inferred, for which the graph must be of ONNX's operators.
+    """
     copy = graph.clone()
+    inferred = {} if dtype is not None else types_of(graph)
     values = {v.name: v for node in copy.graph for v in node.outputs}
     values |= {v.name: v for v in copy.graph.inputs}
     for name in names:
         if values[name] not in copy.graph.outputs:
-            values[name].dtype = dtype
+            values[name].dtype = dtype or inferred.get(name, ir.DataType.FLOAT)
             copy.graph.outputs.append(values[name])
     return copy
 

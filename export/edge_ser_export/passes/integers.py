@@ -22,6 +22,9 @@ CONTRIB = "com.microsoft"
 _MOVES = {"Slice", "Concat", "Reshape", "Transpose", "Pad"}
 # Smaller weights would not pay for quantising what they are multiplied with.
 _MIN_WEIGHTS = 1024
+# Products with fewer terms read and write more than they multiply: a stem's first convolution. Its
+# sums of ten terms are also where a waveform's faint samples would be lost.
+_MIN_TERMS = 16
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,10 @@ def _product(node: ir.Node) -> Product | None:
     group = group_of(module_of(node))
     weight = constant(node.inputs[1])
     if weight is not None:
-        return Product(node, group, _operand(node, 0)) if weight.size >= _MIN_WEIGHTS else None
+        # float64 is where somebody needed more than float32, let alone 8 bits
+        fitting = weight.dtype == np.float32 and weight.size >= _MIN_WEIGHTS
+        fitting = fitting and weight.shape[-2] >= _MIN_TERMS
+        return Product(node, group, _operand(node, 0)) if fitting else None
     if not is_attention(node):
         return None  # sums over time: little work, and float32 is where they are exact
     return Product(node, f"{group} scores", _operand(node, 0), _operand(node, 1))
@@ -308,16 +314,11 @@ def _integer_product(
     if migration is not None:
         weight = weight * per_row(migration, weight)
     small, factors = quantize_weight(weight, scheme.weight_bits)
-    packed = write.constant(small, "int8")
     if weight.ndim > 2:
-        # the fused operator takes scales per column of one matrix, and here there are several
-        total = write.node("MatMulInteger", [node.inputs[0], packed, left.zero])
-        y = write.node("Cast", [total], {"to": int(ir.DataType.FLOAT)})
-        factor = write.node("Mul", [left.scale, write.constant(factors, "scale")])
-        y = write.node("Mul", [y, factor])
-        y.dtype = ir.DataType.FLOAT
+        y = _products_of_groups(write, node, small, factors, left)
         replace(graph, node, y, keep_name=True)
         return
+    packed = write.constant(small, "int8")
     column_scales = write.constant(factors.reshape(-1), "scale")
     inputs = [node.inputs[0], packed, left.scale, column_scales, left.zero]
     addition = _bias(node)
@@ -327,6 +328,32 @@ def _integer_product(
     inputs += [None, addition.inputs[1 - _position(addition, node.outputs[0])]]
     replace(graph, addition, _to_float(write, node, inputs), keep_name=True)
     graph.remove(node, safe=True)
+
+
+def _products_of_groups(
+    write: Writer, node: ir.Node, small: NDArray[np.int8], factors: Array, left: Quantized
+) -> ir.Value:
+    """One product per matrix of `[groups, rows, out]`.
+
+    The fused operator takes scales per column of one matrix, and runtimes that take it apart know
+    an integer product only where the weights are a matrix.
+    """
+    groups = small.shape[0]
+    x = node.inputs[0]
+    assert x is not None
+    first = write.node("Split", [x], {"axis": -3, "num_outputs": groups}, outputs=groups)
+    split = first.producer()
+    assert split is not None
+    parts = []
+    for index, part in enumerate(split.outputs):
+        part.dtype = ir.DataType.UINT8
+        matrix = write.constant(small[index], "int8")
+        scales = write.constant(factors[index].reshape(-1), "scale")
+        inputs: list[ir.Value | None] = [part, matrix, left.scale, scales, left.zero]
+        y = write.node("MatMulIntegerToFloat", inputs, domain=CONTRIB)
+        y.dtype = ir.DataType.FLOAT
+        parts.append(y)
+    return write.node("Concat", parts, {"axis": -3})
 
 
 def _to_float(write: Writer, node: ir.Node, inputs: list[ir.Value | None]) -> ir.Value:

@@ -1,0 +1,98 @@
+"""OpenVINO on the CPU: the faster runtime for large INT8 models where there is bfloat16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.bundle import Bundle
+from edge_ser.decode import Outputs
+from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser_runtimes.base import BaseSession
+
+# OpenVINO prepares its kernels anew for every length it meets, a tenth of a large model's run.
+# Rows are padded to a multiple of this, 0.25 s at 16 kHz, so that there are few lengths to meet.
+GRID_SAMPLES = 4000
+
+
+class OpenVinoSession(BaseSession):
+    """A bundle in OpenVINO.
+
+    What is not integers is computed in float32, unless the export has proved the bundle in bfloat16
+    (`edge-ser export --runtime openvino`): left to itself, OpenVINO computes float32 graphs in
+    bfloat16 wherever the processor has it, and says nothing.
+
+    Args:
+        bundle: verified model.
+        threads: for one run; None: as many as physical cores.
+
+    Raises:
+        MissingExtraError: openvino is not installed.
+        BundleError: OpenVINO cannot load the graph.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        super().__init__(bundle)
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("runtime openvino", "openvino", "openvino") from error
+        core = openvino.Core()
+        self.precision = _precision(bundle, core)
+        options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": self.precision,
+        }
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        try:
+            model = core.read_model(bundle.graph_path)
+            found = {i.any_name: i.element_type.get_type_name() for i in model.inputs}
+            outputs = {o.any_name for o in model.outputs}
+            self.compiled = core.compile_model(model, "CPU", options)
+        except Exception as error:  # the binding raises RuntimeError and its own kinds
+            raise BundleError(
+                bundle.graph_path,
+                expected=f"a graph that OpenVINO {openvino.__version__} can load",
+                found=str(error).strip().splitlines()[-1],
+                advice="use runtime onnx, or upgrade openvino",
+            ) from error
+        if found != {"samples": "f32", "lengths": "i64"}:
+            raise BundleError(
+                bundle.graph_path, expected="samples f32, lengths i64", found=f"{found}"
+            )
+        self._names = [o.name for o in bundle.manifest.outputs]
+        missing = set(self._names) - outputs
+        if missing:
+            raise BundleError(
+                bundle.graph_path, expected=f"outputs {self._names}", found=f"no {sorted(missing)}"
+            )
+        self._request = self.compiled.create_infer_request()
+
+    def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        rest = -samples.shape[1] % GRID_SAMPLES
+        if rest and self.bundle.manifest.max_batch is None:  # rows that padding does not change
+            samples = np.pad(samples, ((0, 0), (0, rest)))
+        try:
+            results = self._request.infer({"samples": samples, "lengths": lengths})
+        except Exception as error:  # as above
+            raise BundleError(
+                self.bundle.graph_path,
+                expected="a graph that runs",
+                found=str(error).strip().splitlines()[-1],
+                advice="use runtime onnx",
+            ) from error
+        # copied: the request writes the next answer to the same place
+        found = {name: results[name].copy() for name in self._names}
+        return Outputs(found["vad"], found.get("region_logits"))
+
+
+def _precision(bundle: Bundle, core: Any) -> str:
+    """What is not integers is computed in: "bf16" where that was proved and is there, or "f32"."""
+    proofs = bundle.manifest.parity.get("runtimes")
+    proof = proofs.get("openvino") if isinstance(proofs, dict) else None
+    proved = proof.get("precision") if isinstance(proof, dict) else None
+    has = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if proved == "bf16" and has else "f32"
