@@ -280,17 +280,18 @@ class Graph:
     @contextlib.contextmanager
     def record(self) -> Iterator[None]:
         """Record what the block puts into the stream; nothing is computed by that."""
-        call, stream = self._gpu.driver.call, self._gpu.stream
-        call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
+        driver, stream = self._gpu.driver, self._gpu.stream
         graph = c_void_p()
+        driver.call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
         try:
-            yield
-        finally:  # a stream left recording could not be used again
-            call("cuStreamEndCapture", stream, byref(graph))
-        try:
-            self._made = self._gpu.driver.handle("cuGraphInstantiateWithFlags", graph, 0)
+            try:
+                yield
+            finally:  # a stream left recording could not be used again
+                driver.call("cuStreamEndCapture", stream, byref(graph))
+            self._made = driver.handle("cuGraphInstantiateWithFlags", graph, 0)
         finally:
-            call("cuGraphDestroy", graph)
+            if graph.value:
+                driver.call("cuGraphDestroy", graph)
 
     def launch(self) -> None:
         """Put the recorded work into the stream."""

@@ -35,7 +35,6 @@ class Record:
         backend: "rtx" or "tensorrt".
         version: of the module that built it.
         sm: of the GPUs it was built for.
-        precision: of its computation.
         advice: how to get an engine for this device.
     """
 
@@ -43,7 +42,6 @@ class Record:
     backend: str
     version: str
     sm: tuple[str, ...]
-    precision: str
     advice: str
 
     @property
@@ -56,10 +54,10 @@ def read_record(bundle: Bundle) -> Record:
     """The manifest's record of the engine.
 
     Raises:
-        BundleError: there is none, or it contradicts itself.
+        BundleError: there is none.
         DeviceError: the bundle is one from which the engine is still to be built.
     """
-    entry: dict[str, Any] = getattr(bundle.manifest, "engine", {})
+    entry = bundle.manifest.engine
     advice = f"run: edge-ser build {bundle.root}"
     if not entry:
         raise BundleError(
@@ -68,30 +66,18 @@ def read_record(bundle: Bundle) -> Record:
             found="none",
             advice="export again",
         )
-    if not entry.get("file"):
+    if not entry["file"]:
         raise DeviceError(
             bundle.root,
             expected="an engine",
             found="what one is built from, on the device that runs it",
             advice=advice,
         )
-    backend, file = entry.get("backend"), entry["file"]
-    if backend not in MODULES:
-        raise BundleError(
-            bundle.root,
-            expected=f"an engine of {' or '.join(MODULES)}",
-            found=f"{backend!r:.40}",
-            advice="upgrade edge-ser",
-        )
-    if file not in {f.path for f in bundle.manifest.files}:
-        # such a file was not hashed when the bundle was opened
-        raise BundleError(bundle.root, expected=f"{file!r:.80} among its files", found="no")
     return Record(
-        bundle.root / file,
-        backend,
-        str(entry.get("version", "")),
-        tuple(entry.get("sm", ())),
-        str(entry.get("precision", "")),
+        bundle.root / entry["file"],
+        entry["backend"],
+        entry["version"],
+        tuple(entry["sm"]),
         advice,
     )
 
@@ -129,7 +115,7 @@ def check_device(record: Record, gpu: Gpu) -> None:
     Raises:
         DeviceError: this GPU is not among those it was built for.
     """
-    if record.sm and gpu.sm not in record.sm:
+    if gpu.sm not in record.sm:
         raise DeviceError(
             record.path.name,
             expected=f"a GPU of {' or '.join(record.sm)}, which it was built for",

@@ -85,12 +85,12 @@ class KernelCache:
         if digest == self._saved:
             return
         self._saved = digest  # tried once, even if it fails: the answers do not depend on it
-        problem: OSError | None = None
+        problem = ""
         for path in self._paths:
             try:
                 _write(path, data)
             except OSError as error:
-                problem = error
+                problem = str(error)  # the error itself would keep TensorRT's cache from going
             else:
                 return
         warnings.warn(

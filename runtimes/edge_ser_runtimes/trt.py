@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 import weakref
 from collections import OrderedDict
 from typing import Any
@@ -84,7 +85,8 @@ class TrtSession(BaseSession):
             gpu.open()
             with gpu.current():
                 self._load(record, data)
-        except BaseException:
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # their variables name TensorRT's objects
             self.close()
             raise
 
@@ -225,15 +227,13 @@ def _release(
     """Everything in the reverse order of its making."""
     if gpu.stream:
         with gpu.current():
-            for cache in caches:
-                cache.save()  # kernels that were specialised in the background, too
-            for execution in executions.values():
-                execution.free()
-            for stopwatch in stopwatches:
-                stopwatch.free()
-            executions.clear()
-            stopwatches.clear()
-            caches.clear()
+            # popped, because a variable that still names one would keep it from being released
+            while executions:
+                executions.popitem()[1].free()
+            while stopwatches:
+                stopwatches.pop().free()
+            while caches:
+                caches.pop().save()  # kernels that were specialised in the background, too
             while held:
                 held.popitem()  # the last one first
     gpu.close()
