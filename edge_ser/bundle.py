@@ -33,13 +33,20 @@ SENSITIVITY = "sensitivity.json"
 _HASH_BLOCK_BYTES = 1 << 20
 
 
-def sha256(path: Path) -> str:
-    """Hash of a file, read in blocks."""
+def sha256(*paths: Path) -> str:
+    """Hash of files one after the other, read in blocks."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_HASH_BLOCK_BYTES):
+                digest.update(block)
     return digest.hexdigest()
+
+
+def graph_sha256(path: Path) -> str:
+    """Hash of an ONNX file followed by its weights, if they lie in a file `.data` beside it."""
+    beside = path.with_name(f"{path.name}.data")
+    return sha256(path, *([beside] if beside.is_file() else []))
 
 
 def is_bundle(path: Path) -> bool:
@@ -163,7 +170,16 @@ class Bundle:
                     advice="the file was altered; copy the bundle again",
                 )
             listed.add(entry.path)
-        graph = self.manifest.graph
+        engine = self.manifest.engine
+        if engine.get("file") and engine["file"] not in listed:
+            raise BundleError(
+                source, expected=f"the engine {engine['file']} among its files", found="no"
+            )
+        for graph in dict.fromkeys((self.manifest.graph, engine.get("graph"))):
+            if graph is not None:
+                self._verify_graph(graph, listed, source)
+
+    def _verify_graph(self, graph: str, listed: set[str], source: Path) -> None:
         if graph not in listed:
             raise BundleError(source, expected=f"the graph {graph} among its files", found="no")
         folder = PurePosixPath(graph).parent

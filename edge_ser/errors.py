@@ -37,17 +37,27 @@ class MissingPathError(EdgeSerError, FileNotFoundError):
 
 
 class MissingExtraError(EdgeSerError, ImportError):
-    """A feature whose optional dependencies are not installed."""
+    """A feature whose optional dependencies are not installed.
 
-    def __init__(self, feature: str, module: str, extra: str) -> None:
+    Args:
+        feature: that needs it.
+        module: the Python module that is missing.
+        extra: of edge-ser that brings it; "" where the module is installed by its own name.
+        advice: how to get it, where pip alone does not bring it.
+    """
+
+    def __init__(self, feature: str, module: str, extra: str, advice: str = "") -> None:
         super().__init__(
             feature,
             expected=f"the Python module `{module}`",
             found="it is not installed",
-            advice=f"run: pip install 'edge-ser[{extra}]'"
-            if extra
-            else f"run: pip install {module}",
+            advice=advice
+            or (f"run: pip install 'edge-ser[{extra}]'" if extra else f"run: pip install {module}"),
         )
+
+
+class DeviceError(EdgeSerError, RuntimeError):
+    """A device that cannot run what it was asked to: no driver, or an engine of another GPU."""
 
 
 class AudioError(EdgeSerError, ValueError):

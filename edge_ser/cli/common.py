@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,42 @@ def step(bar: Any, word: str) -> None:
     bar.update()
 
 
-def open_session(bundle: Bundle, runtime: str = "auto", threads: int | None = None) -> Session:
+def add_runtime_options(parser: Any) -> None:
+    """Options that say what computes, the same for every command that runs a bundle."""
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        metavar="NAME",
+        help="onnx, trt, or auto (default): the best for the bundle that runs here",
+    )
+    parser.add_argument(
+        "--provider",
+        choices=("cpu", "cuda", "tensorrt", "rtx"),
+        help="of ONNX Runtime (default cpu); the others compute on a GPU",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="for the computation")
+
+
+@contextlib.contextmanager
+def told_warnings() -> Iterator[None]:
+    """Print warnings as messages of the command line, without a place in the code."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"edge-ser: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def open_session(
+    bundle: Bundle,
+    runtime: str = "auto",
+    threads: int | None = None,
+    provider: str | None = None,
+) -> Session:
     """Open a bundle through the registry of runtimes."""
     from edge_ser_runtimes import registry
 
-    return registry.open_session(bundle, runtime, threads)
+    return registry.open_session(bundle, runtime, threads, provider)

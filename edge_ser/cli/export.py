@@ -28,7 +28,10 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
     parser.add_argument(
-        "--target", default="onnx-fp32", help="onnx-fp32 (default), onnx-fp16 or onnx-int8"
+        "--target",
+        default="onnx-fp32",
+        help="onnx-fp32 (default), onnx-fp16, onnx-int8; trt-fp32, trt-fp16, trt-bf16, trt-int8, "
+        "trt-fp8 for NVIDIA GPUs",
     )
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
     parser.add_argument("--epoch", help="of a run directory: best (default), final, or a number")
@@ -81,6 +84,27 @@ def add_parser(commands: Any) -> None:
     lower.add_argument(
         "--force", action="store_true", help="write a bundle that is not faster on this machine"
     )
+    engine = parser.add_argument_group("TensorRT")
+    engine.add_argument(
+        "--device",
+        nargs="+",
+        default=[],
+        metavar="GPU",
+        help="what the engine is for: rtx-4090, t4, orin, thor, sm86...; RTX GPUs can share one",
+    )
+    engine.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="MIN:OPT:MAX",
+        help="batch x seconds, such as 1x0.5s:1x3s:8x12s; may be given several times (default: all "
+        "lengths, up to 8 rows)",
+    )
+    engine.add_argument(
+        "--trt-backend",
+        default="auto",
+        help="auto (default), tensorrt (JetPack, data centre) or rtx (TensorRT for RTX)",
+    )
     parser.add_argument(
         "--keep-failed", action="store_true", help="write the bundle even if parity fails"
     )
@@ -94,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     with needs("export", "export"):
         from edge_ser_export import pipeline
         from edge_ser_export.precision import PrecisionOptions
+        from edge_ser_export.tensorrt.target import EngineOptions
 
         source = arguments.checkpoint or arguments.named or "spectral"
         options = pipeline.ExportOptions(
@@ -114,20 +139,28 @@ def run(arguments: argparse.Namespace) -> int:
                 sensitivity=arguments.sensitivity,
                 force=arguments.force,
             ),
+            engine=EngineOptions(
+                tuple(arguments.device), tuple(arguments.profile), arguments.trt_backend
+            ),
             # names only: a path of the exporting machine is nobody's business on the device
             command=f"edge-ser export {Path(source).name} --target {arguments.target}",
         )
         options.check()
-        if options.calibration is None and options.target != "onnx-fp32":
+        if options.calibration is None and not options.target.endswith("-fp32"):
             print(
                 "edge-ser: warning: no --calibration; the built-in samples are synthetic: "
                 "calibrate with speech like that of the device",
                 file=sys.stderr,
             )
         with steps(pipeline.export_steps(options)) as bar:
-            done = pipeline.export(options, open_session, lambda word: step(bar, word))
+            # the proof runs on the CPU, also where the engine's own runtime could be opened
+            runtime = "onnx" if options.target.startswith("trt-") else "auto"
+            done = pipeline.export(
+                options, lambda b: open_session(b, runtime), lambda word: step(bar, word)
+            )
     print(done.parity.table())
     _print_lowered(done.manifest.lowered)
+    _print_engine(done.manifest.engine, done.path)
     size = sum(f.bytes for f in done.manifest.files) / 1e6
     summary = done.manifest.architecture["summary"]
     print(f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed")
@@ -138,7 +171,7 @@ def _print_lowered(record: dict[str, Any]) -> None:
     """What lowering precision did, in a few lines."""
     if not record:
         return
-    calibration, speed = record["calibration"], record["speed"]
+    calibration, speed = record["calibration"], record.get("speed")
     lines = [f"recipe: {record['recipe']}"]
     if "integer_share" in record:
         share = record["integer_share"]
@@ -150,15 +183,35 @@ def _print_lowered(record: dict[str, Any]) -> None:
         lines.append(f"in float16: {record['float16_share']['encoder']:.1%} of the encoder's")
     if "gain" in record:
         lines.append(f"gain: {record['gain']}")
-    lines.append(
-        f"speed: {speed['speedup']:.2f}x float32 on this machine ({speed['candidate_ms']:.1f} ms "
-        f"for {speed['seconds']:g} s of speech, one thread)"
-    )
+    if speed:
+        lines.append(
+            f"speed: {speed['speedup']:.2f}x float32 on this machine "
+            f"({speed['candidate_ms']:.1f} ms for {speed['seconds']:g} s of speech, one thread)"
+        )
     lines.append(
         f"calibration: {calibration['fit']} utterances, judged on {calibration['judge']} others "
         f"({calibration['source']})"
     )
     print("\n".join(["", *lines]))
+
+
+def _print_engine(engine: dict[str, Any], bundle: Path) -> None:
+    """What was built, or what the device still has to do."""
+    if not engine:
+        return
+    made_for = f"{engine['device']} ({', '.join(engine['sm'])})"
+    if not engine["file"]:
+        print(f"\nbuild bundle for {made_for}: copy it there and run: edge-ser build {bundle.name}")
+        return
+    mb = (bundle / engine["file"]).stat().st_size / 1e6
+    module = {"rtx": "TensorRT for RTX"}.get(engine["backend"], "TensorRT")
+    kinds = ", ".join(f"{k} {v:.1%}" for k, v in engine["census"]["encoder"].items())
+    print(
+        f"\nengine: {mb:.1f} MB for {made_for}, {module} {engine['version']}, built in "
+        f"{engine['build_seconds']:.1f} s\n"
+        f"as asked: {engine['share']:.1%} of the encoder's multiplications ({kinds})\n"
+        "not run yet: on the device, edge-ser verify runs it"
+    )
 
 
 def parity_audio(folder: Path | None) -> list[Path]:

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from edge_ser.bundle import is_bundle
+from edge_ser.cli.common import add_runtime_options, told_warnings
 from edge_ser.data import sample_utterances
 from edge_ser.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
@@ -47,8 +48,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="JSON, one line per file"
     )
-    parser.add_argument("--runtime", default="auto", help="auto (default) or onnx")
-    parser.add_argument("--threads", type=int, help="for the computation")
+    add_runtime_options(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="files per run (default 8)")
     parser.set_defaults(run=run)
 
@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     if given.count(None) > 1:
         raise UsageError("-", expected="stdin once", found="twice")
     sources = _sources(given) if inputs else list(sample_utterances())
-    recognizer = load(bundle, arguments.runtime, arguments.threads)
+    with told_warnings():
+        recognizer = load(bundle, arguments.runtime, arguments.threads, provider=arguments.provider)
     failed = 0
     printer = _PRINTERS[arguments.format]()
     bar = tqdm(

@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle import Bundle
-from edge_ser.cli.common import needs, open_session, step, steps
+from edge_ser.cli.common import (
+    add_runtime_options,
+    needs,
+    open_session,
+    step,
+    steps,
+    told_warnings,
+)
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import Fidelity, limit_words
 from edge_ser.report import check_report_path, write_report
 from edge_ser.report_data import Evidence, load_evidence, read_evidence
+from edge_ser.session import Session
 from edge_ser.verify import verify
 
 
@@ -33,8 +41,7 @@ def add_parser(commands: Any) -> None:
         "--neutral-radius", type=float, metavar="R", help="of a reference with a neutral region"
     )
     parser.add_argument("--parity-audio", type=Path, metavar="DIR", help="your own speech")
-    parser.add_argument("--runtime", default="auto", help="auto (default) or onnx")
-    parser.add_argument("--threads", type=int, help="for the computation")
+    add_runtime_options(parser)
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write one HTML page about the bundle's proof"
     )
@@ -55,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--{name.replace('_', '-')}", expected="--reference beside it", found="none"
             )
     evidence = load_evidence(bundle) if arguments.report is not None else None
-    session = open_session(bundle, arguments.runtime, arguments.threads)
+    session = _open(bundle, arguments)
     results = verify(bundle, session)
     limits = bundle.manifest.limits
     failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(limits)]
@@ -86,6 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print("verified: this device gives the reference's answers")
     return 0
+
+
+def _open(bundle: Bundle, arguments: argparse.Namespace) -> Session:
+    with told_warnings():
+        return open_session(bundle, arguments.runtime, arguments.threads, arguments.provider)
 
 
 def _report(
@@ -120,7 +132,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         )
 
         checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
-        session = open_session(bundle, arguments.runtime, arguments.threads)
+        session = _open(bundle, arguments)
         manifest = bundle.manifest
         speech = parity_audio(arguments.parity_audio)
         with steps(parity_steps(speech), quiet=arguments.json) as bar:

@@ -33,6 +33,8 @@ from edge_ser_export.parity_table import parity_table
 FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)
 # float16 has 11 bits: rounding shows in the third digit, and in no answer.
 FP16_LIMITS = Limits(vad=5e-3, region_logits=5e-2, ccc=0.9999, boundary_margin=0.02)
+# bfloat16 has 8 bits, three fewer than float16: eight times its rounding error.
+BF16_LIMITS = Limits(vad=4e-2, region_logits=0.4, ccc=0.999, boundary_margin=0.05)
 # Eight bits move every answer a little: what must hold is that they agree as a whole, and that
 # hardly any region changes that was not about to.
 INT8_LIMITS = Limits(

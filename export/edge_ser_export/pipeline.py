@@ -21,6 +21,7 @@ from edge_ser.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Manifest, TensorSpec
 from edge_ser.session import Session
+from edge_ser.verify import verify
 from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.checkpoint import DEFAULT_EPOCH, Checkpoint, load_checkpoint
 from edge_ser_export.golden import make_golden
@@ -35,10 +36,21 @@ from edge_ser_export.parity import (
 )
 from edge_ser_export.precision import Lowered, PrecisionOptions, lower
 from edge_ser_export.run_graph import Samples
+from edge_ser_export.tensorrt.profiles import read_profiles
+from edge_ser_export.tensorrt.target import (
+    EngineOptions,
+    plan_engine,
+    write_engine,
+)
+from edge_ser_export.tensorrt.typed import write_graphs
 from edge_ser_export.trace import OPSET, trace
 
-Target = Literal["onnx-fp32", "onnx-fp16", "onnx-int8"]
+Target = Literal[
+    "onnx-fp32", "onnx-fp16", "onnx-int8", "trt-fp32", "trt-fp16", "trt-bf16", "trt-int8", "trt-fp8"
+]
 TARGETS: tuple[str, ...] = get_args(Target)
+# Nothing is measured on speech for these.
+_EXACT = ("onnx-fp32", "trt-fp32")
 GRAPH = "model.onnx"
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
 # Steps besides those of the parity run.
@@ -63,6 +75,7 @@ class ExportOptions:
         speech: audio for parity and the recorded answers.
         calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
         precision: how precision is lowered.
+        engine: of the targets of TensorRT: what the engine is for.
         keep_failed: write the bundle even when the gate fails.
         command: for the provenance.
     """
@@ -77,6 +90,7 @@ class ExportOptions:
     speech: tuple[Path, ...] = ()
     calibration: Path | None = None
     precision: PrecisionOptions = field(default_factory=PrecisionOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
     keep_failed: bool = False
     command: str = "edge-ser export"
 
@@ -84,7 +98,9 @@ class ExportOptions:
         """Refuse what needs no checkpoint to be seen.
 
         Raises:
-            UsageError: unknown target or option of precision, or `out` is no directory's name.
+            UsageError: unknown target or option of precision, or `out` is no directory's name; a
+            device that cannot do what is asked.
+        MissingExtraError: the TensorRT that the target needs here is not installed.
         """
         if self.target not in TARGETS:
             raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=self.target)
@@ -96,12 +112,24 @@ class ExportOptions:
                 advice="export to a directory, then zip it: bundles are read from both",
             )
         self.precision.check()
-        asked = self.calibration is not None or self.precision != PrecisionOptions()
-        if self.target == "onnx-fp32" and asked:
+        lowering = self.precision != PrecisionOptions()
+        lowers = self.target in ("onnx-fp16", "onnx-int8")
+        calibrates = self.target in _EXACT and self.calibration is not None
+        if calibrates or (lowering and not lowers):
             raise UsageError(
                 "options of lower precision",
-                expected="--target onnx-int8 or onnx-fp16 beside them",
-                found="--target onnx-fp32",
+                expected="--target onnx-int8 or onnx-fp16 beside them"
+                if lowering
+                else "a target of lower precision beside --calibration",
+                found=f"--target {self.target}",
+            )
+        if self.target.startswith("trt-"):
+            plan_engine(self.target, self.engine)
+        elif self.engine != EngineOptions():
+            raise UsageError(
+                "--device, --profile and --trt-backend",
+                expected="one of the targets trt-fp32, trt-fp16, trt-bf16, trt-int8, trt-fp8",
+                found=f"--target {self.target}",
             )
 
 
@@ -131,11 +159,15 @@ def export(
             `keep_failed`.
     """
     options.check()
+    tensorrt = options.target.startswith("trt-")
+    plan = plan_engine(options.target, options.engine) if tensorrt else None
     progress("loading the checkpoint")
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
     out = options.out or Path(f"{checkpoint.name}-{options.target}")
     config = checkpoint.config
     preprocessing = config.preprocessing(options.max_seconds, options.short)
+    if plan is not None:
+        read_profiles(plan.profiles, preprocessing)  # refused before the minutes of tracing
     partition = config.partition
     speech = list(options.speech)
     with new_bundle(out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
@@ -143,14 +175,15 @@ def export(
         scratch = Path(folder)
         reference = Reference(checkpoint.model)
         calibration = None
-        if not exact:  # before the minutes that tracing a large model takes
+        if options.target not in _EXACT:  # before the minutes that tracing a large model takes
             progress("drawing calibration speech")
             calibration = draw(
                 options.calibration, preprocessing, partition, lambda x: reference.one(x).vad[0]
             )
         progress("tracing")
         graph = (work if exact else scratch) / GRAPH
-        trace(checkpoint.model, graph, preprocessing.max_samples, preprocessing.min_samples)
+        lengths = preprocessing.max_samples, preprocessing.min_samples
+        trace(checkpoint.model, graph, *lengths, doubles=plan is None)
         progress("recording the reference's answers")
         make_golden(reference, preprocessing, speech).save(work / GOLDEN)
         expected = reference_answers(reference, preprocessing, speech, progress)
@@ -160,7 +193,12 @@ def export(
         checkpoint.release()
         gc.collect()
         lowered = Lowered("fp32", "float32", FP32_LIMITS)
-        if calibration is not None:
+        judged = work / GRAPH
+        if plan is not None:
+            lowered, judged = write_graphs(
+                plan, graph, work, calibration, partition, scratch, progress
+            )
+        elif calibration is not None:
             lowered = lower(
                 options.target,
                 graph,
@@ -172,7 +210,8 @@ def export(
                 progress,
             )
         progress("cleaning the graph")
-        storage = _finish_graph(work / GRAPH, checkpoint.half)
+        for path in work.glob("*.onnx"):
+            storage = _finish_graph(path, checkpoint.half and exact)
         if lowered.sensitivity is not None:
             (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
         manifest = Manifest(
@@ -197,17 +236,38 @@ def export(
             max_batch=lowered.max_batch,
             lowered=lowered.record,
         )
-        session = open_session(Bundle(work, manifest))
+        session = open_session(Bundle(judged.parent, replace(manifest, graph=judged.name)))
         parity = run_parity(
             expected, session, partition, lowered.limits, progress, speech=added, labels=labels
         )
+        del session
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
-        manifest = seal(work, replace(manifest, parity=parity.summary()))
         if not parity.passed and not options.keep_failed:
             raise _gate_error(out, parity, "no bundle was written")
+        manifest = replace(manifest, parity=parity.summary())
+        if plan is not None:
+            progress("building the engine" if plan.backend else "writing the build bundle")
+            manifest = replace(manifest, engine=write_engine(plan, work, preprocessing))
+        manifest = seal(work, manifest)
+        if judged.parent != work:
+            _check_golden(Bundle(work, manifest), open_session)
     if not parity.passed:
         raise _gate_error(out, parity, "the bundle was kept as asked; do not ship it")
     return Exported(out, manifest, parity)
+
+
+def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
+    """What was judged is another form of the bundle's graph: that gives the answers, too."""
+    limits = bundle.manifest.limits
+    results = verify(bundle, open_session(bundle))
+    failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(limits)]
+    if failures:
+        raise GateError(
+            f"graph of {bundle.manifest.name}",
+            expected="the recorded answers",
+            found="; ".join(failures),
+            advice="use a target of higher precision",
+        )
 
 
 def _added(
@@ -226,7 +286,9 @@ def _added(
 
 def export_steps(options: ExportOptions) -> int | None:
     """How often `export` reports progress; None where the search for a recipe decides."""
-    return _STEPS + parity_steps(options.speech) if options.target == "onnx-fp32" else None
+    if options.target == "onnx-fp32":
+        return _STEPS + parity_steps(options.speech)
+    return None
 
 
 def _finish_graph(path: Path, half: bool) -> str:

@@ -209,7 +209,7 @@ def _half_compute(
 ) -> Lowered:
     model = ir.load(optimized)
     progress("measuring ranges")
-    speech = itertools.chain(calibration.samples(calibration.fit), _loud(calibration))
+    speech = itertools.chain(calibration.samples(calibration.fit), loud_speech(calibration))
     extremes = measure(optimized, float_value_names(model), speech, work)
     kept = compute_half(model, extremes)
     halves = {
@@ -239,7 +239,7 @@ def _half_compute(
     return Lowered("fp16", "float16", FP16_LIMITS, None, record)
 
 
-def _loud(calibration: CalibrationSet) -> Iterator[Samples]:
+def loud_speech(calibration: CalibrationSet) -> Iterator[Samples]:
     """The loudest that a few calibration utterances can be: overdriven to full scale."""
     rules = calibration.preprocessing
     for utterance in calibration.fit[:_LOUD_UTTERANCES]:

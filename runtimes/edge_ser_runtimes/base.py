@@ -24,6 +24,7 @@ class BaseSession(ABC):
         self.bundle = bundle
         p = bundle.manifest.preprocessing
         self._min, self._max = p.min_samples, p.max_samples
+        self._most = bundle.manifest.max_batch  # rows of a run; a subclass may take fewer
 
     def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         """Run normalised samples `[batch, n]` of the given lengths `[batch]`.
@@ -51,7 +52,7 @@ class BaseSession(ABC):
                 expected=f"{self._min} to {min(self._max, samples.shape[1])} samples",
                 found=f"{shortest} to {longest}",
             )
-        most = self.bundle.manifest.max_batch or lengths.size
+        most = self._most or lengths.size
         parts = [
             self._run(samples[first : first + most, : lengths[first : first + most].max()],
                       lengths[first : first + most])

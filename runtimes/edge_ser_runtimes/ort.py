@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime: on the CPU, or on a GPU through one of its execution providers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from edge_ser.bundle import Bundle
 from edge_ser.cpu import integer_preset
 from edge_ser.decode import Outputs
-from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser.errors import BundleError, EdgeSerError, MissingExtraError
 from edge_ser_runtimes.base import BaseSession
+from edge_ser_runtimes.providers import check_provider, open_graph
 
 
 class OrtSession(BaseSession):
@@ -20,15 +21,22 @@ class OrtSession(BaseSession):
     Args:
         bundle: verified model.
         threads: for one operator; None: as many as physical cores.
+        provider: "cpu" (default), or one that computes on a GPU: a name in `providers.PROVIDERS`.
 
     Raises:
-        MissingExtraError: onnxruntime is not installed.
+        UsageError: no such provider.
+        MissingExtraError: onnxruntime or the provider's plugin is not installed.
+        DeviceError: the provider is not in this ONNX Runtime, or does not start here.
         BundleError: ONNX Runtime cannot load the graph.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, provider: str | None = None
+    ) -> None:
         super().__init__(bundle)
-        _check_integers(bundle)
+        provider = check_provider(provider)
+        if provider == "cpu":
+            _check_integers(bundle)
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -39,9 +47,9 @@ class OrtSession(BaseSession):
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
         try:
-            self.session = ort.InferenceSession(
-                str(bundle.graph_path), options, providers=["CPUExecutionProvider"]
-            )
+            self.session = open_graph(ort, bundle.graph_path, options, provider)
+        except EdgeSerError:
+            raise
         except Exception as error:  # the binding's exception classes are not exported
             raise BundleError(
                 bundle.graph_path,

@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+import itertools
+import warnings
+from typing import Any, cast
 
 from edge_ser.bundle import Bundle
-from edge_ser.errors import UsageError
+from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
 from edge_ser.session import Session
 
-# name -> (module:class, prefixes of the targets it runs); loaded only when asked for
+# name -> (module:class, prefixes of the targets it runs); loaded only when asked for. Of several
+# that run a target, "auto" takes the first that can run here.
 RUNTIMES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "onnx": ("edge_ser_runtimes.ort:OrtSession", ("onnx-",)),
+    "trt": ("edge_ser_runtimes.trt:TrtSession", ("trt-",)),
+    "onnx": ("edge_ser_runtimes.ort:OrtSession", ("onnx-", "trt-")),
     "openvino": ("edge_ser_runtimes.openvino:OpenVinoSession", ("onnx-",)),
 }
+# never chosen by "auto": for one who has measured that it is faster
+ON_REQUEST = {"openvino"}
+# option -> runtime that has it
+OPTIONS = {"provider": "onnx", "cuda_graphs": "trt"}
 
 
-def open_session(bundle: Bundle, runtime: str = "auto", threads: int | None = None) -> Session:
+def open_session(
+    bundle: Bundle,
+    runtime: str = "auto",
+    threads: int | None = None,
+    provider: str | None = None,
+    cuda_graphs: bool = False,
+) -> Session:
     """Open a bundle.
 
     Args:
         bundle: verified model.
-        runtime: a name in `RUNTIMES`, or "auto": the first that runs the bundle's target.
+        runtime: a name in `RUNTIMES`, or "auto": the first that runs the bundle's target and has
+            the options asked for. Where that one cannot run on this device, the next one does, and
+            a warning says why.
         threads: for the computation; None: the runtime's own choice.
+        provider: of the runtime onnx: see `edge_ser_runtimes.ort.OrtSession`.
+        cuda_graphs: of the runtime trt: see `edge_ser_runtimes.trt.TrtSession`.
 
     Raises:
-        UsageError: no such runtime, or none for the target.
+        UsageError: no such runtime or option, or none for the target.
         MissingExtraError: the runtime's library is not installed.
+        DeviceError: this device cannot run it.
     """
     if threads is not None and threads < 1:
         raise UsageError("threads", expected="at least 1", found=str(threads))
+    given: dict[str, Any] = {"provider": provider, "cuda_graphs": cuda_graphs or None}
+    options = {name: value for name, value in given.items() if value is not None}
     target = bundle.manifest.target
     fitting = [n for n, (_, prefixes) in RUNTIMES.items() if target.startswith(prefixes)]
     names = ", ".join(RUNTIMES)
@@ -41,11 +62,36 @@ def open_session(bundle: Bundle, runtime: str = "auto", threads: int | None = No
                 found=target,
                 advice="upgrade edge-ser",
             )
-        runtime = fitting[0]
-    elif runtime not in RUNTIMES:
+        usual = [n for n in fitting if n not in ON_REQUEST]
+        able = [n for n in usual if all(OPTIONS[option] == n for option in options)]
+        return _first_that_opens(bundle, able or usual[:1], threads, options)
+    if runtime not in RUNTIMES:
         raise UsageError("runtime", expected=f"auto or one of {names}", found=runtime)
-    elif runtime not in fitting:
+    if runtime not in fitting:
         raise UsageError("runtime", expected=f"one that runs {target}", found=runtime)
+    return _open(bundle, runtime, threads, options)
+
+
+def _first_that_opens(
+    bundle: Bundle, runtimes: list[str], threads: int | None, options: dict[str, Any]
+) -> Session:
+    for name, following in itertools.pairwise(runtimes):
+        try:
+            return _open(bundle, name, threads, options)
+        except (DeviceError, MissingExtraError, BundleError) as error:
+            # 4: whoever called edge_ser.load
+            warnings.warn(f"runtime {following} instead of {name}: {error}", stacklevel=4)
+    return _open(bundle, runtimes[-1], threads, options)
+
+
+def _open(bundle: Bundle, runtime: str, threads: int | None, options: dict[str, Any]) -> Session:
+    for option in options:
+        if OPTIONS[option] != runtime:
+            raise UsageError(
+                option.replace("_", " "),
+                expected=f"runtime {OPTIONS[option]}, which has it",
+                found=f"runtime {runtime}",
+            )
     module, name = RUNTIMES[runtime][0].split(":")
     session = getattr(importlib.import_module(module), name)
-    return cast(Session, session(bundle, threads))
+    return cast(Session, session(bundle, threads, **options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -53,24 +53,33 @@ def store_weights_half(model: ir.Model) -> bool:
     return changed
 
 
-def compute_half(model: ir.Model, extremes: Mapping[str, Extremes]) -> list[str]:
+def compute_half(
+    model: ir.Model,
+    extremes: Mapping[str, Extremes],
+    low: ir.DataType = ir.DataType.FLOAT16,
+    keep: Callable[[ir.Node], bool] = lambda _: False,
+) -> list[str]:
     """Compute in float16 what can be, with casts where precisions meet.
 
     Requires: float32 throughout; interface tensors stay float32.
     Ensures: LayerNormalization, Softmax, sums, logarithms, exponentials and divisions stay float32,
     with what is added to sums and exponentials and multiplied with them, and so does every node
     that reads or gives a value whose measured magnitude comes within a quarter of float16's
-    largest.
+    largest. QuantizeLinear and DequantizeLinear take their floats from the precision around them.
 
     Args:
         model: changed in place.
         extremes: of values by name, measured on calibration audio.
+        low: float16, or bfloat16: that has float32's range, so that nothing is too loud for it.
+        keep: nodes that stay in float32 whatever their values are.
 
     Returns:
         names of the nodes that stay in float32 because of what was measured.
     """
     graph = model.graph
+    any_range = low == ir.DataType.BFLOAT16
     loud = {n for n, e in extremes.items() if not e.largest.max() <= HALF_MAX / HEADROOM}
+    loud = set() if any_range else loud
     kinds = _float_values(model)
     precision: dict[ir.Value, bool] = {v: False for v in graph.inputs}  # True: float16
     casts: dict[tuple[ir.Value, bool], ir.Value] = {}
@@ -80,8 +89,9 @@ def compute_half(model: ir.Model, extremes: Mapping[str, Extremes]) -> list[str]
         floats = [v for v in (*node.inputs, *node.outputs) if v is not None and v in kinds]
         if not floats:
             continue
-        by_range = any((v.name or "") in loud for v in floats) or _weights_too_large(node)
-        by_kind = node.op_type in _FLOAT_OPERATORS
+        by_range = any((v.name or "") in loud for v in floats)
+        by_range |= not any_range and _weights_too_large(node)
+        by_kind = node.op_type in _FLOAT_OPERATORS or keep(node)
         if _is_delicate(node, delicate):
             by_kind = True
             delicate.update(node.outputs)
@@ -92,12 +102,14 @@ def compute_half(model: ir.Model, extremes: Mapping[str, Extremes]) -> list[str]
             kept.append(node.name or node.op_type)
         for index, value in enumerate(node.inputs):
             if value is not None and value in kinds:
-                node.replace_input_with(index, _in(graph, node, value, half, precision, casts))
+                node.replace_input_with(
+                    index, _in(graph, node, value, low if half else None, precision, casts)
+                )
         for value in node.outputs:
             if value in kinds:
                 precision[value] = half
                 if half:
-                    value.dtype = ir.DataType.FLOAT16
+                    value.dtype = low
     for index, output in enumerate(list(graph.outputs)):
         if precision.get(output):
             name = output.name
@@ -125,7 +137,7 @@ def _float_values(model: ir.Model) -> set[ir.Value]:
         if v.const_value is not None and v.const_value.dtype == ir.DataType.FLOAT
     }  # fmt: skip
     for node in model.graph:
-        if node.op_type in ("Shape", "LessOrEqual", "Size"):
+        if node.op_type in ("Shape", "LessOrEqual", "Size", "QuantizeLinear"):
             continue
         if node.op_type == "Cast":
             if node.attributes["to"].value == int(ir.DataType.FLOAT):
@@ -168,11 +180,12 @@ def _in(
     graph: ir.Graph,
     node: ir.Node,
     value: ir.Value,
-    half: bool,
+    low: ir.DataType | None,
     precision: dict[ir.Value, bool],
     casts: dict[tuple[ir.Value, bool], ir.Value],
 ) -> ir.Value:
-    """`value` in the wanted precision."""
+    """`value` in the wanted precision; None: float32."""
+    half = low is not None
     if precision.get(value, False) == half:
         return value
     if (value, half) in casts:
@@ -181,9 +194,9 @@ def _in(
     write = Writer(graph, node)
     write.prefix = value.name or "value"
     if array is not None:
-        other = write.constant(array.astype(np.float16), "half")
+        other = write.constant(array.astype((low or ir.DataType.FLOAT).numpy()), "half")
     else:
-        kind = ir.DataType.FLOAT16 if half else ir.DataType.FLOAT
+        kind = low or ir.DataType.FLOAT
         other = write.node("Cast", [value], {"to": int(kind)})
         other.dtype = kind
         # right behind the value, so that everyone after can share it

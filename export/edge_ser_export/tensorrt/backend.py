@@ -1,0 +1,145 @@
+"""Which TensorRT: the standard one (JetPack, data centre) or TensorRT for RTX.
+
+Both have the same classes. Only the RTX one builds for GPUs that are not there; an engine of the
+standard one is for the GPU it was built on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from edge_ser.errors import EdgeSerError, MissingExtraError, UsageError
+from edge_ser_export.tensorrt.devices import SMS, Device
+
+BackendName = Literal["rtx", "tensorrt"]
+BACKENDS: tuple[str, ...] = ("auto", *get_args(BackendName))
+MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
+# The first whose parser reads opset 20 and whose networks are strongly typed as this needs it.
+_OLDEST = (10, 3)
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A TensorRT module that can build.
+
+    Attributes:
+        name: "rtx" or "tensorrt".
+        module: imported.
+        version: of it.
+    """
+
+    name: str
+    module: Any
+    version: str
+
+
+def load_backend(name: str) -> Backend:
+    """Import a TensorRT module.
+
+    Args:
+        name: "rtx" or "tensorrt".
+
+    Raises:
+        MissingExtraError: it is not installed.
+        UsageError: older than 10.3.
+    """
+    try:
+        module = importlib.import_module(MODULES[name])
+        version = str(module.__version__)
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        # an empty wheel, or one without its libraries, imports badly in several ways
+        raise _missing(name, error) from error
+    found = tuple(int(p) for p in version.split(".")[:2] if p.isdigit())
+    if name == "tensorrt" and found < _OLDEST:
+        raise UsageError(
+            "TensorRT", expected="10.3 or newer (JetPack 6 or 7)", found=version,
+            advice="upgrade JetPack, or use an onnx target",
+        )  # fmt: skip
+    return Backend(name, module, version)
+
+
+def _missing(name: str, error: Exception) -> EdgeSerError:
+    line = MissingExtraError("TensorRT", MODULES[name], "trt")
+    place = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    if name == "rtx":
+        advice = (
+            "run: pip install 'edge-ser[trt]' (TensorRT for RTX: Linux and Windows on x86-64 with "
+            f"CPython 3.9 or newer; this is {place})"
+        )
+    else:
+        advice = (
+            "on a Jetson it comes with JetPack: sudo apt install nvidia-jetpack, and make the "
+            f"virtual environment with --system-site-packages (this is {place})"
+        )
+    reason = "it is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
+    # the class says what is wrong to programs; the words are these
+    EdgeSerError.__init__(
+        line, "TensorRT", expected=f"the Python module `{MODULES[name]}`",
+        found=reason.splitlines()[0] if reason else "it does not load", advice=advice,
+    )  # fmt: skip
+    return line
+
+
+def choose_backend(asked: str, devices: Sequence[Device]) -> str:
+    """Decide between the two modules for a set of devices.
+
+    Args:
+        asked: one of `BACKENDS`.
+        devices: that the engine is for.
+
+    Returns:
+        "rtx" where that builds for all of them, else "tensorrt".
+
+    Raises:
+        UsageError: unknown name; RTX asked for a device that it does not build for; several
+            devices of which some need the standard TensorRT.
+    """
+    if asked not in BACKENDS:
+        raise UsageError("--trt-backend", expected=f"one of {', '.join(BACKENDS)}", found=asked)
+    others = [d for d in devices if not d.sm.rtx]
+    if asked == "rtx" and others:
+        raise UsageError(
+            f"--device {others[0].name}",
+            expected="a GPU that TensorRT for RTX builds for: "
+            f"{', '.join(s.name for s in SMS.values() if s.rtx)}",
+            found=f"{others[0].sm.name} ({others[0].sm.generation})",
+            advice="use --trt-backend tensorrt, which builds on the device itself",
+        )
+    standard = asked == "tensorrt" or bool(others)
+    if standard and len({d.sm.name for d in devices}) > 1:
+        raise UsageError(
+            "--device",
+            expected="one kind of GPU: a TensorRT engine is for the one it was built on",
+            found=", ".join(d.name for d in devices),
+            advice="export once for each",
+        )
+    return "tensorrt" if standard else "rtx"
+
+
+def local_sm() -> str | None:
+    """Compute capability of this machine's first GPU; None where there is no usable driver.
+
+    Asked of the driver itself: TensorRT's own classes may end the process where there is none.
+    """
+    try:
+        cuda = ctypes.CDLL("nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1")
+    except OSError:
+        return None
+    count, device = ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return None
+    if cuda.cuDeviceGet(ctypes.byref(device), 0):
+        return None
+    numbers = []
+    for attribute in (_MAJOR, _MINOR):
+        value = ctypes.c_int()
+        if cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device):
+            return None
+        numbers.append(value.value)
+    return f"sm{numbers[0]}{numbers[1]}"

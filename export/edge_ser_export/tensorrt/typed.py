@@ -1,0 +1,263 @@
+"""The precision-typed graph that an engine is built from, and the one that proves it on a CPU."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from edge_ser.decode import Outputs
+from edge_ser.fidelity import compare
+from edge_ser.manifest import Limits
+from edge_ser.sphere import Partition
+from edge_ser_export.calibration import CalibrationSet
+from edge_ser_export.optimize import describe, save, tidy
+from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
+from edge_ser_export.passes.half import compute_half, float_value_names
+from edge_ser_export.passes.integers import Extremes
+from edge_ser_export.passes.names import name_nodes
+from edge_ser_export.precision import Lowered, loud_speech
+from edge_ser_export.ranges import measure
+from edge_ser_export.run_graph import answers, open_graph
+from edge_ser_export.tensorrt.explicit import write_explicit
+from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
+from edge_ser_export.tensorrt.target import GRAPH, EnginePlan
+from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+
+LIMITS: dict[str, Limits] = {
+    "fp32": FP32_LIMITS,
+    "fp16": FP16_LIMITS,
+    "bf16": BF16_LIMITS,
+    "int8": INT8_LIMITS,
+    "fp8": INT8_LIMITS,  # eight bits too, of which the noise is larger and the range wider
+}
+_STORAGE = {
+    "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8", "fp8": "float8e4m3",
+}  # fmt: skip
+_EIGHT = {"int8": ir.DataType.INT8, "fp8": ir.DataType.FLOAT8E4M3FN}
+# Operators that TensorRT's parser takes in float32 and float16 alone.
+_NOT_IN_BF16 = {"Mish"}
+# Utterances to rank the model's parts by, where not all of them bear eight bits.
+_RANKING_UTTERANCES = 4
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A typed graph.
+
+    Attributes:
+        precision: that was asked for.
+        storage: of the weights.
+        limits: of the gate.
+        explicit: the form that the gate runs; the typed graph itself under fp32.
+        record: evidence, for the manifest.
+    """
+
+    precision: str
+    storage: str
+    limits: Limits
+    explicit: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Typing:
+    """What decides about a typed graph.
+
+    Attributes:
+        precision: "fp32", "fp16", "bf16", "int8" or "fp8".
+        calibration: speech to measure and judge on; None under fp32.
+        partition: regions of the model.
+        narrow_front_end: whether the log-mel front end is in float16 too, for GPUs without
+            float32 matrix products. Elsewhere it stays in float32: powers of quiet speech are
+            smaller than what float16 holds.
+    """
+
+    precision: str
+    calibration: CalibrationSet | None
+    partition: Partition
+    narrow_front_end: bool = False
+
+
+def write_typed(
+    typing: Typing,
+    traced: Path,
+    out: Path,
+    work: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Typed:
+    """Type a traced graph and write it.
+
+    Args:
+        typing: how.
+        traced: float32 graph with the exporter's metadata.
+        out: file to write; large weights go beside it.
+        work: folder for what is tried, and for the explicit form.
+        progress: called with a word per step.
+    """
+    progress("typing the graph")
+    model = ir.load(traced)
+    name_nodes(model)
+    tidy(model)
+    precision = typing.precision
+    record: dict[str, Any] = {"recipe": precision}
+    if typing.calibration is None:
+        save(model, out, EXTERNAL_DATA_BYTES)
+        return Typed(precision, _STORAGE[precision], LIMITS[precision], out, record)
+    named = work / "named.onnx"
+    save(model, named, EXTERNAL_DATA_BYTES)
+    del model
+    progress("measuring ranges")
+    calibration = typing.calibration
+    names = float_value_names(ir.load(named))
+    spoken = calibration.samples(calibration.fit)
+    extremes = measure(named, names, spoken, work)
+    loud = _louder(extremes, named, names, typing, work)
+    explicit = work / "explicit.onnx"
+    writer = _Writer(typing, named, extremes, loud, out, explicit)
+    if precision in _EIGHT:
+        progress("choosing what is in eight bits")
+        left = _search(writer, work)
+        record |= {"recipe": str(precision), "kept_in_float16": left}
+    else:
+        writer.write(())
+    loudest = sorted(((float(e.largest.max()), n) for n, e in loud.items()), reverse=True)
+    record |= {
+        "kept_in_float32": writer.kept,
+        "loudest": [{"value": n, "magnitude": m} for m, n in loudest[:8]],
+        "graph": {"before": describe(named), "after": describe(out)},
+        "calibration": calibration.to_dict(),
+    }
+    return Typed(precision, _STORAGE[precision], LIMITS[precision], explicit, record)
+
+
+def _louder(
+    extremes: dict[str, Extremes], named: Path, names: list[str], typing: Typing, work: Path
+) -> dict[str, Extremes]:
+    """Extremes over overdriven speech too: it decides what stays in float32, but sets no scale."""
+    if typing.calibration is None or typing.precision == "bf16":
+        return extremes
+    over = measure(named, names, loud_speech(typing.calibration), work)
+    return {
+        n: Extremes(
+            np.minimum(e.low.min(keepdims=True), over[n].low.min(keepdims=True)),
+            np.maximum(e.high.max(keepdims=True), over[n].high.max(keepdims=True)),
+        )
+        for n, e in extremes.items()
+    }
+
+
+@dataclass
+class _Writer:
+    """Writes typed graphs of one model, and their explicit forms."""
+
+    typing: Typing
+    named: Path
+    extremes: dict[str, Extremes]
+    loud: dict[str, Extremes]
+    out: Path
+    explicit: Path
+    kept: list[str] = field(default_factory=list)
+
+    def write(self, left: Iterable[str]) -> None:
+        """Write both forms, with parts of the model left in float16."""
+        model = ir.load(self.named)
+        precision = self.typing.precision
+        if precision in _EIGHT:
+            left = set(left)
+            targets = [t for t in find_targets(model) if t.group not in left]
+            insert_qdq(model, targets, self.extremes, _EIGHT[precision])
+            check_symmetric(model, self.out.name)
+        low = ir.DataType.BFLOAT16 if precision == "bf16" else ir.DataType.FLOAT16
+        self.kept = compute_half(model, self.loud, low, self._wide)
+        tidy(model)
+        for file in self.out.parent.glob(f"{self.out.name}*"):
+            file.unlink()
+        save(model, self.out, EXTERNAL_DATA_BYTES)
+        del model
+        write_explicit(self.out, self.explicit)
+
+    def _wide(self, node: ir.Node) -> bool:
+        """Nodes that stay in float32 whatever their range is."""
+        if self.typing.precision == "bf16" and node.op_type in _NOT_IN_BF16:
+            return True
+        front = (node.name or "").startswith("encoder.log_mel")
+        return front and not self.typing.narrow_front_end
+
+
+def _search(writer: _Writer, work: Path) -> list[str]:
+    """Quantise as much as the limits bear; returns the parts that were left in float16."""
+    typing = writer.typing
+    calibration = typing.calibration
+    assert calibration is not None  # write_typed has asked
+    limits = LIMITS[typing.precision]
+    right = answers(open_graph(writer.named), calibration.samples(calibration.judge))
+
+    def passes() -> bool:
+        given = answers(open_graph(writer.explicit), calibration.samples(calibration.judge))
+        found = compare(right, given, typing.partition, limits.margin)
+        return not found.failures(limits)
+
+    writer.write(())
+    if passes():
+        return []
+    groups = list(dict.fromkeys(t.group for t in find_targets(ir.load(writer.named))))
+    few = calibration.fit[:_RANKING_UTTERANCES]
+    exact = answers(open_graph(writer.named), calibration.samples(few))
+    damage: dict[str, float] = {}
+    for group in groups:  # one part quantised, the others not
+        writer.write(g for g in groups if g != group)
+        damage[group] = _distance(
+            exact, answers(open_graph(writer.explicit), calibration.samples(few))
+        )
+    worst = sorted(groups, key=lambda g: -damage[g])
+    for count in itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16))):
+        left = worst[:count]
+        writer.write(left)
+        if passes():
+            return left
+    # the gate of the whole export says what is wrong with it
+    writer.write(worst[: len(groups) // 2])
+    return worst[: len(groups) // 2]
+
+
+def _distance(right: Outputs, given: Outputs) -> float:
+    return float(np.abs(right.vad - given.vad).mean())
+
+
+def write_graphs(
+    plan: EnginePlan,
+    traced: Path,
+    folder: Path,
+    calibration: CalibrationSet | None,
+    partition: Partition,
+    work: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Lowered, Path]:
+    """Write the graphs of a bundle: what the engine is built from, and what a CPU runs.
+
+    Args:
+        plan: what is to be built.
+        traced: float32 graph with the exporter's metadata.
+        folder: of the bundle.
+        calibration: speech to measure and judge on; None under fp32.
+        partition: regions of the model.
+        work: folder for what is tried, and for the explicit form.
+        progress: called with a word per step.
+
+    Returns:
+        what the manifest says of it, and the graph that the gate has to judge.
+    """
+    typing = Typing(plan.precision, calibration, partition, plan.narrow_front_end)
+    done = write_typed(typing, traced, folder / plan.graph, work, progress)
+    judged = done.explicit
+    if plan.graph != GRAPH:
+        judged = folder / GRAPH
+        save(ir.load(done.explicit), judged, EXTERNAL_DATA_BYTES)
+    record = {} if calibration is None else done.record
+    return Lowered(done.precision, done.storage, done.limits, None, record), judged

@@ -1,0 +1,215 @@
+"""From the engine in a bundle to one that can run; every reason why not is said before it is tried.
+
+The order is the point. The driver has been asked before anything here; then comes what can be read
+without TensorRT, then what TensorRT can tell without loading, then the loading itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_ser.bundle import Bundle
+from edge_ser.errors import BundleError, DeviceError, MissingExtraError
+from edge_ser_runtimes.cuda import Driver, Gpu
+
+MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
+_INSTALL = {
+    "rtx": "run: pip install 'edge-ser[trt]' (x86-64), or use --runtime onnx",
+    "tensorrt": "install TensorRT's Python package (on a Jetson JetPack's python3-libnvinfer), or "
+    "use --runtime onnx",
+}
+HEADER_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the manifest says about the engine, as far as running it needs it.
+
+    Attributes:
+        path: of the engine.
+        backend: "rtx" or "tensorrt".
+        version: of the module that built it.
+        sm: of the GPUs it was built for.
+        advice: how to get an engine for this device.
+    """
+
+    path: Path
+    backend: str
+    version: str
+    sm: tuple[str, ...]
+    advice: str
+
+    @property
+    def module(self) -> str:
+        """Name of the Python module that runs it."""
+        return MODULES[self.backend]
+
+
+def read_record(bundle: Bundle) -> Record:
+    """The manifest's record of the engine.
+
+    Raises:
+        BundleError: there is none.
+        DeviceError: the bundle is one from which the engine is still to be built.
+    """
+    entry = bundle.manifest.engine
+    advice = f"run: edge-ser build {bundle.root}"
+    if not entry:
+        raise BundleError(
+            bundle.root,
+            expected="a record of the engine in its manifest",
+            found="none",
+            advice="export again",
+        )
+    if not entry["file"]:
+        raise DeviceError(
+            bundle.root,
+            expected="an engine",
+            found="what one is built from, on the device that runs it",
+            advice=advice,
+        )
+    return Record(
+        bundle.root / entry["file"],
+        entry["backend"],
+        entry["version"],
+        tuple(entry["sm"]),
+        advice,
+    )
+
+
+def read_header(data: bytes, path: Path) -> str:
+    """Version in the header of an engine of TensorRT for RTX.
+
+    Bytes 0 to 3 are `vtrt`, 16 to 23 the size of the file, 24 to 27 the four parts of the version.
+    Engines of TensorRT itself are not read: no machine was at hand to see one on.
+
+    Raises:
+        BundleError: no such header, or the file has another size than it says.
+    """
+    if len(data) < HEADER_BYTES or data[:4] != b"vtrt":
+        raise BundleError(
+            path,
+            expected="an engine of TensorRT for RTX",
+            found="another file",
+            advice="export again",
+        )
+    (size,) = struct.unpack_from("<Q", data, 16)
+    if size != len(data):
+        raise BundleError(
+            path,
+            expected=f"the {size} bytes of its header",
+            found=str(len(data)),
+            advice="export again",
+        )
+    return ".".join(str(part) for part in data[24:28])
+
+
+def check_device(record: Record, gpu: Gpu) -> None:
+    """Refuse an engine of other GPUs.
+
+    Raises:
+        DeviceError: this GPU is not among those it was built for.
+    """
+    if gpu.sm not in record.sm:
+        raise DeviceError(
+            record.path.name,
+            expected=f"a GPU of {' or '.join(record.sm)}, which it was built for",
+            found=f"{gpu.name}, {gpu.sm}",
+            advice=record.advice,
+        )
+
+
+def load_module(record: Record, driver: Driver) -> Any:
+    """Import the TensorRT that the engine needs.
+
+    Raises:
+        MissingExtraError: it is not installed, or its libraries are not found.
+        DeviceError: it is of another version than the engine, or needs a newer driver.
+    """
+    try:
+        trt = importlib.import_module(record.module)
+    except (ImportError, OSError) as error:
+        raise MissingExtraError(
+            "runtime trt", record.module, "trt", _INSTALL[record.backend]
+        ) from error
+    needed = _cuda_major(record.module)
+    if driver.version < (needed, 0):
+        raise DeviceError(
+            "CUDA driver",
+            expected=f"CUDA {needed}, which {record.module} was made for",
+            found=f"CUDA {driver.version[0]}.{driver.version[1]}",
+            advice="update NVIDIA's driver, or use --runtime onnx",
+        )
+    # engines of TensorRT for RTX fit one release exactly; its builds differ in the fourth part
+    parts = 4 if record.backend == "rtx" else 3
+    found, made = str(trt.__version__), record.version
+    if found.split(".")[:parts] != made.split(".")[:parts]:
+        raise DeviceError(
+            record.path.name,
+            expected=f"{record.module} {made}, which built it",
+            found=f"{record.module} {found}",
+            advice=record.advice,
+        )
+    return trt
+
+
+def _cuda_major(module: str) -> int:
+    """Major version of CUDA in the name of the installed package; 12, the oldest, if none says."""
+    for major in (13, 12):
+        try:
+            importlib.metadata.distribution(f"{module}_cu{major}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return major
+    return 12
+
+
+def new_log(trt: Any) -> Any:
+    """A logger for TensorRT that keeps the last error, and prints nothing."""
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.error = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.error = message.splitlines()[0] if message else ""
+
+    return Log()
+
+
+def deserialize(record: Record, trt: Any, data: bytes, runtime: Any, log: Any) -> Any:
+    """Load the engine, after asking TensorRT for RTX whether it can be.
+
+    Raises:
+        DeviceError: it cannot run here.
+    """
+    if record.backend == "rtx":
+        validity, diagnostics = runtime.get_engine_validity(data)
+        if validity == trt.EngineValidity.INVALID:
+            reasons = [
+                name.lower().replace("_", " ")
+                for name, flag in trt.EngineInvalidityDiagnostics.__members__.items()
+                if int(diagnostics) & int(flag)
+            ]
+            raise DeviceError(
+                record.path.name,
+                expected="an engine that is valid on this GPU and driver",
+                found=", ".join(reasons) or log.error or "an invalid one",
+                advice=record.advice,
+            )
+    engine = runtime.deserialize_cuda_engine(data)
+    if engine is None:
+        raise DeviceError(
+            record.path.name,
+            expected=f"an engine that {record.module} {trt.__version__} can load",
+            found=log.error or "that it cannot",
+            advice=record.advice,
+        )
+    return engine

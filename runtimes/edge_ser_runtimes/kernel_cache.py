@@ -1,0 +1,112 @@
+"""Kernels that TensorRT for RTX compiled on this machine, kept for the next start.
+
+An engine of TensorRT for RTX is finished on the GPU that runs it: its kernels are compiled at the
+first run. The cache is validated by TensorRT itself; one of another GPU, driver or release is not
+loaded and gets replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from edge_ser.bundle import Bundle, sha256
+
+SUFFIX = ".rtx-cache"
+
+
+def user_cache() -> Path:
+    """Where the user's applications keep what they can make again."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "edge-ser"
+
+
+def cache_paths(bundle: Bundle, engine: Path) -> list[Path]:
+    """Where the cache may be, in order: beside the bundle, then the user's cache directory.
+
+    Of a bundle that was unpacked from a .zip only the latter, because the former goes away.
+    """
+    root = bundle.root.resolve()
+    own = user_cache() / f"{sha256(engine)[:16]}{SUFFIX}"
+    temporary = root.parent == Path(tempfile.gettempdir()).resolve()
+    return [own] if temporary else [root.with_name(root.name + SUFFIX), own]
+
+
+class KernelCache:
+    """The cache of one engine.
+
+    Args:
+        runtime_cache: TensorRT's object.
+        paths: where its file may be, best first.
+    """
+
+    def __init__(self, runtime_cache: Any, paths: list[Path]) -> None:
+        self._cache, self._paths = runtime_cache, paths
+        self._saved = b""
+        self._runs = 0
+
+    def load(self) -> bool:
+        """Read the first file that is there and fits this machine; within the GPU's context."""
+        for path in self._paths:
+            try:
+                data = path.read_bytes()
+            except OSError:
+                continue
+            if data and self._cache.deserialize(data):
+                self._saved = hashlib.sha256(data).digest()
+                return True
+        return False
+
+    def ran(self) -> None:
+        """Told after the first run of a new shape; saves after the 1st, 2nd, 4th, 8th of them.
+
+        A speech application meets ever new lengths: writing each time would cost more than it
+        saves.
+        """
+        self._runs += 1
+        if self._runs & (self._runs - 1) == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Write the cache if it has changed, to the first place that takes it."""
+        memory = self._cache.serialize()
+        if memory is None:
+            return
+        data = bytes(memory)
+        digest = hashlib.sha256(data).digest()
+        if digest == self._saved:
+            return
+        self._saved = digest  # tried once, even if it fails: the answers do not depend on it
+        problem = ""
+        for path in self._paths:
+            try:
+                _write(path, data)
+            except OSError as error:
+                problem = str(error)  # the error itself would keep TensorRT's cache from going
+            else:
+                return
+        warnings.warn(
+            f"compiled kernels could not be kept for the next start: {problem}", stacklevel=2
+        )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file in one step, so that a reader never meets half of it."""
+    if path.parent == user_cache():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

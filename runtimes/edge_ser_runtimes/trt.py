@@ -1,0 +1,239 @@
+"""TensorRT and TensorRT for RTX on NVIDIA GPUs."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.bundle import Bundle
+from edge_ser.decode import Outputs
+from edge_ser.errors import BundleError, UsageError
+from edge_ser.fidelity import concatenate
+from edge_ser_runtimes.base import BaseSession
+from edge_ser_runtimes.cuda import Driver, Gpu, Stopwatch
+from edge_ser_runtimes.engine import (
+    Record,
+    check_device,
+    deserialize,
+    load_module,
+    new_log,
+    read_header,
+    read_record,
+)
+from edge_ser_runtimes.execution import Execution, Profile, Shape, choose_shape, must
+from edge_ser_runtimes.kernel_cache import KernelCache, cache_paths
+
+_TYPES = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}
+_INPUTS = {"samples": "float32", "lengths": "int64"}
+# Each recorded graph of TensorRT keeps an execution context, with its activations, for itself.
+_GRAPH_SHAPES = 4
+
+
+class TrtSession(BaseSession):
+    """A bundle's engine on the first GPU.
+
+    Rows and samples that no optimisation profile of the engine takes at once are run in parts; what
+    is shorter than a profile's minimum is padded to it, and `lengths` says what is speech.
+
+    Args:
+        bundle: verified model with an engine.
+        threads: of no effect on a GPU.
+        cuda_graphs: record the work of each shape and replay it: less waiting for the processor
+            where the same lengths come again, as windows of a stream do.
+
+    Raises:
+        DeviceError: no driver or GPU, or one that the engine was not built for; TensorRT of another
+            version than built it; the engine is still to be built.
+        MissingExtraError: TensorRT is not installed.
+        BundleError: no sound engine in the bundle.
+    """
+
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, *, cuda_graphs: bool = False
+    ) -> None:
+        super().__init__(bundle)
+        driver = Driver()  # first: without one, TensorRT's objects crash on use
+        record = read_record(bundle)
+        data = record.path.read_bytes()
+        if record.backend == "rtx":
+            _check_header(record, read_header(data, record.path))
+        gpu = Gpu(driver)
+        check_device(record, gpu)
+        trt = load_module(record, driver)
+        self.gpu, self._trt, self._cuda_graphs = gpu, trt, cuda_graphs
+        self._rtx = record.backend == "rtx"
+        self._lock = threading.RLock()
+        self._executions: OrderedDict[Shape | None, Execution] = OrderedDict()
+        # TensorRT's objects, each needed by those after it; nothing else of ours may refer to them,
+        # because they must be gone before the GPU's context is
+        self._held: dict[str, Any] = {}
+        self._caches: list[KernelCache] = []
+        self._stopwatches: list[Stopwatch] = []
+        self._shapes: set[Shape] = set()
+        self._device_seconds = 0.0
+        self._timing = False
+        self._close = weakref.finalize(
+            self, _release, gpu, self._executions, self._stopwatches, self._caches, self._held
+        )
+        try:
+            gpu.open()
+            with gpu.current():
+                self._load(record, data)
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # their variables name TensorRT's objects
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the GPU's memory back; done by itself when the session is no longer used."""
+        self._close()
+
+    def timed_run(
+        self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> tuple[Outputs, float]:
+        """As `run`, and the seconds that the GPU computed, without copies and waiting."""
+        with self._lock:
+            self._timing, self._device_seconds = True, 0.0
+            try:
+                outputs = self.run(samples, lengths)
+            finally:
+                self._timing = False
+            return outputs, self._device_seconds
+
+    def _load(self, record: Record, data: bytes) -> None:
+        trt, held = self._trt, self._held
+        log = held["log"] = new_log(trt)
+        runtime = held["runtime"] = trt.Runtime(log)
+        engine = held["engine"] = deserialize(record, trt, data, runtime, log)
+        self._inputs, self._outputs = self._check_tensors(record, engine)
+        self._profiles = [
+            Profile(i, *(tuple(shape) for shape in engine.get_tensor_profile_shape("samples", i)))
+            for i in range(engine.num_optimization_profiles)
+        ]
+        if self._rtx:
+            config = engine.create_runtime_config()
+            if self._cuda_graphs:  # TensorRT for RTX records and replays by itself, for any shape
+                config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            kernels = held["kernels"] = config.create_runtime_cache()
+            held["config"] = config
+            self._caches.append(KernelCache(kernels, cache_paths(self.bundle, record.path)))
+            self._caches[0].load()
+            must(config.set_runtime_cache(kernels), "set_runtime_cache", log)
+        self._executions[None] = self._new_execution()
+
+    def _check_tensors(self, record: Record, engine: Any) -> tuple[list[str], list[str]]:
+        inputs: dict[str, str] = {}
+        outputs: dict[str, str] = {}
+        for i in range(engine.num_io_tensors):
+            name = engine.get_tensor_name(i)
+            is_input = engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
+            kind = engine.get_tensor_dtype(name).name
+            (inputs if is_input else outputs)[name] = _TYPES.get(kind, kind)
+        if inputs != _INPUTS:
+            raise BundleError(
+                record.path, expected="samples float32, lengths int64", found=f"{inputs}"
+            )
+        names = [o.name for o in self.bundle.manifest.outputs]
+        if set(names) - set(outputs) or set(outputs.values()) != {"float32"}:
+            raise BundleError(
+                record.path, expected=f"outputs {', '.join(names)} float32", found=f"{outputs}"
+            )
+        return list(inputs), list(outputs)
+
+    def _new_execution(self) -> Execution:
+        engine, log = self._held["engine"], self._held["log"]
+        if self._rtx:
+            context = engine.create_execution_context(self._held["config"])
+        else:
+            context = engine.create_execution_context()
+        must(context is not None, "create_execution_context", log)
+        return Execution(self.gpu, context, self._inputs, self._outputs, log)
+
+    def _execution(self, shape: Shape) -> Execution:
+        if not self._cuda_graphs or self._rtx:
+            return self._executions[None]
+        # A recorded graph holds its context's state, so that the context may serve no other shape.
+        if shape not in self._executions:
+            spare = self._executions.pop(None, None)  # made while loading
+            if spare is None and len(self._executions) >= _GRAPH_SHAPES:
+                self._executions.popitem(last=False)[1].free()
+            self._executions[shape] = spare or self._new_execution()
+        self._executions.move_to_end(shape)
+        return self._executions[shape]
+
+    def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        if not self._close.alive:
+            raise UsageError("session", expected="an open one", found="one that was closed")
+        parts, first = [], 0
+        with self._lock, self.gpu.current():
+            while first < lengths.size:
+                rest = slice(first, None)
+                shape, rows = choose_shape(self._profiles, lengths[rest].size, samples.shape[1])
+                part = slice(first, first + rows)
+                parts.append(self._run_part(samples[part], lengths[part], shape))
+                first += rows
+        return parts[0] if len(parts) == 1 else concatenate(parts)
+
+    def _run_part(
+        self, samples: NDArray[np.float32], lengths: NDArray[np.int64], shape: Shape
+    ) -> Outputs:
+        rows = lengths.size
+        x = np.zeros((shape.rows, shape.samples), np.float32)
+        x[:rows, : samples.shape[1]] = samples
+        x[rows:] = x[0]  # rows that only fill a profile: speech, because silence divides by zero
+        n = np.full(shape.rows, lengths[0], np.int64)
+        n[:rows] = lengths
+        execution = self._execution(shape)
+        graph = self._cuda_graphs and not self._rtx
+        stopwatch = self._stopwatch() if self._timing else None
+        values = execution.run(shape, {"samples": x, "lengths": n}, graph, stopwatch)
+        if stopwatch is not None:
+            self._device_seconds += stopwatch.seconds()
+        if self._caches and shape not in self._shapes:
+            self._shapes.add(shape)
+            self._caches[0].ran()
+        logits = values["region_logits"][:rows] if self.bundle.manifest.has_region_head else None
+        return Outputs(values["vad"][:rows], logits)
+
+    def _stopwatch(self) -> Stopwatch:
+        if not self._stopwatches:
+            self._stopwatches.append(Stopwatch(self.gpu))
+        return self._stopwatches[0]
+
+
+def _check_header(record: Record, version: str) -> None:
+    if version != record.version:
+        raise BundleError(
+            record.path,
+            expected=f"an engine of {record.module} {record.version}, as its manifest says",
+            found=f"one of {version}",
+            advice=record.advice,
+        )
+
+
+def _release(
+    gpu: Gpu,
+    executions: OrderedDict[Shape | None, Execution],
+    stopwatches: list[Stopwatch],
+    caches: list[KernelCache],
+    held: dict[str, Any],
+) -> None:
+    """Everything in the reverse order of its making."""
+    if gpu.stream:
+        with gpu.current():
+            # popped, because a variable that still names one would keep it from being released
+            while executions:
+                executions.popitem()[1].free()
+            while stopwatches:
+                stopwatches.pop().free()
+            while caches:
+                caches.pop().save()  # kernels that were specialised in the background, too
+            while held:
+                held.popitem()  # the last one first
+    gpu.close()

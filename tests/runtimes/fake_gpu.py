@@ -1,0 +1,406 @@
+"""A GPU for machines that have none: the driver's library and TensorRT's module, recorded.
+
+The one place in these tests where something real is replaced: neither a driver nor a GPU is there.
+Both fakes keep the same journal, so that a test sees the order of calls across them. Both are as
+strict as the real ones where mistakes crash a process: memory must be allocated, a context must be
+current, shapes must lie inside the profile, objects must be released before their context. What an
+engine computes is computed: vad = mean of the valid samples times (0.1, 0.2, 0.3).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+WEIGHTS = np.array([[0.1, 0.2, 0.3]], np.float32)
+NO_DEVICE, OUT_OF_MEMORY = 100, 2
+_ERRORS = {NO_DEVICE: b"CUDA_ERROR_NO_DEVICE", OUT_OF_MEMORY: b"CUDA_ERROR_OUT_OF_MEMORY"}
+
+
+class Function:
+    """A function of the library; takes argtypes and restype as ctypes' own do."""
+
+    def __init__(self, call: Callable[..., int]) -> None:
+        self.call = call
+
+    def __call__(self, *arguments: Any) -> int:
+        return self.call(*arguments)
+
+
+def put(reference: Any, value: Any) -> int:
+    """Write through what `byref` made."""
+    reference._obj.value = value
+    return 0
+
+
+class FakeLibrary:
+    """libcuda with one GPU.
+
+    Attributes:
+        journal: names of calls, in order.
+        fail: what a function returns instead of working.
+        memory: bytes by address.
+        contexts: those current in the calling thread.
+    """
+
+    def __init__(self, sm: tuple[int, int] = (8, 6), version: int = 13000) -> None:
+        self.sm, self.version = sm, version
+        self.journal: list[str] = []
+        self.fail: dict[str, int] = {}
+        self.missing: set[str] = set()
+        self.memory: dict[int, bytearray] = {}
+        self.contexts: list[int] = []
+        self.retained = 0
+        self.alive: set[int] = set()  # streams, events, graphs
+        self.recording: list[Callable[[], None]] | None = None
+        self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.crashes: list[str] = []  # what would have ended the real process
+        self._next = 0x1000
+
+    def __getattr__(self, name: str) -> Function:
+        if not name.startswith("cu") or name in self.missing:
+            raise AttributeError(name)
+        call = type(self).destroy if "Destroy" in name else getattr(type(self), f"_{name}")
+
+        def run(*arguments: Any) -> int:
+            self.journal.append(name)
+            return self.fail[name] if name in self.fail else int(call(self, *arguments))
+
+        function = Function(run)
+        self.__dict__[name] = function
+        return function
+
+    def new(self) -> int:
+        self._next += 0x100000
+        return self._next
+
+    def needs_context(self) -> None:
+        assert self.contexts, "no context is current: the real call would fail"
+
+    def make(self, where: Any) -> int:
+        self.needs_context()
+        handle = self.new()
+        self.alive.add(handle)
+        return put(where, handle)
+
+    def destroy(self, handle: Any) -> int:
+        self.needs_context()
+        handle = getattr(handle, "value", handle)
+        self.alive.remove(handle)
+        self.graphs.pop(handle, None)
+        return 0
+
+    def _cuInit(self, flags: int) -> int:
+        return 0
+
+    def _cuGetErrorName(self, code: int, where: Any) -> int:
+        return put(where, _ERRORS[code]) if code in _ERRORS else 1
+
+    def _cuDriverGetVersion(self, where: Any) -> int:
+        return put(where, self.version)
+
+    def _cuDeviceGetCount(self, where: Any) -> int:
+        return put(where, 1)
+
+    def _cuDeviceGet(self, where: Any, index: int) -> int:
+        return put(where, index)
+
+    def _cuDeviceGetName(self, text: Any, size: int, device: int) -> int:
+        text.value = b"NVIDIA Fake 3060"
+        return 0
+
+    def _cuDeviceGetAttribute(self, where: Any, attribute: int, device: int) -> int:
+        return put(where, self.sm[attribute - 75])
+
+    def _cuDevicePrimaryCtxRetain(self, where: Any, device: int) -> int:
+        self.retained += 1
+        return put(where, 7)
+
+    def _cuDevicePrimaryCtxRelease_v2(self, device: int) -> int:
+        self.retained -= 1
+        if not self.retained and (self.memory or self.alive):
+            self.crashes.append(f"left behind: {self.memory.keys()}, {self.alive}")
+        return 0
+
+    def _cuCtxPushCurrent_v2(self, context: int) -> int:
+        assert self.retained and context == 7
+        self.contexts.append(context)
+        return 0
+
+    def _cuCtxPopCurrent_v2(self, where: Any) -> int:
+        return put(where, self.contexts.pop())
+
+    def _cuMemGetInfo_v2(self, free: Any, total: Any) -> int:
+        self.needs_context()
+        return put(free, 3 << 30) or put(total, 4 << 30)
+
+    def _cuMemAlloc_v2(self, where: Any, size: int) -> int:
+        self.needs_context()
+        assert size > 0
+        address = self.new()
+        self.memory[address] = bytearray(size)
+        return put(where, address)
+
+    def _cuMemFree_v2(self, address: int) -> int:
+        self.needs_context()
+        del self.memory[address]
+        return 0
+
+    def _cuMemcpyHtoDAsync_v2(self, to: int, source: int, size: int, stream: int) -> int:
+        self.needs_context()
+        assert stream in self.alive and size <= len(self.memory[to])
+        self.memory[to][:size] = ctypes.string_at(source, size)
+        return 0
+
+    def _cuMemcpyDtoHAsync_v2(self, to: int, source: int, size: int, stream: int) -> int:
+        self.needs_context()
+        assert stream in self.alive
+        ctypes.memmove(to, bytes(self.memory[source][:size]), size)
+        return 0
+
+    def _cuStreamCreate(self, where: Any, flags: int) -> int:
+        assert flags == 1, "a stream that waits for the default one costs time"
+        return self.make(where)
+
+    def _cuStreamSynchronize(self, stream: int) -> int:
+        assert self.recording is None
+        return 0
+
+    def _cuEventCreate(self, where: Any, flags: int) -> int:
+        return self.make(where)
+
+    def _cuEventRecord(self, event: int, stream: int) -> int:
+        assert {event, stream} <= self.alive
+        return 0
+
+    def _cuEventElapsedTime(self, where: Any, start: int, end: int) -> int:
+        return put(where, 1.5)  # ms
+
+    def _cuStreamBeginCapture_v2(self, stream: int, mode: int) -> int:
+        self.recording = []
+        return 0
+
+    def _cuStreamEndCapture(self, stream: int, where: Any) -> int:
+        assert self.recording is not None
+        self.make(where)
+        self.graphs[where._obj.value] = self.recording
+        self.recording = None
+        return 0
+
+    def _cuGraphInstantiateWithFlags(self, where: Any, graph: Any, flags: int) -> int:
+        self.make(where)
+        self.graphs[where._obj.value] = self.graphs[graph.value]
+        return 0
+
+    def _cuGraphLaunch(self, made: int, stream: int) -> int:
+        assert made in self.alive
+        for step in self.graphs[made]:
+            step()
+        return 0
+
+
+class FakeTensorRT(SimpleNamespace):
+    """The module `tensorrt_rtx` or `tensorrt`, with one engine.
+
+    Args:
+        library: whose memory it computes on, and whose journal it writes.
+        rtx: which of the two.
+        profiles: (least, best, most) shapes `[batch, samples]`.
+    """
+
+    def __init__(
+        self,
+        library: FakeLibrary,
+        rtx: bool = True,
+        profiles: tuple[tuple[tuple[int, int], ...], ...] = (((1, 800), (1, 16_000), (4, 48_000)),),
+        version: str = "1.7.1.116",
+    ) -> None:
+        super().__init__()
+        self.__version__ = version
+        self.library, self.rtx, self.profiles = library, rtx, profiles
+        self.tensors = {
+            "samples": ("INPUT", "FLOAT"),
+            "lengths": ("INPUT", "INT64"),
+            "vad": ("OUTPUT", "FLOAT"),
+            "region_logits": ("OUTPUT", "FLOAT"),
+        }
+        self.validity, self.diagnostics = 0, 0
+        self.loads = True
+        self.refuse: set[str] = set()  # calls that report failure
+        self.kernels = b"kernels"
+        self.cache_fits = True
+        self.objects = 0  # of TensorRT that are alive
+        self.ran: list[tuple[int, tuple[int, ...]]] = []  # (profile, shape) of each execution
+        self.graph_strategy: Any = None
+        self.ILogger = _Logger
+        self.TensorIOMode = SimpleNamespace(INPUT="INPUT", OUTPUT="OUTPUT")
+        self.EngineValidity = SimpleNamespace(VALID=0, SUBOPTIMAL=1, INVALID=2)
+        flags = {"VERSION_MISMATCH": 1, "UNSUPPORTED_CC": 2, "OLD_CUDA_DRIVER": 4}
+        self.EngineInvalidityDiagnostics = SimpleNamespace(__members__=flags)
+        self.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+
+    def Runtime(self, log: Any) -> Any:
+        return _Runtime(self, log)
+
+
+class _Logger:
+    class Severity:
+        INTERNAL_ERROR, ERROR, WARNING = range(3)
+
+
+class _Owned:
+    """Something of TensorRT's, which must be gone before the context is."""
+
+    def __init__(self, trt: FakeTensorRT, name: str) -> None:
+        trt.library.needs_context()
+        trt.library.journal.append(name)
+        trt.objects += 1
+        self._trt = trt
+
+    def __del__(self) -> None:
+        if hasattr(self, "_trt"):  # an exception here would only be printed
+            self._trt.objects -= 1
+            if not self._trt.library.contexts:
+                self._trt.library.crashes.append(f"{type(self).__name__} released too late")
+
+    def said(self, name: str) -> bool:
+        self._trt.library.needs_context()
+        self._trt.library.journal.append(name)
+        return name not in self._trt.refuse
+
+
+class _Runtime(_Owned):
+    def __init__(self, trt: FakeTensorRT, log: Any) -> None:
+        super().__init__(trt, "Runtime")
+        self._log = log
+
+    def get_engine_validity(self, data: bytes) -> tuple[int, int]:
+        assert self._trt.rtx, "TensorRT has no such call"
+        self.said("get_engine_validity")
+        return self._trt.validity, self._trt.diagnostics
+
+    def deserialize_cuda_engine(self, data: bytes) -> Any:
+        self.said("deserialize_cuda_engine")
+        if not self._trt.loads:
+            self._log.log(_Logger.Severity.ERROR, "magic tag does not match\nsecond line")
+            return None
+        return _Engine(self._trt)
+
+
+class _Engine(_Owned):
+    def __init__(self, trt: FakeTensorRT) -> None:
+        super().__init__(trt, "engine")
+        self.num_io_tensors = len(trt.tensors)
+        self.num_optimization_profiles = len(trt.profiles)
+        if trt.rtx:
+            self.create_runtime_config = lambda: _Config(trt)
+
+    def get_tensor_name(self, index: int) -> str:
+        return list(self._trt.tensors)[index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return self._trt.tensors[name][0]
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        return SimpleNamespace(name=self._trt.tensors[name][1])
+
+    def get_tensor_profile_shape(self, name: str, index: int) -> list[Any]:
+        assert name == "samples"
+        return [list(shape) for shape in self._trt.profiles[index]]
+
+    def create_execution_context(self, config: Any = None) -> Any:
+        assert (config is not None) == self._trt.rtx
+        return _Context(self._trt) if self.said("create_execution_context") else None
+
+
+class _Config(_Owned):
+    def __init__(self, trt: FakeTensorRT) -> None:
+        super().__init__(trt, "create_runtime_config")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "cuda_graph_strategy":
+            self._trt.graph_strategy = value
+        else:
+            super().__setattr__(name, value)
+
+    def create_runtime_cache(self) -> Any:
+        return _Cache(self._trt)
+
+    def set_runtime_cache(self, cache: Any) -> bool:
+        assert isinstance(cache, _Cache)
+        return self.said("set_runtime_cache")
+
+
+class _Cache(_Owned):
+    def __init__(self, trt: FakeTensorRT) -> None:
+        super().__init__(trt, "create_runtime_cache")
+
+    def deserialize(self, data: bytes) -> bool:
+        self.said("cache.deserialize")
+        return self._trt.cache_fits
+
+    def serialize(self) -> bytes:
+        self.said("cache.serialize")
+        return self._trt.kernels
+
+
+class _Context(_Owned):
+    def __init__(self, trt: FakeTensorRT) -> None:
+        super().__init__(trt, "context")
+        self._profile = 0
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._addresses: dict[str, int] = {}
+
+    def set_optimization_profile_async(self, index: int, stream: int) -> bool:
+        self._profile, self._shapes = index, {}
+        return self.said("set_optimization_profile_async")
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        low, _, high = self._trt.profiles[self._profile]
+        inside = all(a <= b <= c for a, b, c in zip(low, shape, high, strict=False))
+        self._shapes[name] = tuple(shape)
+        return self.said("set_input_shape") and inside
+
+    def get_tensor_shape(self, name: str) -> list[int]:
+        self.said("get_tensor_shape")
+        widths = {"vad": 3, "region_logits": 8}
+        known = len(self._shapes) == 2 and "get_tensor_shape" not in self._trt.refuse
+        return [self._shapes["samples"][0] if known else -1, widths[name]]
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self._addresses[name] = address
+        return self.said("set_tensor_address") and address in self._trt.library.memory
+
+    def execute_async_v3(self, stream: int) -> bool:
+        if not self.said("execute_async_v3"):
+            return False
+        assert stream in self._trt.library.alive
+        assert set(self._addresses) == set(self._trt.tensors), "every tensor needs an address"
+        trt, profile = self._trt, self._profile
+        shapes, addresses = dict(self._shapes), dict(self._addresses)
+
+        def compute() -> None:
+            trt.ran.append((profile, shapes["samples"]))
+            rows, width = shapes["samples"]
+            memory = trt.library.memory
+            assert shapes["lengths"] == (rows,)
+            x = np.frombuffer(memory[addresses["samples"]], np.float32, rows * width)
+            n = np.frombuffer(memory[addresses["lengths"]], np.int64, rows)
+            assert (n > 0).all(), "a row without samples divides by zero"
+            valid = np.arange(width) < n[:, None]
+            mean = (x.reshape(rows, width) * valid).sum(1, keepdims=True) / n[:, None]
+            answers = {"vad": mean * WEIGHTS, "region_logits": mean * np.arange(8)}
+            for name, values in answers.items():
+                if name in addresses:
+                    data = values.astype(np.float32).tobytes()
+                    memory[addresses[name]][: len(data)] = data
+
+        if self._trt.library.recording is None:
+            compute()
+        else:
+            self._trt.library.recording.append(compute)
+        return True
