@@ -20,9 +20,11 @@ def folder() -> Path:
     return Path(tempfile.mkdtemp(dir=_folder.name))
 
 
-def trace_once(model: JointModel, path: Path, max_samples: int, min_samples: int) -> None:
+def trace_once(
+    model: JointModel, path: Path, max_samples: int, min_samples: int, doubles: bool = True
+) -> None:
     """What `trace` writes, from an earlier call if it was for the same weights."""
-    digest = hashlib.sha256(repr((model.config, max_samples, min_samples)).encode())
+    digest = hashlib.sha256(repr((model.config, max_samples, min_samples, doubles)).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.contiguous().numpy().tobytes())
@@ -31,6 +33,6 @@ def trace_once(model: JointModel, path: Path, max_samples: int, min_samples: int
         fresh = folder() / "model.onnx"
         # a cache that costs more than it saves where every shape is symbolic
         with torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
-            trace(model, fresh, max_samples, min_samples)
+            trace(model, fresh, max_samples, min_samples, doubles)
         _traces[key] = fresh
     shutil.copy(_traces[key], path)

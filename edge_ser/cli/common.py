@@ -57,7 +57,7 @@ def add_runtime_options(parser: Any) -> None:
         "--runtime",
         default="auto",
         metavar="NAME",
-        help="onnx, trt, or auto (default): the best for the bundle that runs here",
+        help="onnx, openvino, trt, or auto (default): what suits the bundle and runs here",
     )
     parser.add_argument(
         "--provider",

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edge_ser.bundle import Bundle
 from edge_ser.cli.common import needs, open_session, step, steps
 from edge_ser.errors import UsageError
+from edge_ser.session import Session
 
 
 def add_parser(commands: Any) -> None:
@@ -106,6 +108,13 @@ def add_parser(commands: Any) -> None:
         help="auto (default), tensorrt (JetPack, data centre) or rtx (TensorRT for RTX)",
     )
     parser.add_argument(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="openvino",
+        help="prove an ONNX bundle in this runtime too, and say how fast it is there",
+    )
+    parser.add_argument(
         "--keep-failed", action="store_true", help="write the bundle even if parity fails"
     )
     parser.set_defaults(run=run)
@@ -130,6 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_seconds=arguments.max_seconds,
             short=arguments.short,
             speech=tuple(parity_audio(arguments.parity_audio)),
+            runtimes=tuple(arguments.runtime),
             keep_failed=arguments.keep_failed,
             calibration=arguments.calibration,
             precision=PrecisionOptions(
@@ -154,13 +164,15 @@ def run(arguments: argparse.Namespace) -> int:
             )
         with steps(pipeline.export_steps(options)) as bar:
             # the proof runs on the CPU, also where the engine's own runtime could be opened
-            runtime = "onnx" if options.target.startswith("trt-") else "auto"
-            done = pipeline.export(
-                options, lambda b: open_session(b, runtime), lambda word: step(bar, word)
-            )
+            def opened(bundle: Bundle, runtime: str = "onnx") -> Session:
+                return open_session(bundle, runtime)
+
+            done = pipeline.export(options, opened, lambda word: step(bar, word))
     print(done.parity.table())
     _print_lowered(done.manifest.lowered)
     _print_engine(done.manifest.engine, done.path)
+    if done.words:
+        print("\n".join(["", *done.words]))
     size = sum(f.bytes for f in done.manifest.files) / 1e6
     summary = done.manifest.architecture["summary"]
     print(f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed")

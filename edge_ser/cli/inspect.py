@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("normalisation", normalization),
         ("regions", grid + (", ..." if len(regions) > 8 else "")),
         ("parity", proof),
+        *_elsewhere(parity),
         ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
         *_lowered(m.lowered),
         ("licence", f"{m.licence} (of the weights)"),
@@ -107,6 +108,22 @@ def _lowered(record: dict[str, Any]) -> list[tuple[str, str]]:
         size = graph.get("bytes")
         rows.append((f"graph {moment}", f"{size:,} bytes, {nodes} nodes: {most}, ..."
                      if isinstance(size, int) else "unknown"))  # fmt: skip
+    return rows
+
+
+def _elsewhere(parity: dict[str, Any]) -> list[tuple[str, str]]:
+    """Other runtimes in which the gate held."""
+    rows = []
+    for name, proof in _table(parity.get("runtimes")).items():
+        facts = _table(proof)
+        difference, ratio = _brief(facts.get("vad_max")), facts.get("times_onnx")
+        rows.append(
+            (
+                f"in {name}",
+                f"passed, VAD within {difference}, the rest computed in {facts.get('precision')}; "
+                f"{ratio}x the speed of onnx where it was made",
+            )
+        )
     return rows
 
 

@@ -25,6 +25,7 @@ from edge_ser.verify import verify
 from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.checkpoint import DEFAULT_EPOCH, Checkpoint, load_checkpoint
 from edge_ser_export.golden import make_golden
+from edge_ser_export.openvino_proof import OpenSession, check_runtimes, prove_in_openvino
 from edge_ser_export.optimize import store_half, strip_metadata
 from edge_ser_export.parity import (
     FP32_LIMITS,
@@ -56,7 +57,6 @@ _PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "nump
 # Steps besides those of the parity run.
 _STEPS = 4
 
-OpenSession = Callable[[Bundle], Session]
 Progress = Callable[[str], None]
 
 
@@ -76,6 +76,7 @@ class ExportOptions:
         calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
         precision: how precision is lowered.
         engine: of the targets of TensorRT: what the engine is for.
+        runtimes: other runtimes to prove the bundle in: "openvino".
         keep_failed: write the bundle even when the gate fails.
         command: for the provenance.
     """
@@ -91,6 +92,7 @@ class ExportOptions:
     calibration: Path | None = None
     precision: PrecisionOptions = field(default_factory=PrecisionOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
+    runtimes: tuple[str, ...] = ()
     keep_failed: bool = False
     command: str = "edge-ser export"
 
@@ -99,8 +101,8 @@ class ExportOptions:
 
         Raises:
             UsageError: unknown target or option of precision, or `out` is no directory's name; a
-            device that cannot do what is asked.
-        MissingExtraError: the TensorRT that the target needs here is not installed.
+                device that cannot do what is asked.
+            MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed.
         """
         if self.target not in TARGETS:
             raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=self.target)
@@ -123,6 +125,8 @@ class ExportOptions:
                 else "a target of lower precision beside --calibration",
                 found=f"--target {self.target}",
             )
+        if self.runtimes:
+            check_runtimes(self.runtimes, self.target, self.precision.recipe)
         if self.target.startswith("trt-"):
             plan_engine(self.target, self.engine)
         elif self.engine != EngineOptions():
@@ -135,11 +139,12 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """A written bundle."""
+    """A written bundle, and what to tell its maker about other runtimes."""
 
     path: Path
     manifest: Manifest
     parity: Parity
+    words: tuple[str, ...] = ()
 
 
 def export(
@@ -205,7 +210,10 @@ def export(
                 work / GRAPH,
                 calibration,
                 partition,
-                options.precision,
+                # see check_runtimes
+                replace(options.precision, recipe="static")
+                if options.runtimes
+                else options.precision,
                 scratch,
                 progress,
             )
@@ -236,15 +244,23 @@ def export(
             max_batch=lowered.max_batch,
             lowered=lowered.record,
         )
-        session = open_session(Bundle(judged.parent, replace(manifest, graph=judged.name)))
-        parity = run_parity(
-            expected, session, partition, lowered.limits, progress, speech=added, labels=labels
-        )
-        del session
+
+        def judge(session: Session) -> Parity:
+            limits = lowered.limits
+            return run_parity(
+                expected, session, partition, limits, progress, speech=added, labels=labels
+            )
+
+        parity = judge(open_session(Bundle(judged.parent, replace(manifest, graph=judged.name))))
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
         if not parity.passed and not options.keep_failed:
             raise _gate_error(out, parity, "no bundle was written")
         manifest = replace(manifest, parity=parity.summary())
+        words = []
+        if "openvino" in options.runtimes:
+            proof = prove_in_openvino(work, manifest, judge, open_session)
+            manifest = proof.manifest
+            words.append(proof.words)
         if plan is not None:
             progress("building the engine" if plan.backend else "writing the build bundle")
             manifest = replace(manifest, engine=write_engine(plan, work, preprocessing))
@@ -253,7 +269,7 @@ def export(
             _check_golden(Bundle(work, manifest), open_session)
     if not parity.passed:
         raise _gate_error(out, parity, "the bundle was kept as asked; do not ship it")
-    return Exported(out, manifest, parity)
+    return Exported(out, manifest, parity, tuple(words))
 
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:

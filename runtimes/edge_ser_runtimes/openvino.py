@@ -30,7 +30,7 @@ class OpenVinoSession(BaseSession):
 
     Raises:
         MissingExtraError: openvino is not installed.
-        BundleError: OpenVINO cannot load the graph.
+        BundleError: OpenVINO cannot load the graph, or would compute it otherwise.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -39,6 +39,14 @@ class OpenVinoSession(BaseSession):
             import openvino
         except ImportError as error:
             raise MissingExtraError("runtime openvino", "openvino", "openvino") from error
+        recipe = bundle.manifest.lowered.get("recipe")
+        if isinstance(recipe, str) and recipe.startswith("dynamic"):
+            raise BundleError(
+                bundle.root,
+                expected="INT8 with constant scales, as OpenVINO measures them otherwise",
+                found=f"recipe {recipe}",
+                advice="use runtime onnx, or export with --runtime openvino",
+            )
         core = openvino.Core()
         self.precision = _precision(bundle, core)
         options: dict[str, Any] = {
@@ -73,7 +81,7 @@ class OpenVinoSession(BaseSession):
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         rest = -samples.shape[1] % GRID_SAMPLES
-        if rest and self.bundle.manifest.max_batch is None:  # rows that padding does not change
+        if rest:
             samples = np.pad(samples, ((0, 0), (0, rest)))
         try:
             results = self._request.infer({"samples": samples, "lengths": lengths})

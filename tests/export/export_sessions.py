@@ -14,8 +14,8 @@ from edge_ser_runtimes import registry
 Speech = tuple[Path, ...]
 
 
-def open_session(bundle: Bundle) -> Session:
-    return registry.open_session(bundle, threads=1)
+def open_session(bundle: Bundle, runtime: str = "auto") -> Session:
+    return registry.open_session(bundle, runtime, threads=1)
 
 
 class Sabotaged:
@@ -49,5 +49,5 @@ class Speechless:
         return Outputs(vad, outputs.region_logits)
 
 
-def sabotaged(bundle: Bundle) -> Session:
-    return Sabotaged(open_session(bundle))
+def sabotaged(bundle: Bundle, runtime: str = "auto") -> Session:
+    return Sabotaged(open_session(bundle, runtime))

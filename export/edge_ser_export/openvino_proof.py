@@ -1,0 +1,141 @@
+"""The same gate in OpenVINO: in which precision a bundle may be run there, and what that gains."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edge_ser.bundle import Bundle
+from edge_ser.errors import GateError, MissingExtraError, UsageError
+from edge_ser.manifest import Manifest
+from edge_ser.session import Session, pad_batch
+from edge_ser_export.parity import Parity
+
+RUNTIME = "openvino"
+PARITY_FILE = "parity-openvino.json"
+# Of what is left in float; the faster first, where a processor has it.
+_PRECISIONS = {"int8": ("bf16", "f32")}
+_SECONDS, _PAIRS = 5.0, 9
+
+
+def check_runtimes(names: Sequence[str], target: str, recipe: str) -> None:
+    """Refuse runtimes that a bundle cannot be proved in here.
+
+    Args:
+        names: of runtimes.
+        target: of the export.
+        recipe: of INT8.
+
+    Raises:
+        UsageError: another name, or another target or recipe than OpenVINO's.
+        MissingExtraError: openvino is not installed.
+    """
+    for name in names:
+        if name != RUNTIME:
+            raise UsageError(
+                "--runtime", expected=f"{RUNTIME} (onnx is always used)", found=f"{name!r:.40}"
+            )
+    if not target.startswith("onnx-"):
+        raise UsageError(
+            f"--runtime {RUNTIME}", expected="an ONNX target beside it", found=f"--target {target}"
+        )
+    if recipe == "dynamic":
+        raise UsageError(
+            f"--runtime {RUNTIME}",
+            expected="--recipe static or auto: OpenVINO measures dynamic scales otherwise than "
+            "ONNX Runtime, and the answers with them",
+            found="--recipe dynamic",
+        )
+    if importlib.util.find_spec("openvino") is None:
+        raise MissingExtraError(f"--runtime {RUNTIME}", "openvino", "openvino")
+
+
+class OpenSession(Protocol):
+    """Opens a bundle as a device would; `edge_ser_runtimes.registry.open_session` is one."""
+
+    def __call__(self, bundle: Bundle, runtime: str = "auto") -> Session:
+        """Open a bundle in a runtime."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Where the gate held.
+
+    Attributes:
+        manifest: with the proof in it.
+        parity: every comparison.
+        words: for the user, one line.
+    """
+
+    manifest: Manifest
+    parity: Parity
+    words: str
+
+
+def prove_in_openvino(
+    folder: Path, manifest: Manifest, judge: Callable[[Session], Parity], open_session: OpenSession
+) -> Proof:
+    """Run the gate in OpenVINO, in bfloat16 first if there are integers and the processor has it.
+
+    Args:
+        folder: of the bundle, unsealed.
+        manifest: of it, with the proof in ONNX Runtime.
+        judge: runs the gate on a session.
+        open_session: opens the bundle.
+
+    Raises:
+        GateError: the bundle does not pass in OpenVINO.
+        MissingExtraError: openvino is not installed.
+    """
+    parity = None
+    for precision in _PRECISIONS.get(manifest.precision, ("f32",)):
+        candidate = _with_proof(manifest, {"precision": precision})
+        session: Any = open_session(Bundle(folder, candidate), RUNTIME)
+        if session.precision != precision:
+            continue  # this processor computes in float32 whatever is asked
+        parity = judge(session)
+        if not parity.passed:
+            continue
+        ratio = _speed(open_session(Bundle(folder, manifest), "onnx"), session)
+        evidence = {k: v for k, v in parity.to_dict().items() if k != "utterances"}
+        (folder / PARITY_FILE).write_text(json.dumps(evidence, indent=1) + "\n")
+        record = {"precision": precision, "times_onnx": round(ratio, 3)} | parity.summary()
+        words = (
+            f"openvino: parity passed, the rest computed in {precision}; "
+            f"{ratio:.2f}x the speed of runtime onnx on this machine"
+        )
+        return Proof(_with_proof(manifest, record), parity, words)
+    raise GateError(
+        f"parity gate of {manifest.name} in OpenVINO",
+        expected="the checkpoint's answers",
+        found="; ".join(parity.failures) if parity else "no precision that this machine has",
+        advice="export without --runtime openvino",
+    )
+
+
+def _with_proof(manifest: Manifest, record: dict[str, Any]) -> Manifest:
+    return replace(manifest, parity=manifest.parity | {"runtimes": {RUNTIME: record}})
+
+
+def _speed(baseline: Session, candidate: Session) -> float:
+    """How many times as fast the second is: the median of pairs, each with its own threads."""
+    noise = np.random.default_rng(0).standard_normal(int(_SECONDS * 16_000), np.float32)
+    inputs = pad_batch([noise])
+    ratios = []
+    for pair in range(_PAIRS + 1):
+        seconds = []
+        for session in (baseline, candidate):
+            started = time.perf_counter()
+            session.run(*inputs)
+            seconds.append(time.perf_counter() - started)
+        if pair:
+            ratios.append(seconds[0] / seconds[1])
+    return statistics.median(ratios)

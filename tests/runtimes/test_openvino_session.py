@@ -1,0 +1,104 @@
+"""OpenVINO: the same answers, in float32 unless more was proved, and refusals."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+
+import edge_ser
+from edge_ser.bundle import Bundle
+from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser.session import pad_batch
+from edge_ser.verify import verify
+from edge_ser_runtimes.openvino import GRID_SAMPLES, OpenVinoSession
+from edge_ser_runtimes.ort import OrtSession
+from edge_ser_runtimes.registry import open_session
+
+TinyBundle = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def session(ser: edge_ser.Recognizer) -> OpenVinoSession:
+    return OpenVinoSession(ser.bundle, threads=1)
+
+
+def proved(bundle: Bundle, precision: str) -> Bundle:
+    record = {"runtimes": {"openvino": {"precision": precision}}}
+    return Bundle(bundle.root, replace(bundle.manifest, parity=bundle.manifest.parity | record))
+
+
+def test_recorded_answers_are_given(ser: edge_ser.Recognizer, session: OpenVinoSession) -> None:
+    for result in verify(ser.bundle, session).values():
+        assert result.count == len(ser.bundle.golden().names)
+        assert result.failures(ser.manifest.limits) == []
+
+
+@pytest.mark.parametrize("samples", [[400], [16_001, 400], [GRID_SAMPLES], [15_999, 9_000, 12_000]])
+def test_padding_to_the_grid_changes_no_answer(
+    ser: edge_ser.Recognizer, session: OpenVinoSession, samples: list[int]
+) -> None:
+    rng = np.random.default_rng(len(samples))
+    inputs = pad_batch([rng.standard_normal(n).astype(np.float32) for n in samples])
+    given, expected = session.run(*inputs), ser.session.run(*inputs)
+    np.testing.assert_allclose(given.vad, expected.vad, atol=2e-5)
+    assert given.region_logits is not None and expected.region_logits is not None
+    np.testing.assert_allclose(given.region_logits, expected.region_logits, atol=2e-4)
+
+
+def test_answers_outlive_the_next_run(session: OpenVinoSession) -> None:
+    rng = np.random.default_rng(5)
+    first, second = (pad_batch([rng.standard_normal(8000).astype(np.float32)]) for _ in range(2))
+    given = session.run(*first).vad
+    kept = given.copy()
+    assert np.abs(session.run(*second).vad - kept).max() > 1e-4
+    np.testing.assert_array_equal(given, kept)
+
+
+def test_float32_unless_bfloat16_was_proved(
+    ser: edge_ser.Recognizer, session: OpenVinoSession
+) -> None:
+    assert session.precision == "f32"
+    assert session.compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
+    has = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert OpenVinoSession(proved(ser.bundle, "bf16")).precision == ("bf16" if has else "f32")
+    assert OpenVinoSession(proved(ser.bundle, "f32")).precision == "f32"
+
+
+def test_chosen_by_name_only(ser: edge_ser.Recognizer, utterances: list[Path]) -> None:
+    assert isinstance(open_session(ser.bundle), OrtSession)
+    assert isinstance(open_session(ser.bundle, "openvino"), OpenVinoSession)
+    recognizer = edge_ser.load(runtime="openvino", threads=1)
+    assert recognizer(str(utterances[0])).region == ser(str(utterances[0])).region
+
+
+def test_dynamic_scales_are_refused(ser: edge_ser.Recognizer) -> None:
+    manifest = replace(ser.manifest, lowered={"recipe": "dynamic, log-mel in float32"}, max_batch=1)
+    with pytest.raises(BundleError, match=r"found recipe dynamic.*export with --runtime openvino"):
+        OpenVinoSession(Bundle(ser.bundle.root, manifest))
+
+
+def test_missing_openvino_names_the_extra(
+    ser: edge_ser.Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'edge-ser\[openvino\]'"):
+        OpenVinoSession(ser.bundle)
+
+
+def test_other_inputs_are_refused(tiny_bundle: TinyBundle) -> None:
+    bundle = Bundle.open(tiny_bundle(inputs=("audio", "sizes")))
+    with pytest.raises(BundleError, match=r"expected samples f32, lengths i64, found .*audio"):
+        OpenVinoSession(bundle)
+
+
+def test_a_graph_that_cannot_be_loaded(tiny_bundle: TinyBundle) -> None:
+    folder = tiny_bundle()
+    (folder / "model.onnx").write_bytes(b"\x08\x09")
+    bundle = Bundle(folder, Bundle.open(DEFAULT_BUNDLE).manifest)
+    with pytest.raises(BundleError, match=r"a graph that OpenVINO .* can load.*use runtime onnx"):
+        OpenVinoSession(bundle)
