@@ -30,13 +30,19 @@ from edge_ser_export.precision import PrecisionOptions
 from edge_ser_export.training.data import Corpus, read_labels
 
 RESULTS = Path(__file__).parent / "results"
-# Name -> target and options.
+# Name -> target, options, and another runtime that it is proved and run in.
 FORMS = {
-    "fp16, weights": ("onnx-fp16", PrecisionOptions(force=True)),
-    "fp16, compute": ("onnx-fp16", PrecisionOptions(half_form="compute", force=True)),
-    "int8, dynamic": ("onnx-int8", PrecisionOptions(recipe="dynamic", force=True)),
-    "int8, static": ("onnx-int8", PrecisionOptions(recipe="static", force=True)),
-}
+    "fp16, weights": ("onnx-fp16", PrecisionOptions(force=True), ""),
+    "fp16, compute": ("onnx-fp16", PrecisionOptions(half_form="compute", force=True), ""),
+    "int8, dynamic": ("onnx-int8", PrecisionOptions(recipe="dynamic", force=True), ""),
+    "int8, static": ("onnx-int8", PrecisionOptions(recipe="static", force=True), ""),
+    "int8, 7-bit weights": (
+        "onnx-int8", PrecisionOptions(recipe="static", cpu="x86", force=True), ""
+    ),
+    "int8, in OpenVINO": (
+        "onnx-int8", PrecisionOptions(recipe="static", force=True), "openvino"
+    ),
+}  # fmt: skip
 
 
 def calibration_table(work: Path, out: Path) -> Path:
@@ -52,10 +58,10 @@ def calibration_table(work: Path, out: Path) -> Path:
     return path
 
 
-def run(bundle: Path, corpus: Corpus, rows: Any) -> Outputs:
+def run(bundle: Path, corpus: Corpus, rows: Any, runtime: str) -> Outputs:
     """Outputs of a bundle for rows of the corpus, one by one."""
     opened = Bundle.open(bundle)
-    session = open_session(opened, threads=1)
+    session = open_session(opened, runtime or "onnx", threads=1)
     p = opened.manifest.preprocessing
     return concatenate([session.run(*pad_batch([p.normalize(corpus.raw(r))])) for r in rows])
 
@@ -72,18 +78,19 @@ def main() -> None:
         calibration = calibration_table(work, Path(folder))
         for model in ("spectral", "wavlm-tiny"):
             exact: Outputs | None = None
-            for name, (target, options) in {
-                "fp32": ("onnx-fp32", PrecisionOptions()), **FORMS
+            for name, (target, options, runtime) in {
+                "fp32": ("onnx-fp32", PrecisionOptions(), ""), **FORMS
             }.items():  # fmt: skip
                 out = Path(folder) / f"{model}-{len(records)}"
                 done = pipeline.export(
                     pipeline.ExportOptions(
                         model, target, out, speech=tuple(sample_utterances()),
                         calibration=None if name == "fp32" else calibration, precision=options,
+                        runtimes=(runtime,) if runtime else (),
                     ),
                     open_session,
                 )  # fmt: skip
-                given = run(out, corpus, rows)
+                given = run(out, corpus, rows, runtime)
                 exact = exact or given
                 limits = INT8_LIMITS if "int8" in name else FP16_LIMITS
                 manifest = done.manifest

@@ -219,7 +219,8 @@ def export(
             )
         progress("cleaning the graph")
         for path in work.glob("*.onnx"):
-            storage = _finish_graph(path, checkpoint.half and exact)
+            # the engine builder gets its graph typed, and as it is
+            storage = _finish_graph(path, checkpoint.half and plan is None)
         if lowered.sensitivity is not None:
             (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
         manifest = Manifest(
