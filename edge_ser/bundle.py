@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from edge_ser.errors import BundleError, EdgeSerError, MissingPathError, UsageError
 from edge_ser.golden import Golden
@@ -67,7 +66,7 @@ class Bundle:
         self._extracted: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path) -> Bundle:
         """Open a directory or .zip and verify every file in it.
 
         Raises:
@@ -92,7 +91,7 @@ class Bundle:
         return bundle
 
     @classmethod
-    def _open_zip(cls, path: Path) -> Self:
+    def _open_zip(cls, path: Path) -> Bundle:
         if not zipfile.is_zipfile(path):
             raise BundleError(path, expected="a bundle (a directory or .zip)", found="another file")
         # unpacked, because runtimes map weights from real files

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from edge_ser.audio import Preprocessing
 from edge_ser.errors import BundleError, EdgeSerError
@@ -160,7 +160,7 @@ class Manifest:
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str | bytes, source: str) -> Self:
+    def from_json(cls, text: str | bytes, source: str) -> Manifest:
         """Read and check a document.
 
         Args:
@@ -190,7 +190,7 @@ class Manifest:
         if unknown:
             raise BundleError(source, expected="known fields only", found=", ".join(unknown))
         _check_task(data, source)
-        manifest = cast(Self, _read(cls, {k: v for k, v in data.items() if k in known}, source))
+        manifest = cast(Manifest, _read(cls, {k: v for k, v in data.items() if k in known}, source))
         _check_sense(manifest, source)
         return manifest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from edge_ser.audio import Preprocessing
 from edge_ser.errors import CheckpointError, UsageError
@@ -91,7 +91,7 @@ class ModelConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], source: str) -> Self:
+    def from_dict(cls, data: dict[str, Any], source: str) -> ModelConfig:
         """Read a configuration back.
 
         Args:
@@ -107,7 +107,7 @@ class ModelConfig:
             )
         encoder = checked(EncoderConfig, data["encoder"], f"{source}: encoder")
         rest = {k: v for k, v in data.items() if k != "encoder"}
-        return cast(Self, checked(cls, {**rest, "encoder": encoder}, source))
+        return cast(ModelConfig, checked(cls, {**rest, "encoder": encoder}, source))
 
 
 def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:

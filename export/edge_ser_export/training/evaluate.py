@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: dict[str, Any]) -> Evaluation:
         """The reverse of `to_dict`."""
         a, d, v = (float(data["ccc"][name]) for name in DIMENSIONS)
         return cls(data["count"], (a, d, v), data["region_head"], data["region_geometric"])
