@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from edge_ser.bench.device import device_memory
 from edge_ser.bench.stats import Estimate, median
 from edge_ser.errors import MeasurementError
 
@@ -43,6 +44,7 @@ except (OSError, StopIteration):
     except ImportError:
         _peak = 0
 print("{_SIGN}", "peak_rss", _peak, flush=True)
+sys.stdin.readline()  # alive, with all it holds, until its device memory was looked at
 """
 FIRST = "first"
 
@@ -75,13 +77,18 @@ class Cold:
         parts: seconds of the parts that the code marked, medians, in their order; the interpreter
             itself is not among them.
         peak_rss_bytes: resident memory at its highest, median; None where the system does not say.
+        device_bytes: memory of the first NVIDIA GPU that the process held in the end, its context
+            included, median; None without one.
         starts: seconds of every process, round by round, for ratios between systems.
+        peaks: bytes of resident memory of every process; empty where the system does not say.
     """
 
     first_result: Estimate
     parts: dict[str, float]
     peak_rss_bytes: int | None
+    device_bytes: int | None
     starts: list[float]
+    peaks: list[int]
 
 
 def measure_cold(
@@ -123,6 +130,7 @@ class _Start:
     first: float
     parts: dict[str, float]
     peak: int
+    device: int | None
 
 
 def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
@@ -134,13 +142,14 @@ def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
     code = f"{_BEFORE}\n{system.code}\n{_AFTER}"
     environment = {**os.environ, **(system.environment or {})}
     parts: dict[str, float] = {}
-    first = peak = None
+    first = peak = held = None
+    before = device_memory()
     late = threading.Event()
     with tempfile.TemporaryFile() as complaints:
         started = time.perf_counter()
         with subprocess.Popen(
             [system.python, "-c", code, *system.arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
@@ -161,6 +170,9 @@ def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
                 part, value = line.split()[1:]
                 if part == "peak_rss":
                     peak = int(value)
+                    held = device_memory()
+                    if process.stdin is not None:
+                        process.stdin.close()
                 else:
                     parts[part] = float(value)
                     if part == FIRST:
@@ -179,14 +191,18 @@ def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
         raise MeasurementError(
             f"{name} in a fresh process", expected="a first result", found=reason
         )
-    return _Start(first, parts, peak)
+    device = None if held is None or before is None else max(0, held - before)
+    return _Start(first, parts, peak, device)
 
 
 def _summary(starts: list[_Start]) -> Cold:
     peak = int(statistics.median(s.peak for s in starts))
+    devices = [s.device for s in starts if s.device is not None]
     return Cold(
         first_result=median([s.first for s in starts]),
         parts={p: statistics.median(s.parts[p] for s in starts) for p in starts[0].parts},
         peak_rss_bytes=peak or None,
+        device_bytes=int(statistics.median(devices)) if devices else None,
         starts=[s.first for s in starts],
+        peaks=[s.peak for s in starts if s.peak],
     )
