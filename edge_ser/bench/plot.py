@@ -12,7 +12,7 @@ from edge_ser.errors import MissingExtraError, UsageError
 
 _SUFFIXES = (".png", ".svg")
 _MARKS = "osD^vPX*"
-# Where the slowest is so many times the fastest, equal ratios are drawn equally far apart.
+# Where the slowest system is so many times the fastest, equal ratios are drawn equally far apart.
 _LOG_ABOVE = 12
 
 
@@ -49,7 +49,7 @@ def lines(records: Sequence[Record]) -> dict[str, list[Record]]:
 def figure(records: Sequence[Record]) -> Any:
     """Draw: one line per system, the median with its interval, up to the 90th percentile shaded."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     drawing = Figure(figsize=(8, 5), layout="constrained")
     axes = drawing.subplots()
@@ -65,15 +65,16 @@ def figure(records: Sequence[Record]) -> Any:
         if len(some) > 1:
             p90 = [r.latency.p90_ms for r in some]
             axes.fill_between(x, y, p90, color=colour, alpha=0.15, lw=0)
-    values = [r.latency.p50_ms for r in records]
-    if max(values) > _LOG_ABOVE * min(values):
+    lengths = sorted({r.seconds for r in records})
+    if _spread(records) > _LOG_ABOVE:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(0, None)
     axes.set_xlim(0, None)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks(lengths, [f"{s:g}" for s in lengths])
     axes.set_xlabel("length of the utterance, s")
     axes.set_ylabel("latency, ms")
     axes.set_title("Samples in memory to emotions: median, and shaded up to the 90th percentile",
@@ -82,6 +83,15 @@ def figure(records: Sequence[Record]) -> Any:
     axes.legend(fontsize=9)
     drawing.text(0.01, -0.01, machine_line(records[0]), fontsize=7, color="0.35", va="top")
     return drawing
+
+
+def _spread(records: Sequence[Record]) -> float:
+    """The slowest over the fastest system of the same length, where that is most."""
+    found = 1.0
+    for seconds in {r.seconds for r in records}:
+        values = [r.latency.p50_ms for r in records if r.seconds == seconds]
+        found = max(found, max(values) / min(values))
+    return found
 
 
 def write_plot(path: Path, records: Sequence[Record]) -> None:
