@@ -13,10 +13,16 @@ from edge_ser.errors import MissingPathError
 
 # What sound cards record at. Files for measuring are written so, because devices must resample.
 FILE_RATE_HZ = 48_000
+# Of an hour-long recording, no more is read than its beginning.
+_MOST_PAUSE_SECONDS = 30
+# Of the loudest sample; less is a pause.
+_QUIET = 0.05
 
 
 def speech(seconds: float, rate: int, source: Path | None = None) -> Samples:
     """Speech of a length, one utterance after the other, repeated where they are too short.
+
+    It begins with a word.
 
     Args:
         seconds: wanted.
@@ -34,8 +40,9 @@ def speech(seconds: float, rate: int, source: Path | None = None) -> Samples:
     if not files:
         raise MissingPathError("samples", expected="the package's samples", found="none")
     count = int(seconds * rate)
-    parts = [decode_file(f, rate, seconds) for f in files]
-    voice = np.concatenate(parts)
+    voice = np.concatenate([decode_file(f, rate, seconds + _MOST_PAUSE_SECONDS) for f in files])
+    loud = np.abs(voice) > _QUIET * np.abs(voice).max()
+    voice = voice[int(loud.argmax()) :]  # not from the pause before it: that alone may be silence
     repeated: Samples = np.tile(voice, -(-count // voice.size))[:count]
     return repeated
 

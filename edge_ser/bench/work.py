@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bench.peak import KINDS, Kind, Product, gemm_peak, heaviest, products
 from edge_ser.bench.records import Work
-from edge_ser.errors import MeasurementError
+from edge_ser.errors import EdgeSerError, MeasurementError
 
 # ONNX Runtime's names of what `peak` calls otherwise.
 _NAMES = {"float": "fp32", "int8": "int8", "float16": "fp16"}
@@ -28,10 +28,19 @@ class Products:
         rate: Hz of its samples.
         as_float: count all of them as fp32: for another program that computes the same model so.
         cpu: whether the model runs on the processor, whose limit is measured.
+        owner: what keeps the file in place as long as it lives, such as a bundle that was unpacked.
     """
 
-    def __init__(self, graph: Path, rate: int, as_float: bool = False, cpu: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Path,
+        rate: int,
+        as_float: bool = False,
+        cpu: bool = True,
+        owner: object = None,
+    ) -> None:
         self.graph, self.rate, self.as_float, self.cpu = graph, rate, as_float, cpu
+        self.owner = owner
         self._found: dict[float, list[Product]] = {}
 
     def of(self, seconds: float) -> list[Product]:
@@ -49,7 +58,9 @@ class Products:
             }
             try:
                 found = products(self.graph, inputs)
-            except (RuntimeError, ValueError) as error:
+            except EdgeSerError:
+                raise
+            except Exception as error:  # the binding's exception classes are not exported
                 raise MeasurementError(
                     self.graph.name,
                     expected="a graph that ONNX Runtime runs",

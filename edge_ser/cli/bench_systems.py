@@ -149,7 +149,9 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
     products = None
     if m.target.startswith("onnx-"):
         on_cpu = runtime not in _ACCELERATED
-        products = Products(bundle.graph_path, m.preprocessing.sample_rate, cpu=on_cpu)
+        products = Products(
+            bundle.graph_path, m.preprocessing.sample_rate, cpu=on_cpu, owner=bundle
+        )
     return Candidate(
         name=f"{label}/{runtime}",
         runtime=runtime,
@@ -243,7 +245,9 @@ def _torch(bundle: Bundle, path: Path, checkpoint: str | None) -> Candidate:
     products = None
     if m.target.startswith("onnx-") and digest == loaded.sha256:
         # the same model, so the same products, but in float32
-        products = Products(bundle.graph_path, m.preprocessing.sample_rate, as_float=True)
+        products = Products(
+            bundle.graph_path, m.preprocessing.sample_rate, as_float=True, owner=bundle
+        )
     parameters = sum(p.numel() for p in loaded.model.parameters())
     return Candidate(
         name=f"{loaded.name}/{TORCH}",
