@@ -11,6 +11,7 @@ WavLM-base's size with random weights: neither time depends on what a model has 
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_ser
+import edge_ser_runtimes
 from edge_ser.audio import decode_file
 from edge_ser.bench import ColdSystem, Estimate, Plan, measure, measure_cold, median, ratio
 from edge_ser.bench.machine import machine, state
@@ -125,9 +127,9 @@ def cold(bundle: Path, folder: Path, rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def file_minus_decoding(bundle: Path, folder: Path, plan: Plan) -> Estimate:
+def file_minus_decoding(bundle: Path, folder: Path, plan: Plan, threads: int | None) -> Estimate:
     """Seconds that a file of 10 s takes beyond reading it."""
-    ser = edge_ser.load(bundle, threads=1)
+    ser = edge_ser.load(bundle, threads=threads)
     file = folder / "ten.wav"
     write_wav(file, speech(10.0, RATE), RATE)
     systems: dict[str, Callable[[Path], Any]] = {
@@ -205,6 +207,8 @@ def main() -> int:
     arguments = parser.parse_args()
     rounds = arguments.rounds
     plan = Plan(max_rounds=rounds, min_rounds=min(rounds, 12), max_seconds=arguments.max_time)
+    for package in (edge_ser, edge_ser_runtimes):  # as pip does when it installs them
+        compileall.compile_dir(str(Path(str(package.__file__)).parent), quiet=1)
     with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         work = Path(folder)
         int8 = arguments.int8 or export("spectral", work / "int8", "onnx-int8")
@@ -229,8 +233,9 @@ def main() -> int:
                 "default INT8": _ms(window(int8, plan)),
             },
             "file_10s_ms": {
-                "default": _ms(file_minus_decoding(DEFAULT_BUNDLE, work, plan)),
-                "default INT8": _ms(file_minus_decoding(int8, work, plan)),
+                "default": _ms(file_minus_decoding(DEFAULT_BUNDLE, work, plan, None)),
+                "default INT8": _ms(file_minus_decoding(int8, work, plan, None)),
+                "default INT8, one thread": _ms(file_minus_decoding(int8, work, plan, 1)),
             },
             "two_threads": {
                 "default": _plain(batch_gain(DEFAULT_BUNDLE, plan)),
@@ -278,8 +283,9 @@ def judge(found: dict[str, Any]) -> list[Row]:
     size = found["size_mb"]["default INT8"]
     add("bundle, default INT8", {"value": size, "low": size, "high": size}, 1.8, "{:.2f} MB")
     add("1 s in memory, default INT8", found["window_ms"]["default INT8"], 21, "{:.2f} ms")
-    ten = found["file_10s_ms"]["default INT8"]
-    add("10 s file beyond reading it, default INT8", ten, 7, "{:.2f} ms")
+    for name in ("default INT8", "default INT8, one thread"):
+        ten = found["file_10s_ms"][name]
+        add(f"10 s file beyond reading it, {name}", ten, 7, "{:.2f} ms")
     for name, gain in found["two_threads"].items():
         add(f"8 x 5 s on two threads over one, {name}", gain, 1.7, "{:.2f}", most=False)
     return rows
@@ -296,8 +302,8 @@ def page(rows: list[Row], record: dict[str, Any]) -> str:
         f"{m['python']}, {libraries}; load {record['before'].get('load_1min', '-')} when it began.",
         "",
         "The wrapper is everything but the session: intake of the samples, normalisation, checks, "
-        "reading the outputs, the result object. One thread, in brackets the intervals of the "
-        "medians.",
+        "reading the outputs, the result object. One thread where nothing else is said; the 10 s "
+        "file on all cores, as `edge_ser.load` runs. In brackets the intervals of the medians.",
         "",
         "| what | target | found | kept |",
         "|---|---|---|---|",

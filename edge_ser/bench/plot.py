@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bench.records import Record
+from edge_ser.bench.records import Record, threads_of
 from edge_ser.bench.tables import machine_line
 from edge_ser.errors import MissingExtraError, UsageError
 
@@ -40,7 +40,7 @@ def lines(records: Sequence[Record]) -> dict[str, list[Record]]:
     for r in sorted(records, key=lambda r: r.seconds):
         name = r.system
         name += f", batch {r.batch}" if batches else ""
-        name += f", {r.threads} thread{'s' if r.threads > 1 else ''}" if threads else ""
+        name += f", {threads_of(r)}" if threads else ""
         found.setdefault(name, []).append(r)
     order = list(dict.fromkeys(r.system for r in records))
     return dict(sorted(found.items(), key=lambda item: order.index(item[1][0].system)))

@@ -189,8 +189,7 @@ class Record:
     @property
     def place(self) -> str:
         """The key, for people."""
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.system}, {self.seconds:g} s, batch {self.batch}, {threads}"
+        return f"{self.system}, {self.seconds:g} s, batch {self.batch}, {threads_of(self)}"
 
     def to_json(self) -> str:
         """One line."""
@@ -266,6 +265,11 @@ def append(path: Path, records: Iterable[Record]) -> None:
     text = "".join(r.to_json() + "\n" for r in records)
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
+
+
+def threads_of(record: Record) -> str:
+    """How many threads, in words."""
+    return f"{record.threads} thread{'s' if record.threads > 1 else ''}"
 
 
 def one_per_system(records: Sequence[Record]) -> list[Record]:

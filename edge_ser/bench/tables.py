@@ -7,10 +7,12 @@ import io
 from collections.abc import Sequence
 
 from edge_ser.bench.compare import Comparison, Span
-from edge_ser.bench.records import Record, one_per_system
+from edge_ser.bench.records import Record, one_per_system, threads_of
 from edge_ser.bench.stages import STAGES
 
 Rows = list[tuple[str, ...]]
+# Load per core above which somebody else was at work.
+_BUSY = 0.5
 
 _CSV = (
     "time", "run", "system", "runtime", "bundle", "target", "precision", "seconds", "batch",
@@ -62,7 +64,7 @@ def system_rows(records: Sequence[Record]) -> Rows:
              if (s.system, s.threads, s.seconds) == (r.system, r.threads, seconds)), r,
         )  # fmt: skip
         fresh = r.fresh
-        row = [f"{r.system}, {r.threads} threads" if several else r.system]
+        row = [f"{r.system}, {threads_of(r)}" if several else r.system]
         row.append(f"{fresh.first_result_ms:.0f} ms" if fresh else "-")
         row.append(f"{figure(r.load_ms)} ms")
         row.append(f"{fresh.peak_rss_mb:.0f} MB" if fresh and fresh.peak_rss_mb else "-")
@@ -99,6 +101,11 @@ def notes(records: Sequence[Record]) -> list[str]:
     first = records[0]
     fresh = next((r.fresh for r in records if r.fresh), None)
     said = [machine_line(first)]
+    load, cores = first.before.get("load_1min"), first.machine.get("cores")
+    if isinstance(load, float) and isinstance(cores, int) and load > _BUSY * cores:
+        said.append(
+            f"the machine was busy when measuring began: a load of {load:g} on {cores} cores"
+        )
     line = "p50: samples in memory to emotions, median of all runs"
     if not all(r.latency.stable for r in records):
         line += "; ~ not yet stable when its time was over"

@@ -84,6 +84,19 @@ def test_notes_tell_machine_method_and_each_gap_once() -> None:
     assert not any("fresh" in s or "processes" in s for s in tables.notes([record(fresh=None)]))
 
 
+def test_a_busy_machine_is_said() -> None:
+    busy = record(before={"load_1min": 2.5})
+    assert "the machine was busy when measuring began: a load of 2.5 on 4 cores" in tables.notes(
+        [busy]
+    )
+    assert not any("busy" in s for s in tables.notes([record(before={"load_1min": 1.5})]))
+
+
+def test_systems_are_told_apart_by_threads_where_these_differ() -> None:
+    rows = tables.system_rows([record(), record(threads=2)])
+    assert [row[0] for row in rows[1:]] == ["default/onnx, 1 thread", "default/onnx, 2 threads"]
+
+
 def test_text_is_aligned() -> None:
     rows: tables.Rows = [("name", "ms"), ("a", "1.5"), ("long name", "100")]
     assert tables.text(rows) == "name        ms\na          1.5\nlong name  100"
