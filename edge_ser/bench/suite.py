@@ -173,6 +173,8 @@ class Suite:
         opened: list[_Opened] = []
         for c in some:
             self.progress(f"{c.name}: load", 0)
+            if opened and not self._fits(c):  # beside those that are loaded already
+                continue
             try:
                 c.open(threads)  # brings the runtime's library, which is not the model's to pay
                 started = time.perf_counter()
@@ -183,7 +185,10 @@ class Suite:
                 self.complain(_failed(c.name, "a model that loads", error))
             else:
                 opened.append(_Opened(c, session, time.perf_counter() - started))
-        yield opened
+        try:
+            yield opened
+        finally:
+            opened.clear()  # before others are loaded for another number of threads
 
     def _one(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import Cli
 
+from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
 from edge_ser.data import DEFAULT_BUNDLE
@@ -326,4 +327,5 @@ def test_help_names_runtimes_and_budgets(cli: Cli, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         cli("bench", "--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "onnx" in text and "torch" in text and "first_result_ms" in text
+    assert "onnx, torch; several" in text
+    assert f"exceeded: {', '.join(FIGURES)}" in text

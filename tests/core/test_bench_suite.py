@@ -1,4 +1,5 @@
 import wave
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 import edge_ser
 from edge_ser.audio import decode_file
+from edge_ser.bench import suite
 from edge_ser.bench.process import ColdSystem
 from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bench.stages import STAGES, stages
@@ -184,6 +186,29 @@ def test_a_machine_too_small_is_told_before_anything_is_loaded(
     (line,) = said
     assert line.startswith("huge: expected about 1000000000 MB of free memory, found ")
     assert "take a smaller model" in line
+
+
+def test_systems_must_fit_beside_each_other_and_are_released_between_threads(
+    candidate: Callable[..., Candidate],
+    ser: edge_ser.Recognizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    class Loaded:
+        def __init__(self, threads: int) -> None:
+            held.add(self)
+
+        def run(self, samples: Any, lengths: Any) -> Any:
+            return ser.session.run(samples, lengths)
+
+    monkeypatch.setattr(suite, "available_memory", lambda: 150 - 100 * len(held))
+    options = Options(seconds=(1.0,), threads=(1, 2), plan=QUICK.plan, processes=0)
+    both = [candidate(name, open=Loaded, memory_bytes=100) for name in "ab"]
+    records, said = run(options, *both)
+    assert [(r.system, r.threads) for r in records] == [("a", 1), ("a", 2)]
+    assert len(said) == 2 and all(line.startswith("b: expected about") for line in said)
+    assert not held
 
 
 def test_a_length_that_the_bundle_does_not_read(candidate: Callable[..., Candidate]) -> None:
