@@ -37,7 +37,7 @@ from edge_ser.bench import Estimate, Plan, measure, verdict
 from edge_ser.bench.machine import machine, state
 from edge_ser.bench.speech import speech
 from edge_ser.session import pad_batch
-from edge_ser_export.optimize import strip_metadata
+from edge_ser_export.optimize import store_half, strip_metadata
 from edge_ser_export.quantize import Recipe
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
@@ -103,6 +103,8 @@ def peers_of(size: str, work: Path, samples: Path) -> list[Peer]:
         ours[scores] = built.quantizer.build(recipe, work / f"ours-{scores}.onnx")
     clean = work / "clean.onnx"
     big = _without_notes(built.graph, clean)
+    for graph in (built.graph, *ours.values()):
+        _finish(graph)
     log = work / "messages.log"
     stock, single = work / "stock.onnx", work / "single.onnx"
     xml, optimum = work / "openvino.xml", work / "optimum"
@@ -122,15 +124,15 @@ def peers_of(size: str, work: Path, samples: Path) -> list[Peer]:
         Peer("PyTorch torch.compile", "torch", "load_compiled", checkpoint, tuple(weights)),
         Peer("edge-ser fp32", "edge-ser", "load_onnx", {"graph": str(built.graph)}, (built.graph,)),
         Peer("edge-ser INT8", "edge-ser", "load_onnx", {"graph": str(ours[False])}, (ours[False],)),
-        Peer("edge-ser INT8, integer attention", "edge-ser", "load_onnx",
+        Peer("edge-ser INT8 with integer attention", "edge-ser", "load_onnx",
              {"graph": str(ours[True])}, (ours[True],)),
-        Peer("ONNX Runtime dynamic INT8, stock", "optimum", "load_onnx", {"graph": str(stock)},
+        Peer("ONNX Runtime's own dynamic INT8", "optimum", "load_onnx", {"graph": str(stock)},
              (stock,), builder("build_stock", graph=str(clean), out=str(stock), big=big)),
         Peer("audonnx fp32", "audonnx", "load_audonnx", {"graph": str(single)}, (built.graph,),
              builder("build_audonnx", graph=str(built.graph), out=str(single))),
         Peer("OpenVINO + NNCF INT8", "openvino", "load_openvino", {"graph": str(xml)},
              (xml, xml.with_suffix(".bin")),
-             builder("build_openvino", graph=str(built.graph), out=str(xml),
+             builder("build_openvino", graph=str(clean), out=str(xml),
                      calibration=str(calibration))),
     ]  # fmt: skip
     return [*peers, *_optimum(size, built, optimum, big, builder), *_tiny(size, work, builder)]
@@ -143,18 +145,12 @@ def _optimum(size: str, built: int8_speed.Built, out: Path, big: bool, builder: 
         return [Peer("Optimum", "optimum", "load_onnx", refused=reason)]
     encoder = out.with_name("encoder")
     built.checkpoint.model.encoder.model.save_pretrained(encoder)
-    made: dict[str, Any] = {}
-
-    def once(environment: Environment) -> dict[str, Any]:
-        if not made:
-            make_it = builder("build_optimum", encoder=str(encoder), out=str(out), big=big)
-            made.update(make_it(environment))
-        return made
-
     return [
         Peer(f"Optimum {kind}", "optimum", "load_onnx", {"graph": str(out / file)}, (out / file,),
-             once, "encoder only", other_model=True)
-        for kind, file in (("fp32", "model.onnx"), ("INT8", "model_quantized.onnx"))
+             builder(function, encoder=str(encoder), out=str(out), big=big), "encoder only",
+             other_model=True)
+        for kind, file, function in (("fp32", "model.onnx", "build_optimum"),
+                                     ("INT8", "model_quantized.onnx", "build_optimum_int8"))
     ]  # fmt: skip
 
 
@@ -163,7 +159,7 @@ def _tiny(size: str, work: Path, builder: Any) -> list[Peer]:
     if size != "default":
         return []
     return [
-        Peer(f"{label}, ONNX Runtime fp32", "torch", "load_onnx", {"graph": str(path)}, (path,),
+        Peer(f"{label} fp32 in ONNX Runtime", "timm", "load_onnx", {"graph": str(path)}, (path,),
              builder("build_tiny", model=model, out=str(path)), "other model, random weights",
              other_model=True)
         for label, model in (("Wav2Small", "wav2small"), ("MobileNetV4-small", "mobilenetv4"))
@@ -178,6 +174,14 @@ def _without_notes(graph: Path, out: Path) -> bool:
     big = bool(model.ByteSize() > EXTERNAL_DATA_BYTES)
     onnx.save(model, out, save_as_external_data=big, location=f"{out.name}.data")
     return big
+
+
+def _finish(graph: Path) -> None:
+    """Write a graph as a bundle holds it: without notes, and as small as the weights allow."""
+    model = onnx.load(graph, load_external_data=False)  # weights stay where they are
+    strip_metadata(model)
+    store_half(model)
+    onnx.save(model, graph)
 
 
 def _builtin(name: str) -> Path:

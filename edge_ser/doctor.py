@@ -178,7 +178,8 @@ def _runtimes(here: Machine) -> Iterable[Finding]:
     if ort is None:
         yield Finding("runtime", "onnx", "missing", why, "run: pip install onnxruntime")
     else:
-        providers = [p.removesuffix("ExecutionProvider") for p in ort.get_available_providers()]
+        every = [p.removesuffix("ExecutionProvider") for p in ort.get_available_providers()]
+        providers = [p for p in every if p != "Azure"]  # it asks a service, and computes nothing
         yield Finding(
             "runtime", "onnx", "ok", f"ONNX Runtime {ort.__version__}, {', '.join(providers)}"
         )

@@ -13,9 +13,10 @@ from pathlib import Path
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "edge-ser": ("numpy", "onnxruntime", "soundfile", "soxr", "tqdm"),
     "torch": (
-        "torch==2.13.0", "transformers>=4.48,<4.58", "safetensors", "soundfile", "soxr", "tqdm",
-        "timm", "onnx", "onnxscript", "onnxruntime",
+        "torch==2.13.0", "transformers>=4.48,<4.58", "safetensors", "soundfile", "soxr", "tqdm"
     ),
+    # apart from the others, as it brings a torchvision that Transformers would trip over
+    "timm": ("torch==2.13.0", "timm", "onnx", "onnxscript", "onnxruntime"),
     "optimum": (
         "torch==2.13.0", "transformers<4.58", "optimum==2.1.0", "optimum-onnx==0.1.0", "onnxruntime"
     ),

@@ -7,6 +7,11 @@ from typing import Any
 
 OURS = "edge-ser"
 REFERENCE = "PyTorch eager"
+_COLORS = {
+    "ours": ("#1b7f5c", "edge-ser"),
+    "same": ("#7c93b2", "the same model elsewhere"),
+    "other": ("#c9c9c9", "another model, or a part of it"),
+}
 
 
 def table(record: dict[str, Any]) -> str:
@@ -29,10 +34,9 @@ def table(record: dict[str, Any]) -> str:
             lines.append(f"| {name}{note} | {s['error'].replace('|', '/')} | | | | | | |")
             continue
         ratio = s["ratio"]
-        against = (
-            "1" if s["name"] == REFERENCE
-            else f"{ratio['value']:.2f} ({ratio['low']:.2f}..{ratio['high']:.2f})"
-        )  # fmt: skip
+        against = "-"
+        if ratio is not None and s["name"] != REFERENCE:
+            against = f"{ratio['value']:.2f} ({ratio['low']:.2f}..{ratio['high']:.2f})"
         difference = "-" if s["difference"] is None else f"{s['difference']:.1e}"
         lines.append(
             f"| {name}{note} | {s['ms']['value']:.2f} "
@@ -80,6 +84,7 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.patches import Patch
 
     panels = [[s for s in _sorted(r) if not s["error"]] for r in records]
     heights = [len(p) for p in panels]
@@ -120,11 +125,15 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         axis.set_xlabel("milliseconds, median; file size beside it", fontsize=8)
         axis.tick_params(axis="x", labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        handles=[Patch(color=color, label=label) for color, label in _COLORS.values()],
+        loc="outside lower center", ncols=len(_COLORS), fontsize=8, frameon=False,
+    )  # fmt: skip
     figure.savefig(path, dpi=140)
     plt.close(figure)
 
 
 def _color(system: dict[str, Any]) -> str:
     if system["name"].startswith(OURS):
-        return "#1b7f5c"
-    return "#c9c9c9" if system["other_model"] else "#7c93b2"
+        return _COLORS["ours"][0]
+    return _COLORS["other" if system["other_model"] else "same"][0]

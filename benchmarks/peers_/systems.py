@@ -86,19 +86,38 @@ def _torch(arguments: dict[str, Any], wrap: Callable[[Any], Any]) -> Run:
 
 
 def build_optimum(arguments: dict[str, Any]) -> None:
-    """The encoder through Optimum's exporter, and its quantizer's preset for AVX-512 VNNI."""
+    """The encoder through Optimum's exporter."""
     from optimum.exporters.onnx import main_export
+
+    main_export(
+        arguments["encoder"], output=Path(arguments["out"]), task="feature-extraction",
+        do_validation=False,
+    )  # fmt: skip
+
+
+def build_optimum_int8(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Optimum's dynamic quantizer with its preset for AVX-512 VNNI on what it exported.
+
+    Where the preset fails, as at convolutions whose weights are computed in the graph, its products
+    of matrices alone are quantised, and a note says so.
+    """
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
     out = Path(arguments["out"])
-    main_export(arguments["encoder"], output=out, task="feature-extraction", do_validation=False)
-    quantizer = ORTQuantizer.from_pretrained(out, file_name="model.onnx")
-    quantizer.quantize(
-        save_dir=out,
-        quantization_config=AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=False),
-        use_external_data_format=arguments["big"],
-    )
+
+    def quantize(**options: Any) -> None:
+        preset = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=False, **options)
+        ORTQuantizer.from_pretrained(out, file_name="model.onnx").quantize(
+            save_dir=out, quantization_config=preset, use_external_data_format=arguments["big"]
+        )
+
+    try:
+        quantize()
+    except ValueError as error:
+        quantize(operators_to_quantize=["MatMul"])
+        return {"note": "encoder only; the preset fails, so MatMul alone", "preset": str(error)}
+    return {}
 
 
 # --- OpenVINO
