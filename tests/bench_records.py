@@ -10,6 +10,7 @@ MACHINE = {"processor": "Test CPU", "architecture": "x86_64", "cores": 4, "libra
 
 def latency(p50: float, spread: float = 0.02, **changes: Any) -> Latency:
     made = Latency(
+        p10_ms=0.95 * p50,
         p50_ms=p50,
         p90_ms=1.1 * p50,
         p99_ms=1.3 * p50,

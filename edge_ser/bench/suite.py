@@ -294,6 +294,7 @@ class Suite:
             batch=batch,
             threads=threads,
             latency=Latency(
+                p10_ms=1000 * timing.quantile(0.1),
                 p50_ms=1000 * p50,
                 p90_ms=1000 * timing.quantile(0.9),
                 p99_ms=1000 * timing.quantile(0.99),

@@ -16,9 +16,9 @@ _BUSY = 0.5
 
 _CSV = (
     "time", "run", "system", "runtime", "bundle", "target", "precision", "seconds", "batch",
-    "threads", "p50_ms", "low_ms", "high_ms", "p90_ms", "p99_ms", "rounds", "stable", "rtf",
-    "throughput", "against", "ratio", "ratio_low", "ratio_high", "verdict", "gops", "peak_share",
-    "first_result_ms", "load_ms", "peak_rss_mb", "device_mb", "size_mb",
+    "threads", "p10_ms", "p50_ms", "low_ms", "high_ms", "p90_ms", "p99_ms", "rounds", "stable",
+    "rtf", "throughput", "against", "ratio", "ratio_low", "ratio_high", "verdict", "gops",
+    "peak_share", "first_result_ms", "load_ms", "peak_rss_mb", "device_mb", "size_mb",
     *(f"{stage}_ms" for stage in STAGES), "joules", "processor", "cores",
 )  # fmt: skip
 
@@ -166,7 +166,17 @@ def csv_text(records: Sequence[Record]) -> str:
     for r in records:
         t, a, f, w = r.latency, r.against, r.fresh, r.work
         row: list[object] = [r.time, r.run, r.system, r.runtime, r.bundle, r.target, r.precision]
-        row += [r.seconds, r.batch, r.threads, t.p50_ms, t.low_ms, t.high_ms, t.p90_ms, t.p99_ms]
+        row += [
+            r.seconds,
+            r.batch,
+            r.threads,
+            t.p10_ms,
+            t.p50_ms,
+            t.low_ms,
+            t.high_ms,
+            t.p90_ms,
+            t.p99_ms,
+        ]
         row += [t.rounds, t.stable, r.rtf, r.throughput]
         row += [a.system, a.ratio, a.low, a.high, a.verdict] if a else [""] * 5
         row += [w.gops, w.peak_share] if w else ["", ""]

@@ -167,7 +167,11 @@ def slower(records: list[Record], factor: float) -> list[Record]:
         return replace(
             record,
             latency=replace(
-                t, p50_ms=factor * t.p50_ms, low_ms=factor * t.low_ms, high_ms=factor * t.high_ms
+                t,
+                p10_ms=factor * t.p10_ms,
+                p50_ms=factor * t.p50_ms,
+                low_ms=factor * t.low_ms,
+                high_ms=factor * t.high_ms,
             ),
         )
 
