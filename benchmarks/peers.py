@@ -61,7 +61,7 @@ class Peer:
 
     Attributes:
         name: in the table.
-        environment: key of `ENVIRONMENTS`.
+        environment: key of `ENVIRONMENTS`, to run in.
         load: function of `peers_.systems`.
         arguments: of `load`, beside the samples.
         files: whose sizes are the model's on disk.
@@ -69,6 +69,7 @@ class Peer:
         note: what a reader must know.
         other_model: whether its weights are not the model's.
         refused: why this peer has no answer for the model; "" where it has.
+        made_in: environment to build the files in; "": the one that they run in.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Peer:
     note: str = ""
     other_model: bool = False
     refused: str = ""
+    made_in: str = ""
 
 
 def peers_of(size: str, work: Path, samples: Path) -> list[Peer]:
@@ -126,8 +128,9 @@ def peers_of(size: str, work: Path, samples: Path) -> list[Peer]:
         Peer("edge-ser INT8", "edge-ser", "load_onnx", {"graph": str(ours[False])}, (ours[False],)),
         Peer("edge-ser INT8 with integer attention", "edge-ser", "load_onnx",
              {"graph": str(ours[True])}, (ours[True],)),
-        Peer("ONNX Runtime's own dynamic INT8", "optimum", "load_onnx", {"graph": str(stock)},
-             (stock,), builder("build_stock", graph=str(clean), out=str(stock), big=big)),
+        Peer("ONNX Runtime's own dynamic INT8", "edge-ser", "load_onnx", {"graph": str(stock)},
+             (stock,), builder("build_stock", graph=str(clean), out=str(stock), big=big),
+             made_in="optimum"),
         Peer("audonnx fp32", "audonnx", "load_audonnx", {"graph": str(single)}, (built.graph,),
              builder("build_audonnx", graph=str(built.graph), out=str(single))),
         Peer("OpenVINO + NNCF INT8", "openvino", "load_openvino", {"graph": str(xml)},
@@ -159,9 +162,9 @@ def _tiny(size: str, work: Path, builder: Any) -> list[Peer]:
     if size != "default":
         return []
     return [
-        Peer(f"{label} fp32 in ONNX Runtime", "timm", "load_onnx", {"graph": str(path)}, (path,),
-             builder("build_tiny", model=model, out=str(path)), "other model, random weights",
-             other_model=True)
+        Peer(f"{label} fp32 in ONNX Runtime", "edge-ser", "load_onnx", {"graph": str(path)},
+             (path,), builder("build_tiny", model=model, out=str(path)),
+             "other model, random weights", other_model=True, made_in="timm")
         for label, model in (("Wav2Small", "wav2small"), ("MobileNetV4-small", "mobilenetv4"))
         if (path := work / f"{model}.onnx")
     ]  # fmt: skip
@@ -214,13 +217,14 @@ def measure_size(
     errors: dict[str, str] = {}
     for peer in peers:
         environment = environments[peer.environment]
-        refused = peer.refused or environment.error
+        workshop = environments[peer.made_in or peer.environment]
+        refused = peer.refused or environment.error or workshop.error
         if refused:
             errors[peer.name] = refused
             continue
         print(f"{size}: {peer.name}", file=sys.stderr, flush=True)
         try:
-            facts[peer.name] = peer.prepare(environment) if peer.prepare else {}
+            facts[peer.name] = peer.prepare(workshop) if peer.prepare else {}
             worker = Worker(environment.python, work / "messages.log")
             workers[peer.name] = worker
             arguments = {**peer.arguments, "samples": str(samples)}

@@ -170,6 +170,12 @@ def test_the_table_is_ordered_and_claims_no_more_than_is_known(record: dict[str,
     assert "- edge-ser INT8: faster than PyTorch eager; no difference found to Tiny." in text
 
 
+def test_without_the_reference_times_still_stand(record: dict[str, Any]) -> None:
+    record["systems"] = [row("edge-ser INT8", 4.0, ratio=None), row("Tiny", 5.0, ratio=None)]
+    text = page.table(record)
+    assert "| **edge-ser INT8** | 4.00 | 3.60..4.40 | - |" in text
+
+
 def test_results_keep_the_sizes_of_earlier_runs(
     record: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
