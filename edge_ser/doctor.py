@@ -75,6 +75,7 @@ class Machine:
         jetson: JetPack, if this is one.
         integers: see `cpu.integer_preset`.
         instructions: instruction sets that decide the speed of matrix products.
+        free_bytes: memory that a new process can have; None where nothing tells.
     """
 
     driver: Driver
@@ -82,6 +83,7 @@ class Machine:
     jetson: Jetson | None
     integers: str | None
     instructions: tuple[str, ...]
+    free_bytes: int | None = None
 
 
 def look(root: Path = _ROOT) -> Machine:
@@ -96,6 +98,7 @@ def look(root: Path = _ROOT) -> Machine:
         jetson=find_jetson(root),
         integers=integer_preset(cpuinfo=root / "proc/cpuinfo"),
         instructions=tuple(machine(root)["instructions"]),
+        free_bytes=available_memory(root),
     )
 
 
@@ -137,7 +140,7 @@ def _machine(here: Machine, root: Path) -> Iterable[Finding]:
         "machine", "8-bit integers", "advice", "unknown processor",
         "compare INT8 with float32 by edge-ser bench",
     ))  # fmt: skip
-    free = available_memory(root)
+    free = here.free_bytes
     if free is None:
         yield Finding("machine", "free memory", "advice", "unknown", "")
     else:

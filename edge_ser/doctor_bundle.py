@@ -25,6 +25,14 @@ def check_bundle(
         open_session: of the registry of runtimes.
     """
     target = bundle.manifest.target
+    # weights are in memory at least once; to run out of it would take this process along
+    if here.free_bytes is not None and bundle.size_bytes > here.free_bytes:
+        return Finding(
+            "bundle", name, "fails",
+            f"{target}: {bundle.size_bytes / 1e9:.2f} GB of weights, "
+            f"{here.free_bytes / 1e9:.2f} GB of memory free",
+            "use a smaller model, or --target onnx-int8",
+        )  # fmt: skip
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

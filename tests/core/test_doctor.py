@@ -84,7 +84,7 @@ def test_machines_of_other_kinds(
 def test_little_memory_is_told(kilobytes: int, state: str, tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {kilobytes} kB\n")
-    finding = by_name(BARE, tmp_path)["machine free memory"]
+    finding = by_name(look(tmp_path), tmp_path)["machine free memory"]
     assert finding.state == state
     assert f"{kilobytes * 1024 / 1e9:.1f} GB" in finding.found
 
@@ -119,6 +119,17 @@ def test_the_default_bundle_answers() -> None:
     finding = check_bundle(Bundle.open(DEFAULT_BUNDLE), "default", BARE, open_session)
     assert (finding.state, finding.advice) == ("ok", "")
     assert "onnx-fp32: 4 recorded answers, VAD within" in finding.found
+
+
+def test_a_bundle_that_does_not_fit_is_not_opened() -> None:
+    def never(bundle: Bundle) -> Session:
+        raise AssertionError("opened")
+
+    finding = check_bundle(
+        Bundle.open(DEFAULT_BUNDLE), "x", replace(BARE, free_bytes=1_000_000), never
+    )
+    assert finding.state == "fails"
+    assert "0.00 GB of memory free" in finding.found and "onnx-int8" in finding.advice
 
 
 class Wrong:
