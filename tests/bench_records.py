@@ -20,6 +20,7 @@ def latency(p50: float, spread: float = 0.02, **changes: Any) -> Latency:
         rounds=20,
         runs=60,
         stable=True,
+        preempted=0.02,
     )
     return replace(made, **changes)
 

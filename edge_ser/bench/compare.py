@@ -16,6 +16,11 @@ from edge_ser.errors import UsageError
 _LATEST_RUNS = 5
 # Smaller changes between two processes say nothing: where memory happens to lie makes as much.
 _LEAST_CHANGE = 0.03
+# Share of interrupted runs above which even the fastest are no longer the model's own.
+_BUSY = 0.3
+
+
+Verdict = Literal["better", "worse", "no difference", "not judged"]
 
 
 class Span(NamedTuple):
@@ -25,13 +30,15 @@ class Span(NamedTuple):
         value: the figure.
         low: lower end.
         high: upper end.
-        fast: of times that were measured often, what one run in ten undercuts.
+        fast: of times, what the fastest of them took.
+        busy: share of the runs that other programs interrupted.
     """
 
     value: float
     low: float
     high: float
     fast: float | None = None
+    busy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Change:
         new: now.
         ratio: new over old, with the widest interval that both allow.
         verdict: "better" or "worse" only where that interval does not hold 1, and the fastest tenth
-            of the runs says the same.
+            of the runs says the same; "not judged" where other programs interrupted many runs.
         regression: whether it is worse, and by more than the threshold.
     """
 
@@ -54,7 +61,7 @@ class Change:
     old: Span
     new: Span
     ratio: Span
-    verdict: Literal["better", "worse", "no difference"]
+    verdict: Verdict
     regression: bool
 
 
@@ -71,6 +78,11 @@ class Comparison:
     changes: list[Change]
     unmatched: list[str]
     runs: int
+
+    @property
+    def not_judged(self) -> list[Change]:
+        """What could not be judged, because the machine was busy."""
+        return [c for c in self.changes if c.verdict == "not judged"]
 
     @property
     def regressions(self) -> list[Change]:
@@ -142,13 +154,15 @@ def _spans(record: Record) -> dict[str, Span]:
     """The figures of a record that are compared."""
     t, fresh = record.latency, record.fresh
     found = {
-        _LATENCY: Span(t.p50_ms, t.low_ms, t.high_ms, t.p10_ms),
+        _LATENCY: Span(t.p50_ms, t.low_ms, t.high_ms, t.p10_ms, t.preempted),
         _SIZE: Span(record.size_mb, record.size_mb, record.size_mb),
     }
     if fresh is not None:
         # like with like: another first file, or other utterances in memory, are other figures
         key = f"{_FIRST}, {fresh.seconds:g} s"
-        found[key] = Span(fresh.first_result_ms, fresh.low_ms, fresh.high_ms)
+        found[key] = Span(
+            fresh.first_result_ms, fresh.low_ms, fresh.high_ms, fresh.low_ms, t.preempted
+        )
         if None not in (fresh.peak_rss_mb, fresh.rss_low_mb, fresh.rss_high_mb):
             key = f"{_MEMORY}, {fresh.memory_batch} x {fresh.memory_seconds:g} s"
             found[key] = Span(
@@ -168,8 +182,10 @@ def _change(place: str, metric: str, before: list[Span], new: Span, threshold: f
     quickest, slowest = ratio.value, ratio.value
     if fast and new.fast is not None:
         quickest, slowest = new.fast / max(fast), new.fast / min(fast)
-    verdict: Literal["better", "worse", "no difference"] = "no difference"
-    if ratio.low > 1 and quickest > 1 + _LEAST_CHANGE:
+    verdict: Verdict = "no difference"
+    if max(new.busy, *(s.busy for s in before)) > _BUSY:
+        verdict = "not judged"
+    elif ratio.low > 1 and quickest > 1 + _LEAST_CHANGE:
         verdict = "worse"
     elif ratio.high < 1 and slowest < 1 - _LEAST_CHANGE:
         verdict = "better"

@@ -30,6 +30,8 @@ class Latency:
         rounds: turns, the independent values of the interval.
         runs: timed.
         stable: whether the wanted precision was reached before the time was over.
+        preempted: share of the runs in which another program took the processor away; 0 where the
+            operating system does not say.
     """
 
     p10_ms: float
@@ -42,6 +44,7 @@ class Latency:
     rounds: int
     runs: int
     stable: bool
+    preempted: float
 
 
 @dataclass(frozen=True)

@@ -304,6 +304,7 @@ class Suite:
                 rounds=middle.count,
                 runs=len(timing.runs),
                 stable=result.stable,
+                preempted=timing.preempted / len(timing.runs),
             ),
             rtf=p50 / (seconds * batch),
             throughput=seconds * batch / p50,

@@ -11,14 +11,14 @@ from edge_ser.bench.records import Record, one_per_system, threads_of
 from edge_ser.bench.stages import STAGES
 
 Rows = list[tuple[str, ...]]
-# Load per core above which somebody else was at work.
-_BUSY = 0.5
+# Share of interrupted runs that is worth a word; a quiet machine has a few percent.
+_BUSY = 0.15
 
 _CSV = (
     "time", "run", "system", "runtime", "bundle", "target", "precision", "seconds", "batch",
     "threads", "p10_ms", "p50_ms", "low_ms", "high_ms", "p90_ms", "p99_ms", "rounds", "stable",
-    "rtf", "throughput", "against", "ratio", "ratio_low", "ratio_high", "verdict", "gops",
-    "peak_share", "first_result_ms", "load_ms", "peak_rss_mb", "device_mb", "size_mb",
+    "preempted", "rtf", "throughput", "against", "ratio", "ratio_low", "ratio_high", "verdict",
+    "gops", "peak_share", "first_result_ms", "load_ms", "peak_rss_mb", "device_mb", "size_mb",
     *(f"{stage}_ms" for stage in STAGES), "joules", "processor", "cores",
 )  # fmt: skip
 
@@ -101,11 +101,9 @@ def notes(records: Sequence[Record]) -> list[str]:
     first = records[0]
     fresh = next((r.fresh for r in records if r.fresh), None)
     said = [machine_line(first)]
-    load, cores = first.before.get("load_1min"), first.machine.get("cores")
-    if isinstance(load, float) and isinstance(cores, int) and load > _BUSY * cores:
-        said.append(
-            f"the machine was busy when measuring began: a load of {load:g} on {cores} cores"
-        )
+    busy = max(r.latency.preempted for r in records)
+    if busy > _BUSY:
+        said.append(f"the machine was busy: up to {busy:.0%} of a row's runs were interrupted")
     line = "p50: samples in memory to emotions, median of all runs"
     if not all(r.latency.stable for r in records):
         line += "; ~ not yet stable when its time was over"
@@ -177,7 +175,7 @@ def csv_text(records: Sequence[Record]) -> str:
             t.p90_ms,
             t.p99_ms,
         ]
-        row += [t.rounds, t.stable, r.rtf, r.throughput]
+        row += [t.rounds, t.stable, t.preempted, r.rtf, r.throughput]
         row += [a.system, a.ratio, a.low, a.high, a.verdict] if a else [""] * 5
         row += [w.gops, w.peak_share] if w else ["", ""]
         row += [f.first_result_ms if f else "", r.load_ms]

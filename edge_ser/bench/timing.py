@@ -15,6 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from edge_ser.bench.stats import CLAIM_CONFIDENCE, Estimate, median, quantile, ratio
 
 Batch = TypeVar("Batch")
@@ -66,10 +71,13 @@ class Timing:
     Attributes:
         name: of the system.
         turns: seconds of the timed runs, round by round.
+        preempted: timed runs in which the operating system took the processor away from this
+            process, for another one; 0 where it does not say.
     """
 
     name: str
     turns: list[list[float]] = field(default_factory=list)
+    preempted: int = 0
 
     @property
     def runs(self) -> list[float]:
@@ -180,8 +188,8 @@ def measure(
         if done and clock() - began > plan.max_seconds:
             break
         for name, run in list(active.items()):
-            attempt(name, lambda name=name, run=run: timings[name].turns.append(  # type: ignore[misc]
-                _turn(run, batch, *shape[name], clock)))  # fmt: skip
+            attempt(name, lambda name=name, run=run: _turn(  # type: ignore[misc]
+                timings[name], run, batch, *shape[name], clock))  # fmt: skip
         done += 1
         good = [timings[name] for name in active]
         stable = bool(good) and done >= plan.min_rounds and _precise(good, plan.precision)
@@ -213,16 +221,28 @@ def _warm_up(
 
 
 def _turn(
-    run: Callable[[Batch], Any], batch: Batch, lead: int, timed: int, clock: Callable[[], float]
-) -> list[float]:
+    timing: Timing,
+    run: Callable[[Batch], Any],
+    batch: Batch,
+    lead: int,
+    timed: int,
+    clock: Callable[[], float],
+) -> None:
     for _ in range(lead):
         run(batch)
     times = []
     for _ in range(timed):
+        switches = _switches()
         started = clock()
         run(batch)
         times.append(clock() - started)
-    return times
+        timing.preempted += _switches() > switches
+    timing.turns.append(times)
+
+
+def _switches() -> int:
+    """How often this process had to leave a processor that it still wanted."""
+    return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _precise(timings: list[Timing], precision: float) -> bool:

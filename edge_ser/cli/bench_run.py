@@ -58,6 +58,12 @@ def run_bench(arguments: argparse.Namespace) -> int:
         except EdgeSerError as error:
             complain(error)  # after an hour of measuring, its results are still wanted
     _write(arguments, records, comparison)
+    if comparison is not None and comparison.not_judged:
+        print(
+            f"edge-ser: warning: {len(comparison.not_judged)} figures were not compared, because "
+            "other programs interrupted the runs: measure on a quiet machine",
+            file=sys.stderr,
+        )
     exceeded = broken(budgets, records)
     regressions = comparison.regressions if comparison else []
     if budgets and not exceeded and not _quiet(arguments):

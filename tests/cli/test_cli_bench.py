@@ -161,7 +161,9 @@ def test_a_budget_that_breaks_is_named_and_the_exit_code_is_1(
     assert "load_ms" not in line and "p50 ms" in done.out, "the table is still printed"
 
 
-def slower(records: list[Record], factor: float) -> list[Record]:
+def slower(records: list[Record], factor: float, preempted: float = 0.0) -> list[Record]:
+    """The same records with other times, from a machine that did nothing else, or did."""
+
     def times(record: Record) -> Record:
         t = record.latency
         return replace(
@@ -172,6 +174,7 @@ def slower(records: list[Record], factor: float) -> list[Record]:
                 p50_ms=factor * t.p50_ms,
                 low_ms=factor * t.low_ms,
                 high_ms=factor * t.high_ms,
+                preempted=preempted,
             ),
         )
 
@@ -191,7 +194,7 @@ def test_comparison_with_an_earlier_run(
     threshold: str,
     code: int,
 ) -> None:
-    append(tmp_path / "old.jsonl", real)
+    append(tmp_path / "old.jsonl", slower(real, 1))
     measured += slower(real, factor)
     done = cli("bench", "--compare", tmp_path / "old.jsonl", "--threshold", threshold)
     assert done.code == code, done
@@ -203,6 +206,19 @@ def test_comparison_with_an_earlier_run(
             "comparison: expected nothing worse by more than 10%, found default/onnx, 1 s" in line
         )
         assert "latency ms 9.00 times; default/onnx, 2 s" in line
+
+
+def test_a_busy_machine_is_warned_of_and_not_judged(
+    cli: Cli, tmp_path: Path, measured: list[Record], real: list[Record]
+) -> None:
+    append(tmp_path / "old.jsonl", slower(real, 1))
+    measured += slower(real, 9, preempted=0.8)
+    done = cli("bench", "--compare", tmp_path / "old.jsonl")
+    assert done.code == 0
+    assert "not judged" in done.out and "REGRESSION" not in done.out
+    assert "the machine was busy: up to 80% of a row's runs were interrupted" in done.out
+    (line,) = done.err.splitlines()
+    assert line.startswith("edge-ser: warning: 3 figures were not compared")
 
 
 def test_two_real_runs_compare(cli: Cli, tmp_path: Path, real: list[Record]) -> None:

@@ -49,6 +49,17 @@ def test_a_busy_machine_is_no_regression() -> None:
     assert against(quiet, a_little)["latency ms"] == ("worse", False), "5 % of the fastest tenth"
 
 
+def test_times_of_a_saturated_machine_are_not_judged_but_sizes_are() -> None:
+    quiet = record(10.0)
+    new = record(30.0, latency=latency(30.0, preempted=0.6), fresh=fresh(900), size_mb=9.0)
+    for old, now in ((quiet, new), (new, quiet)):
+        found = against(old, now)
+        assert found["latency ms"] == ("not judged", False)
+        assert found["first result ms, 1 s"] == ("not judged", False)
+    assert against(quiet, new)["size MB"] == ("worse", True)
+    assert len(compare([quiet], [new], 0.1, "old").not_judged) == 2
+
+
 def test_first_result_memory_and_size() -> None:
     old = record(fresh=fresh(200, 90), size_mb=1.0)
     new = record(fresh=fresh(300, 120), size_mb=1.2)

@@ -85,11 +85,10 @@ def test_notes_tell_machine_method_and_each_gap_once() -> None:
 
 
 def test_a_busy_machine_is_said() -> None:
-    busy = record(before={"load_1min": 2.5})
-    assert "the machine was busy when measuring began: a load of 2.5 on 4 cores" in tables.notes(
-        [busy]
-    )
-    assert not any("busy" in s for s in tables.notes([record(before={"load_1min": 1.5})]))
+    busy = record(latency=latency(10.0, preempted=0.42))
+    said = tables.notes([record(), busy])
+    assert "the machine was busy: up to 42% of a row's runs were interrupted" in said
+    assert not any("busy" in s for s in tables.notes([record()]))
 
 
 def test_systems_are_told_apart_by_threads_where_these_differ() -> None:
