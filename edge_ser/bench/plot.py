@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bench.records import Record, threads_of
-from edge_ser.bench.tables import machine_line
+from edge_ser.bench.tables import busy_note, machine_line
 from edge_ser.errors import MissingExtraError, UsageError
 
 _SUFFIXES = (".png", ".svg")
@@ -81,7 +81,8 @@ def figure(records: Sequence[Record]) -> Any:
                    fontsize=10, loc="left")  # fmt: skip
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=9)
-    drawing.text(0.01, -0.01, machine_line(records[0]), fontsize=7, color="0.35", va="top")
+    said = "; ".join((machine_line(records[0]), *busy_note(records)))
+    drawing.text(0.01, -0.01, said, fontsize=7, color="0.35", va="top")
     return drawing
 
 

@@ -101,9 +101,7 @@ def notes(records: Sequence[Record]) -> list[str]:
     first = records[0]
     fresh = next((r.fresh for r in records if r.fresh), None)
     said = [machine_line(first)]
-    busy = max(r.latency.preempted for r in records)
-    if busy > _BUSY:
-        said.append(f"the machine was busy: up to {busy:.0%} of a row's runs were interrupted")
+    said += busy_note(records)
     line = "p50: samples in memory to emotions, median of all runs"
     if not all(r.latency.stable for r in records):
         line += "; ~ not yet stable when its time was over"
@@ -116,11 +114,19 @@ def notes(records: Sequence[Record]) -> list[str]:
     if fresh is not None:
         split = (
             f"first result: from starting Python, {fresh.seconds:g} s of speech, "
-            f"median of {fresh.processes} processes, files cached; peak RSS: "
-            f"{fresh.memory_batch} x {fresh.memory_seconds:g} s\n{split}"
+            f"median of {fresh.processes} process{'es' if fresh.processes > 1 else ''}, "
+            f"files cached; peak RSS: {fresh.memory_batch} x {fresh.memory_seconds:g} s\n{split}"
         )
     said += split.splitlines()
     return said + list(dict.fromkeys(n for r in records for n in r.notes))
+
+
+def busy_note(records: Sequence[Record]) -> list[str]:
+    """What must be said of figures from a machine that did something else as well."""
+    busy = max(r.latency.preempted for r in records)
+    if busy <= _BUSY:
+        return []
+    return [f"the machine was busy: up to {busy:.0%} of a row's runs were interrupted"]
 
 
 def machine_line(record: Record) -> str:

@@ -89,6 +89,8 @@ def test_a_busy_machine_is_said() -> None:
     said = tables.notes([record(), busy])
     assert "the machine was busy: up to 42% of a row's runs were interrupted" in said
     assert not any("busy" in s for s in tables.notes([record()]))
+    assert any("busy" in t.get_text() for t in plot.figure([busy]).texts)
+    assert not any("busy" in t.get_text() for t in plot.figure([record()]).texts)
 
 
 def test_systems_are_told_apart_by_threads_where_these_differ() -> None:
