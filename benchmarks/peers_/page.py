@@ -34,7 +34,7 @@ def table(record: dict[str, Any]) -> str:
             lines.append(f"| {name}{note} | {s['error'].replace('|', '/')} | | | | | | |")
             continue
         ratio = s["ratio"]
-        against = "-"
+        against = "1" if s["name"] == REFERENCE else "-"
         if ratio is not None and s["name"] != REFERENCE:
             against = f"{ratio['value']:.2f} ({ratio['low']:.2f}..{ratio['high']:.2f})"
         difference = "-" if s["difference"] is None else f"{s['difference']:.1e}"

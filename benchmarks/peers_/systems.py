@@ -46,7 +46,7 @@ def build_stock(arguments: dict[str, Any]) -> None:
 
     quantize_dynamic(
         arguments["graph"], arguments["out"], weight_type=QuantType.QInt8,
-        use_external_data_format=arguments["big"],
+        nodes_to_exclude=arguments["kept"], use_external_data_format=arguments["big"],
     )  # fmt: skip
 
 
@@ -139,6 +139,7 @@ def build_openvino(arguments: dict[str, Any]) -> None:
         nncf.Dataset(rows),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(rows),
+        ignored_scope=nncf.IgnoredScope(names=arguments["kept"]),
     )
     openvino.save_model(quantized, arguments["out"], compress_to_fp16=False)
 
