@@ -147,7 +147,7 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
         return ColdSystem(_COLD_BUNDLE, tuple(str(a) for a in arguments))
 
     products = None
-    if m.target.startswith("onnx-"):
+    if m.graph.endswith(".onnx"):
         on_cpu = runtime not in _ACCELERATED
         products = Products(
             bundle.graph_path, m.preprocessing.sample_rate, cpu=on_cpu, owner=bundle
@@ -243,7 +243,7 @@ def _torch(bundle: Bundle, path: Path, checkpoint: str | None) -> Candidate:
         return ColdSystem(_COLD_TORCH, tuple(str(a) for a in arguments), sys.executable)
 
     products = None
-    if m.target.startswith("onnx-") and digest == loaded.sha256:
+    if m.graph.endswith(".onnx") and digest == loaded.sha256:
         # the same model, so the same products, but in float32
         products = Products(
             bundle.graph_path, m.preprocessing.sample_rate, as_float=True, owner=bundle
