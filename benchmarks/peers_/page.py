@@ -60,8 +60,10 @@ def _claims(record: dict[str, Any]) -> list[str]:
         same = [n for n, v in found.items() if v == "no difference"]
         parts += [f"no difference found to {', '.join(same)}"] if same else []
         lines.append(f"- {ours}: {'; '.join(parts)}.")
+    load = record["state"]["before"].get("load_1min")
+    busy = "" if load is None else f", load average {load:g} on the machine when they began"
     return [
-        f"{record['rounds']} rounds, every system once in each; claims at 99 % confidence:",
+        f"{record['rounds']} rounds{busy}; claims at 99 % confidence:",
         "",
         *lines,
     ]

@@ -148,6 +148,7 @@ def record() -> dict[str, Any]:
         "size": "default",
         "seconds": 5.0,
         "rounds": 12,
+        "state": {"before": {"load_1min": 0.25}, "after": {}},
         "systems": [
             row("PyTorch eager", 10.0, difference=0.0),
             row("edge-ser INT8", 4.0),
@@ -167,6 +168,7 @@ def test_the_table_is_ordered_and_claims_no_more_than_is_known(record: dict[str,
     assert "0.40 (0.36..0.44)" in rows[0]
     assert "cannot be installed: a / b" in rows[3]
     assert len({r.count("|") for r in rows}) == 1
+    assert "12 rounds, load average 0.25 on the machine when they began" in text
     assert "- edge-ser INT8: faster than PyTorch eager; no difference found to Tiny." in text
 
 
