@@ -30,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edge_ser.session import pad_batch
-from edge_ser_export.calibration import draw
-from edge_ser_export.checkpoint import load_checkpoint
+from edge_ser_export.calibration import CalibrationSet, draw
+from edge_ser_export.checkpoint import Checkpoint, load_checkpoint
 from edge_ser_export.optimize import optimize_for_cpu, save, strip_metadata
 from edge_ser_export.parity import INT8_LIMITS
 from edge_ser_export.quantize import CPUS, Quantizer, Recipe
@@ -56,8 +57,31 @@ ROUNDS = {"default": 60, "wavlm-base": 15, "wavlm-large": 9}
 Run = Callable[[], Any]
 
 
-def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
-    """Everything that is timed, and facts about the files."""
+@dataclass
+class Built:
+    """A model, its float32 graph, and what quantises it.
+
+    Attributes:
+        source: of the checkpoint: a name or a run directory.
+        checkpoint: loaded.
+        graph: float32, as it is exported.
+        optimized: the same, rewritten for integers.
+        calibration: speech to measure ranges on.
+        quantizer: builds a recipe.
+        kept: parts that stay in float32.
+    """
+
+    source: str
+    checkpoint: Checkpoint
+    graph: Path
+    optimized: Path
+    calibration: CalibrationSet
+    quantizer: Quantizer
+    kept: tuple[str, ...]
+
+
+def build(size: str, work: Path, utterances: int = 4) -> Built:
+    """Trace a model of a size into `work`, and prepare its quantisation with so many utterances."""
     source = "spectral"
     if size != "default":
         source = str(work / size)
@@ -75,12 +99,21 @@ def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
     session = open_graph(graph)
     calibration = draw(
         None, preprocessing, config.partition,
-        lambda x: session.run(["vad"], feed([x]))[0][0], count=4,
+        lambda x: session.run(["vad"], feed([x]))[0][0], count=utterances,
     )  # fmt: skip
     quantizer = Quantizer(
         optimized, graph, calibration, config.partition, INT8_LIMITS, work, CPUS["x86-vnni"]
     )
     kept = ("log-mel",) if size == "default" else ()
+    return Built(source, checkpoint, graph, optimized, calibration, quantizer, kept)
+
+
+def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
+    """Everything that is timed, and facts about the files."""
+    built = build(size, work)
+    checkpoint, graph, kept = built.checkpoint, built.graph, built.kept
+    calibration, quantizer = built.calibration, built.quantizer
+    session = open_graph(graph)
     x = np.resize(next(iter(calibration.samples(calibration.judge))), int(SECONDS * 16_000))
     inputs = feed([x])
     samples, lengths = (torch.from_numpy(a) for a in pad_batch([x]))
@@ -112,7 +145,7 @@ def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
             if run is not None:
                 runs[f"{name}, {precision}"] = run
     integer = [(250, 3072, 768)] if size != "wavlm-large" else [(250, 4096, 1024)]
-    macs = sum(m.macs for m in multiplications(optimized, SECONDS))
+    macs = sum(m.macs for m in multiplications(built.optimized, SECONDS))
     for m, n, k in integer:
         runs["integer product"] = _gemm(m, n, k, work)
         facts_gemm = 2.0 * m * n * k

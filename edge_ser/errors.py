@@ -76,6 +76,10 @@ class DataError(EdgeSerError, ValueError):
     """A label table or corpus that cannot be trained or calibrated on."""
 
 
+class MeasurementError(EdgeSerError, RuntimeError):
+    """Something that was to be measured and did not run."""
+
+
 class GateError(EdgeSerError, RuntimeError):
     """A measured result outside its limit: the model works, but must not be shipped."""
 

@@ -33,7 +33,8 @@ def main() -> None:
 
     from edge_ser.cli import main as edge_ser
 
-    for command in (["predict"], ["verify"], ["inspect"]):
+    bench = ["bench", "--seconds", "1", "--rounds", "5", "--processes", "1"]
+    for command in (["predict"], ["verify"], ["inspect"], ["doctor"], bench):
         print(f"$ edge-ser {' '.join(command)}")
         code = edge_ser(command)
         if code:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-import math
 import statistics
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from edge_ser.bench.peak import products
 from edge_ser.decode import Outputs
 from edge_ser.fidelity import concatenate
 from edge_ser.session import pad_batch
@@ -24,21 +22,17 @@ from edge_ser.session import pad_batch
 Samples = NDArray[np.float32]
 
 
-def open_graph(path: Path, threads: int = 1, profile: Path | None = None) -> ort.InferenceSession:
+def open_graph(path: Path, threads: int = 1) -> ort.InferenceSession:
     """A session as a device opens it.
 
     Args:
         path: of the ONNX file.
         threads: for one operator.
-        profile: prefix of a profile to write.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if profile is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(profile)
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -153,58 +147,18 @@ class Multiplications:
     macs: int
 
 
-_PRODUCTS = {"MatMul", "FusedMatMul", "Gemm", "FusedGemm"}
-_INTEGER_PRODUCTS = {
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-    "DynamicQuantizeMatMul",
-    "QLinearMatMul",
-    "QGemm",
-}
-
-
 def multiplications(path: Path, seconds: float) -> list[Multiplications]:
     """What the runtime really multiplied in one run, after its own rewriting of the graph.
-
-    Read from the runtime's profile, which tells operators and shapes as they were executed.
 
     Args:
         path: of the graph.
         seconds: length of the utterance, 16 kHz.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-        session = open_graph(path, profile=Path(folder) / "profile")
-        session.run(None, feed([np.zeros(int(seconds * 16_000), np.float32)]))
-        events = json.loads(Path(session.end_profiling()).read_text())
-    found = []
-    for event in events:
-        if event.get("cat") != "Node" or not event["name"].endswith("_kernel_time"):
-            continue
-        facts = event["args"]
-        operator = facts["op_name"]
-        if operator not in _PRODUCTS | _INTEGER_PRODUCTS | {"Conv", "FusedConv"}:
-            continue
-        inputs = [sizes for _, sizes in _shapes(facts["input_type_shape"])]
-        (kind, result), *_ = _shapes(facts["output_type_shape"])
-        if operator.endswith("Conv"):  # weights are [out, in / groups, taps]
-            macs = math.prod(result) * math.prod(inputs[1][1:])
-        else:
-            # every element of a side meets every column, or row, of the other; either side may be
-            # transposed, and the smaller count is of one that is shared by a batch
-            macs = math.prod(inputs[0]) * result[-1]
-            second = inputs[3 if operator.startswith("Q") else 1 :][:1]
-            if second and len(second[0]) > 1:  # weights that were packed at loading are not told
-                macs = max(macs, math.prod(second[0]) * result[-2])
-        if operator in _INTEGER_PRODUCTS:
-            kind = "int8"
-        name = event["name"].removesuffix("_kernel_time")
-        kinds = {"float": "float32"}
-        found.append(Multiplications(name, operator, kinds.get(kind, kind), macs))
-    return found
-
-
-def _shapes(entries: list[dict[str, list[int]]]) -> list[tuple[str, list[int]]]:
-    return [next(iter(entry.items())) for entry in entries]
+    found = products(path, feed([np.zeros(int(seconds * 16_000), np.float32)]))
+    return [
+        Multiplications(p.node, p.operator, "float32" if p.kind == "float" else p.kind, p.macs)
+        for p in found
+    ]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from edge_ser.bundle import Bundle
 from edge_ser.decode import Outputs
 from edge_ser.errors import BundleError, UsageError
-from edge_ser.fidelity import concatenate
 
 
 class BaseSession(ABC):
@@ -58,7 +57,12 @@ class BaseSession(ABC):
                       lengths[first : first + most])
             for first in range(0, lengths.size, most)
         ]  # fmt: skip
-        outputs = parts[0] if len(parts) == 1 else concatenate(parts)
+        outputs = parts[0]
+        if len(parts) > 1:
+            # here, as a first result should not wait for what judges answers
+            from edge_ser.fidelity import concatenate
+
+            outputs = concatenate(parts)
         self._check(outputs, samples.shape[0])
         return outputs
 

@@ -26,6 +26,7 @@ from edge_ser.cli import main
 assert main(["predict", "--threads", "1", "--json"]) == 0
 assert main(["verify", "--threads", "1"]) == 0
 assert main(["inspect"]) == 0
+assert main(["bench", "--seconds", "1", "--rounds", "2", "--processes", "0"]) == 0
 heavy = [m for m in {HEAVY} if m in sys.modules]
 heavy += [m for m in sys.modules if m.startswith("edge_ser_export")]
 assert not heavy, heavy

@@ -1,0 +1,115 @@
+"""Budgets: figures that a device allows, as a gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_ser.bench.records import Record, one_per_system
+from edge_ser.errors import UsageError
+
+Figure = Callable[[Record], float | None]
+
+# name -> what it is, for people; how a record tells it; whether it depends on the length
+FIGURES: dict[str, tuple[str, Figure, bool]] = {
+    "latency_ms": ("median latency", lambda r: r.latency.p50_ms, True),
+    "p90_ms": ("latency that nine of ten runs keep", lambda r: r.latency.p90_ms, True),
+    "p99_ms": ("latency that 99 of 100 runs keep", lambda r: r.latency.p99_ms, True),
+    "rtf": ("time over length of the audio", lambda r: r.rtf, True),
+    "energy_j": ("joules of a run", lambda r: r.energy.joules if r.energy else None, True),
+    "first_result_ms": (
+        "from starting a process to its first emotion",
+        lambda r: r.fresh.first_result_ms if r.fresh else None,
+        False,
+    ),
+    "load_ms": ("opening the bundle", lambda r: r.load_ms, False),
+    "rss_mb": ("peak resident memory", lambda r: r.fresh.peak_rss_mb if r.fresh else None, False),
+    "device_mb": ("GPU memory", lambda r: r.fresh.device_mb if r.fresh else None, False),
+    "size_mb": ("files of the bundle", lambda r: r.size_mb, False),
+}  # fmt: skip
+_FORM = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<limit>[0-9.]+(?:e-?[0-9]+)?)(?:@(?P<at>[0-9.]+)s?)?")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One limit.
+
+    Attributes:
+        text: as it was given.
+        name: of `FIGURES`.
+        limit: highest value allowed.
+        seconds: length of the utterances it is about; None: all that were measured.
+    """
+
+    text: str
+    name: str
+    limit: float
+    seconds: float | None
+
+
+def parse_budget(text: str) -> Budget:
+    """Read `NAME=LIMIT` or `NAME=LIMIT@SECONDSs`, such as `latency_ms=21@1s`.
+
+    Raises:
+        UsageError: another form, an unknown name, or a length where it means nothing.
+    """
+    match = _FORM.fullmatch(text)
+    numbers = [] if match is None else [n for n in (match["limit"], match["at"]) if n is not None]
+    try:
+        values = [float(n) for n in numbers]
+    except ValueError:
+        match = None
+    if match is None:
+        raise UsageError(
+            "--budget", expected="NAME=LIMIT or NAME=LIMIT@1s, such as rtf=0.1", found=text
+        )
+    name = match["name"]
+    if name not in FIGURES:
+        raise UsageError("--budget", expected=f"one of {', '.join(FIGURES)}", found=name)
+    if len(values) > 1 and not FIGURES[name][2]:
+        raise UsageError(
+            "--budget",
+            expected=f"{name} without a length, on which it does not depend",
+            found=text,
+        )
+    return Budget(text, name, values[0], values[1] if len(values) > 1 else None)
+
+
+def check_lengths(budgets: Sequence[Budget], lengths: Sequence[float]) -> None:
+    """Refuse budgets for lengths that are not measured, before anything is.
+
+    Raises:
+        UsageError: such a budget.
+    """
+    for budget in budgets:
+        if budget.seconds is not None and budget.seconds not in lengths:
+            raise UsageError(
+                "--budget",
+                expected=f"a length that is measured ({', '.join(f'{s:g}' for s in lengths)} s)",
+                found=budget.text,
+                advice=f"add {budget.seconds:g} to --seconds",
+            )
+
+
+def broken(budgets: Sequence[Budget], records: Sequence[Record]) -> list[str]:
+    """Which budgets do not hold, in words; empty if all do.
+
+    A figure that could not be measured breaks its budget: nobody knows that it holds.
+    """
+    found = []
+    for budget in budgets:
+        _, figure, of_length = FIGURES[budget.name]
+        some = list(records) if of_length else one_per_system(records)
+        if budget.seconds is not None:
+            some = [r for r in some if r.seconds == budget.seconds]
+        if not some:
+            found.append(f"{budget.text}: not measured")
+        for record in some:
+            value = figure(record)
+            place = record.place if of_length else record.system
+            if value is None:
+                found.append(f"{budget.text}: not measured ({place})")
+            elif value > budget.limit:
+                found.append(f"{budget.text}: {value:.4g} ({place})")
+    return found

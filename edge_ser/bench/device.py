@@ -1,0 +1,42 @@
+"""Memory of an NVIDIA GPU, asked of the driver's library; no Python package is needed."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+
+class _Memory(ctypes.Structure):
+    """`nvmlMemory_t`."""
+
+    _fields_ = (
+        ("total", ctypes.c_ulonglong),
+        ("free", ctypes.c_ulonglong),
+        ("used", ctypes.c_ulonglong),
+    )
+
+
+@functools.cache
+def _library() -> tuple[Any, ctypes.c_void_p] | None:
+    """NVML and its first device."""
+    try:
+        library = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
+    handle = ctypes.c_void_p()
+    if library.nvmlInit_v2() or library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(handle)):
+        return None
+    return library, handle
+
+
+def device_memory() -> int | None:
+    """Bytes of the first GPU in use, by whoever; None without NVIDIA's driver."""
+    found = _library()
+    if found is None:
+        return None
+    library, handle = found
+    memory = _Memory()
+    if library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)):
+        return None
+    return int(memory.used)

@@ -1,0 +1,60 @@
+"""Where the time of an utterance goes: reading, resampling, preparing, the model, the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ser.audio import Preprocessing, decode_file, resample
+from edge_ser.bench.stats import quantile
+from edge_ser.decode import Outputs, decode
+from edge_ser.manifest import Manifest
+from edge_ser.session import pad_batch
+
+STAGES = ("read", "resample", "prepare", "session", "answer")
+
+
+def stages(
+    manifest: Manifest,
+    run: Callable[[Any], Outputs],
+    path: Path,
+    rate: int,
+    batch: int = 1,
+    repetitions: int = 15,
+) -> dict[str, float]:
+    """Time the steps that `Recognizer` takes from a file to an emotion.
+
+    Args:
+        manifest: of the model.
+        run: takes `(samples, lengths)` as `session.pad_batch` gives them.
+        path: audio file.
+        rate: Hz of the file.
+        batch: utterances that share a run of the model; all are this file.
+        repetitions: after one that warms up.
+
+    Returns:
+        seconds of each of `STAGES`, medians: "read" decodes the file as mono, "resample" brings it
+        to the model's rate, "prepare" checks, normalises and pads, "session" is the model, "answer"
+        makes `Emotion`s of its numbers.
+    """
+    p: Preprocessing = manifest.preprocessing
+    names, seconds = [str(path)] * batch, [0.0] * batch
+    rows: list[dict[str, float]] = []
+    for _ in range(repetitions + 1):
+        marks = [time.perf_counter()]
+        read = [decode_file(path, rate, p.max_seconds) for _ in range(batch)]
+        marks.append(time.perf_counter())
+        heard = [resample(x, rate, p.sample_rate)[: p.max_samples] for x in read]
+        marks.append(time.perf_counter())
+        ready = pad_batch([p.apply(x) for x in heard])
+        marks.append(time.perf_counter())
+        outputs = run(ready)
+        marks.append(time.perf_counter())
+        decode(outputs, manifest.partition, seconds, names)
+        marks.append(time.perf_counter())
+        rows.append(dict(zip(STAGES, np.diff(marks).tolist(), strict=True)))
+    return {stage: quantile([row[stage] for row in rows[1:]], 0.5) for stage in STAGES}

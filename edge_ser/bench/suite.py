@@ -1,0 +1,391 @@
+"""All that is measured of a model: times by length, batch and threads, and what goes with them."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edge_ser.audio import Samples
+from edge_ser.bench.energy import find_meter, measure_energy
+from edge_ser.bench.machine import available_memory, machine, state
+from edge_ser.bench.process import Cold, ColdSystem, measure_cold
+from edge_ser.bench.records import Against, EnergyUse, Fresh, Latency, Record, Work
+from edge_ser.bench.speech import FILE_RATE_HZ, speech, write_wav
+from edge_ser.bench.stages import stages
+from edge_ser.bench.stats import verdict
+from edge_ser.bench.timing import Plan, Result, Timing, measure
+from edge_ser.bench.work import Peaks, Products
+from edge_ser.decode import decode
+from edge_ser.errors import EdgeSerError, MeasurementError, UsageError
+from edge_ser.manifest import Manifest
+from edge_ser.session import Session, pad_batch
+
+# Steps of the progress bar for one length, batch and number of threads.
+_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A system of `edge-ser bench`.
+
+    Attributes:
+        name: that tells it from the others.
+        runtime: that runs it.
+        manifest: how audio is prepared and answers are read.
+        target: of the bundle; "checkpoint" for the reference.
+        precision: of the computation.
+        sha256: of the graph or checkpoint.
+        size_bytes: on disk.
+        memory_bytes: that a process needs at the very least to hold it.
+        open: loads it for a number of threads, its checks included.
+        cold: what a fresh process does; given threads, a first file, a file for memory, and how
+            many of these are run at a time.
+        products: its matrix products; None where they cannot be counted.
+    """
+
+    name: str
+    runtime: str
+    manifest: Manifest
+    target: str
+    precision: str
+    sha256: str
+    size_bytes: int
+    memory_bytes: int
+    open: Callable[[int], Session]
+    cold: Callable[[int, Path, Path, int], ColdSystem]
+    products: Products | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        seconds: lengths of utterances.
+        batches: utterances per run.
+        threads: of the computation.
+        plan: how often.
+        processes: fresh ones per system and number of threads; 0: none.
+        audio: a recording; None: the package's samples.
+    """
+
+    seconds: tuple[float, ...] = (1.0, 3.0, 5.0, 10.0, 12.0)
+    batches: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] = (1,)
+    plan: Plan = field(default_factory=Plan)
+    processes: int = 5
+    audio: Path | None = None
+
+    def steps(self, systems: int) -> int:
+        """Of a progress bar."""
+        fresh = systems * (self.processes + 1) if self.processes else 0
+        return len(self.threads) * (fresh + _STEPS * len(self.seconds) * len(self.batches))
+
+
+Complain = Callable[[EdgeSerError], None]
+Progress = Callable[[str, float], None]
+
+
+class Suite:
+    """One run of measurements.
+
+    Args:
+        options: what to measure.
+        complain: is told what cannot be measured, and why; everything else goes on.
+        progress: is told what is being done, and how many steps were.
+    """
+
+    def __init__(self, options: Options, complain: Complain, progress: Progress) -> None:
+        self.options, self.complain, self.progress = options, complain, progress
+        self.peaks = Peaks()
+        self.meter, self.no_meter = find_meter()
+        self._speech: dict[tuple[float, int], Samples] = {}
+
+    def run(self, candidates: Sequence[Candidate]) -> list[Record]:
+        """Measure all systems; the first is what the others are compared with.
+
+        Returns:
+            records by threads, batch and length; of what could be measured.
+
+        Raises:
+            MissingPathError: no such recording.
+            AudioError: a recording that cannot be read.
+        """
+        identity, before = uuid.uuid4().hex[:12], state()
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        facts = machine()
+        records: list[Record] = []
+        with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+            work = Path(folder)
+            for threads in self.options.threads:
+                fitting = [c for c in candidates if self._fits(c)]
+                fresh = self._fresh(fitting, threads, work)
+                with self._open(fitting, threads) as opened:
+                    for batch in self.options.batches:
+                        for seconds in self.options.seconds:
+                            records += self._one(opened, fresh, seconds, batch, threads, work)
+        after = state()
+        return [
+            replace(r, run=identity, time=moment, machine=facts, before=before, after=after)
+            for r in records
+        ]
+
+    def _fits(self, candidate: Candidate) -> bool:
+        free = available_memory()
+        if free is None or candidate.memory_bytes <= free:
+            return True
+        self.complain(too_small(candidate.name, candidate.memory_bytes, free))
+        return False
+
+    def _fresh(self, some: Sequence[Candidate], threads: int, work: Path) -> dict[str, Fresh]:
+        """First results and memory, in fresh processes."""
+        if not self.options.processes:
+            return {}
+        batch = max(self.options.batches)
+        systems, lengths = {}, {}
+        for c in some:
+            readable = [
+                s for s in self.options.seconds if s <= c.manifest.preprocessing.max_seconds
+            ]
+            if readable:
+                lengths[c.name] = (min(readable), max(readable))
+                first, longest = (self._file(work, s) for s in lengths[c.name])
+                systems[c.name] = c.cold(threads, first, longest, batch)
+        found, errors = measure_cold(
+            systems,
+            self.options.processes,
+            progress=lambda name: self.progress(f"{name}: fresh process", 1),
+        )
+        for error in errors.values():
+            self.complain(error)
+        return {name: _fresh_record(cold, *lengths[name], batch) for name, cold in found.items()}
+
+    @contextmanager
+    def _open(self, some: Sequence[Candidate], threads: int) -> Iterator[list[_Opened]]:
+        """Load systems; those that cannot be are told and left out."""
+        opened: list[_Opened] = []
+        for c in some:
+            self.progress(f"{c.name}: load", 0)
+            if opened and not self._fits(c):  # beside those that are loaded already
+                continue
+            try:
+                c.open(threads)  # brings the runtime's library, which is not the model's to pay
+                started = time.perf_counter()
+                session = c.open(threads)
+            except EdgeSerError as error:
+                self.complain(error)
+            except Exception as error:
+                self.complain(_failed(c.name, "a model that loads", error))
+            else:
+                opened.append(_Opened(c, session, time.perf_counter() - started))
+        try:
+            yield opened
+        finally:
+            opened.clear()  # before others are loaded for another number of threads
+
+    def _one(
+        self,
+        opened: Sequence[_Opened],
+        fresh: dict[str, Fresh],
+        seconds: float,
+        batch: int,
+        threads: int,
+        work: Path,
+    ) -> list[Record]:
+        """One length, batch and number of threads."""
+        place = f"{seconds:g} s" + (f" x {batch}" if batch > 1 else "")
+        systems, by_name = {}, {}
+        for o in opened:
+            most = o.candidate.manifest.preprocessing.max_seconds
+            if seconds > most:
+                self.complain(
+                    UsageError(
+                        f"{o.candidate.name} with {seconds:g} s",
+                        expected=f"at most {most:g} s, what the bundle reads",
+                        found=f"{seconds:g} s",
+                        advice="choose --seconds",
+                    )
+                )
+                continue
+            rate = o.candidate.manifest.preprocessing.sample_rate
+            systems[o.candidate.name] = _pipeline(o, [self._samples(seconds, rate)] * batch)
+            by_name[o.candidate.name] = o
+        done = 0
+
+        def move(share: float) -> None:
+            nonlocal done
+            now = int(share * _STEPS)
+            self.progress(place, max(0, now - done))
+            done = max(now, done)
+
+        self.progress(place, 0)
+        result = measure(systems, None, self.options.plan, move)
+        for name, error in result.errors.items():
+            complaint = error if isinstance(error, EdgeSerError) else None
+            self.complain(complaint or _failed(f"{name} with {place}", "a run", error))
+        records = []
+        for name, timing in result.timings.items():
+            try:
+                records.append(
+                    self._record(by_name[name], timing, result, fresh.get(name), seconds, batch,
+                                 threads, work)
+                )  # fmt: skip
+            except EdgeSerError as error:
+                self.complain(error)
+        move(1.0)
+        return records
+
+    def _record(
+        self,
+        opened: _Opened,
+        timing: Timing,
+        result: Result,
+        fresh: Fresh | None,
+        seconds: float,
+        batch: int,
+        threads: int,
+        work: Path,
+    ) -> Record:
+        c, middle = opened.candidate, timing.median()
+        p50 = timing.quantile(0.5)
+        said: list[str] = []
+        split = stages(
+            c.manifest,
+            lambda ready: opened.session.run(*ready),
+            self._file(work, seconds),
+            FILE_RATE_HZ,
+            batch,
+            max(3, min(15, math.ceil(1 / p50))),
+        )
+        energy = None
+        if self.meter is not None:
+            rate = c.manifest.preprocessing.sample_rate
+            run = _pipeline(opened, [self._samples(seconds, rate)] * batch)
+            used = measure_energy(self.meter, lambda: run(None))
+            energy = EnergyUse(used.joules, used.watts, used.runs, used.source)
+        else:
+            said.append(f"no energy: {self.no_meter}")
+        arithmetic: Work | None = None
+        if c.products is None:
+            said.append(f"no arithmetic of {c.name}: its graph cannot be counted")
+        else:
+            try:
+                arithmetic = self.peaks.work(c.products, seconds, batch, threads, p50)
+            except EdgeSerError as error:
+                said.append(f"no arithmetic of {c.name}: {error}")
+        first = next(iter(result.timings))
+        return Record(
+            run="",
+            time="",
+            system=c.name,
+            runtime=c.runtime,
+            bundle=c.manifest.name,
+            target=c.target,
+            precision=c.precision,
+            sha256=c.sha256,
+            seconds=seconds,
+            batch=batch,
+            threads=threads,
+            latency=Latency(
+                p10_ms=1000 * timing.quantile(0.1),
+                p50_ms=1000 * p50,
+                p90_ms=1000 * timing.quantile(0.9),
+                p99_ms=1000 * timing.quantile(0.99),
+                low_ms=1000 * min(p50, middle.low),
+                high_ms=1000 * max(p50, middle.high),
+                confidence=middle.confidence,
+                rounds=middle.count,
+                runs=len(timing.runs),
+                stable=result.stable,
+                preempted=timing.preempted / len(timing.runs),
+            ),
+            rtf=p50 / (seconds * batch),
+            throughput=seconds * batch / p50,
+            size_mb=c.size_bytes / 1e6,
+            load_ms=1000 * opened.load_seconds,
+            stages_ms={name: 1000 * s for name, s in split.items()},
+            against=None if timing.name == first else _against(result, timing.name, first),
+            fresh=fresh,
+            work=arithmetic,
+            energy=energy,
+            notes=tuple(said),
+        )
+
+    def _samples(self, seconds: float, rate: int) -> Samples:
+        key = (seconds, rate)
+        if key not in self._speech:
+            self._speech[key] = speech(seconds, rate, self.options.audio)
+        return self._speech[key]
+
+    def _file(self, work: Path, seconds: float) -> Path:
+        path = work / f"{seconds:g}s.wav"
+        if not path.exists():
+            write_wav(path, self._samples(seconds, FILE_RATE_HZ), FILE_RATE_HZ)
+        return path
+
+
+@dataclass(frozen=True)
+class _Opened:
+    candidate: Candidate
+    session: Session
+    load_seconds: float
+
+
+def _pipeline(opened: _Opened, rows: list[Samples]) -> Callable[[Any], Any]:
+    """From samples in memory to emotions, as `Recognizer` goes."""
+    manifest, session = opened.candidate.manifest, opened.session
+    p = manifest.preprocessing
+    seconds, sources = [x.size / p.sample_rate for x in rows], [""] * len(rows)
+
+    def run(_: Any) -> Any:
+        outputs = session.run(*pad_batch([p.apply(x) for x in rows]))
+        return decode(outputs, manifest.partition, seconds, sources)
+
+    return run
+
+
+def too_small(name: str, need: int, free: int) -> MeasurementError:
+    """What is said where memory would not do."""
+    return MeasurementError(
+        name,
+        expected=f"about {need / 1e6:.0f} MB of free memory",
+        found=f"{free / 1e6:.0f} MB",
+        advice="free some, or take a smaller model or a lower precision",
+    )
+
+
+def _failed(subject: str, expected: str, error: Exception) -> MeasurementError:
+    words = str(error).strip().splitlines()
+    said = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
+    return MeasurementError(subject, expected=expected, found=said)
+
+
+def _against(result: Result, name: str, first: str) -> Against:
+    ratio = result.ratio(name, first)
+    return Against(first, ratio.value, ratio.low, ratio.high, ratio.confidence, verdict(ratio))
+
+
+def _fresh_record(cold: Cold, first: float, longest: float, batch: int) -> Fresh:
+    peaks = [p / 1e6 for p in cold.peaks]
+    e = cold.first_result
+    return Fresh(
+        first_result_ms=1000 * e.value,
+        low_ms=1000 * e.low,
+        high_ms=1000 * e.high,
+        parts_ms={name: 1000 * s for name, s in cold.parts.items()},
+        processes=e.count,
+        seconds=first,
+        peak_rss_mb=None if cold.peak_rss_bytes is None else cold.peak_rss_bytes / 1e6,
+        rss_low_mb=min(peaks, default=None),
+        rss_high_mb=max(peaks, default=None),
+        device_mb=None if cold.device_bytes is None else cold.device_bytes / 1e6,
+        memory_seconds=longest,
+        memory_batch=batch,
+    )

@@ -1,0 +1,192 @@
+"""NVIDIA GPU, driver, TensorRT and JetPack, as far as this machine has them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_ROOT = Path("/")
+# In a process of its own: a driver that does not fit its kernel module can take the caller along.
+# Numbers are those of cuda.h: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
+_PROBE = """
+import ctypes, json, sys
+for name in sys.argv[1:]:
+    try:
+        cuda = ctypes.CDLL(name)
+        break
+    except OSError:
+        pass
+else:
+    print(json.dumps({"driver": "none"}))
+    sys.exit()
+number = ctypes.c_int()
+code = cuda.cuDriverGetVersion(ctypes.byref(number))
+found = {"driver": "found", "cuda": [number.value // 1000, number.value % 1000 // 10], "gpus": []}
+found["code"] = code = code or cuda.cuInit(0)
+if not code:
+    cuda.cuDeviceGetCount(ctypes.byref(number))
+    for index in range(number.value):
+        device, size, text = ctypes.c_int(), ctypes.c_size_t(), ctypes.create_string_buffer(256)
+        cuda.cuDeviceGet(ctypes.byref(device), index)
+        cuda.cuDeviceGetName(text, 256, device)
+        cuda.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+        sm = []
+        for attribute in (75, 76):
+            value = ctypes.c_int()
+            cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
+            sm.append(value.value)
+        found["gpus"].append([text.value.decode(errors="replace"), sm, size.value])
+print(json.dumps(found))
+"""
+LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
+# module -> packages that bring it; JetPack's and NVIDIA's own installers add others
+MODULES = {
+    "tensorrt_rtx": ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "tensorrt_rtx"),
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+}
+# Least compute capability of TensorRT for RTX (Turing) and of TensorRT 10 (Turing as well).
+LEAST_SM = (7, 5)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU.
+
+    Attributes:
+        name: as the driver tells it.
+        sm: compute capability, such as (8, 7).
+        memory_bytes: of the device; on a Jetson shared with the processor.
+    """
+
+    name: str
+    sm: tuple[int, int]
+    memory_bytes: int
+
+    @property
+    def sm_name(self) -> str:
+        """Such as sm87."""
+        return f"sm{self.sm[0]}{self.sm[1]}"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What the CUDA driver says.
+
+    Attributes:
+        cuda: newest CUDA that it supports; None: there is no driver.
+        version: of NVIDIA's package, such as 580.65.06; "" where nothing tells.
+        gpus: that it can use.
+        trouble: why it gave no GPU; "" where it did.
+    """
+
+    cuda: tuple[int, int] | None = None
+    version: str = ""
+    gpus: tuple[Gpu, ...] = field(default=())
+    trouble: str = ""
+
+
+def find_driver(
+    root: Path = _ROOT,
+    libraries: tuple[str, ...] = LIBRARIES,
+    timeout_seconds: float = 30.0,
+) -> Driver:
+    """Ask the CUDA driver, in a fresh process.
+
+    Args:
+        root: of the file system.
+        libraries: names of the driver's library, the first that loads is used.
+        timeout_seconds: for the process.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE, *libraries],
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Driver(trouble=f"the driver did not answer within {timeout_seconds:g} s")
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        return Driver(trouble=f"asking the driver ended with status {done.returncode}")
+    found = json.loads(lines[-1])
+    if found["driver"] == "none":
+        return Driver(trouble=f"no {libraries[0]}")
+    gpus = tuple(Gpu(name, (sm[0], sm[1]), size) for name, sm, size in found["gpus"])
+    trouble = f"cuInit gave error {found['code']}" if found["code"] else ""
+    return Driver(
+        cuda=tuple(found["cuda"]),
+        version=_package(root),
+        gpus=gpus,
+        trouble=trouble or ("" if gpus else "the driver knows no GPU"),
+    )
+
+
+def _package(root: Path) -> str:
+    text = _read(root / "proc/driver/nvidia/version")
+    match = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
+    return match[1] if match else ""
+
+
+def tensorrt_modules() -> dict[str, str]:
+    """Versions of the TensorRT modules that are installed, without importing them."""
+    found = {}
+    for module, packages in MODULES.items():
+        if importlib.util.find_spec(module) is None:
+            continue
+        found[module] = next((v for p in packages if (v := version(p))), "unknown version")
+    return found
+
+
+def version(package: str) -> str:
+    """Of an installed package; "" where there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Jetson:
+    """A Jetson's software.
+
+    Attributes:
+        l4t: release of Jetson Linux, such as 36.4.3.
+        jetpack: version of the package nvidia-jetpack; "" where it is not installed.
+    """
+
+    l4t: str
+    jetpack: str
+
+
+def find_jetson(root: Path = _ROOT) -> Jetson | None:
+    """JetPack's release; None where this is no Jetson.
+
+    Args:
+        root: of the file system.
+    """
+    text = _read(root / "etc/nv_tegra_release")
+    if not text:
+        return None
+    match = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", text)
+    package = re.search(
+        r"^Package: nvidia-jetpack$(?:\n(?!\n).*)*?\nVersion: (\S+)",
+        _read(root / "var/lib/dpkg/status"),
+        re.MULTILINE,
+    )
+    l4t = f"{match[1]}.{match[2]}" if match else text.splitlines()[0].strip()
+    return Jetson(l4t, package[1] if package else "")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

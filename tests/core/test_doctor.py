@@ -1,0 +1,222 @@
+"""Findings about machines of every kind, and about bundles that run, differ, or do not run."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser import doctor
+from edge_ser.bundle import Bundle
+from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.decode import Outputs
+from edge_ser.doctor import Finding, Machine, examine, look
+from edge_ser.doctor_bundle import check_bundle
+from edge_ser.doctor_gpu import Driver, Gpu, Jetson
+from edge_ser.errors import MissingExtraError
+from edge_ser.session import Session
+from edge_ser_runtimes.registry import open_session
+
+ORIN = Gpu("Orin", (8, 7), 8_000_000_000)
+BARE = Machine(Driver(trouble="no libcuda.so.1"), {}, None, "x86-vnni", ("avx512_vnni",))
+GPU = replace(BARE, driver=Driver((12, 6), "540.4", (ORIN,)), modules={"tensorrt": "10.3"})
+
+
+def by_name(here: Machine, root: Path) -> dict[str, Finding]:
+    found = examine(here, root)
+    assert len({(f.area, f.name) for f in found}) == len(found)
+    return {f"{f.area} {f.name}": f for f in found}
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    found = by_name(look(), Path("/"))
+    assert found["runtime onnx"].state == "ok"
+    assert "CPU" in found["runtime onnx"].found
+    assert found["target onnx-fp32"].state == "ok"
+    assert found["library soundfile"].state == "ok"
+    for finding in found.values():
+        assert finding.found, finding
+        assert finding.state != "missing" or finding.advice or finding.name in ("JetPack", "trt-*")
+
+
+@pytest.mark.parametrize(
+    ("here", "name", "state", "words"),
+    [
+        (BARE, "machine NVIDIA GPU", "missing", "no libcuda.so.1"),
+        (BARE, "runtime trt", "missing", "pip install 'edge-ser[trt]'"),
+        (BARE, "machine JetPack", "missing", "no Jetson"),
+        (BARE, "machine 8-bit integers", "ok", "VNNI"),
+        (BARE, "target trt-*", "missing", "neither"),
+        (GPU, "machine NVIDIA GPU", "ok", "Orin (sm87, 8 GB); driver 540.4, CUDA 12.6"),
+        (GPU, "runtime trt", "ok", "tensorrt 10.3 on sm87"),
+        (GPU, "target trt-*", "ok", "can run here"),
+        (replace(GPU, driver=Driver((12, 6), "", (replace(ORIN, sm=(6, 1)),))), "runtime trt",
+         "missing", "TensorRT needs sm75 or later: use an onnx target"),
+        (replace(GPU, driver=Driver((12, 6), "", (), "cuInit gave error 100")),
+         "machine NVIDIA GPU", "missing", "cuInit gave error 100"),
+        (replace(GPU, driver=Driver((12, 6), "", (), "cuInit gave error 100")),
+         "runtime trt", "missing", "tensorrt 10.3, but no GPU"),
+        (replace(BARE, jetson=Jetson("36.4.3", "6.2")), "machine JetPack", "ok",
+         "6.2, Jetson Linux 36.4.3"),
+        (replace(BARE, jetson=Jetson("36.4.3", "")), "machine JetPack", "advice",
+         "apt install nvidia-jetpack"),
+        (replace(BARE, jetson=Jetson("36.4.3", "")), "runtime trt", "missing", "with JetPack"),
+        (replace(BARE, integers="x86"), "machine 8-bit integers", "advice", "--cpu x86"),
+        (replace(BARE, integers="x86"), "target onnx-int8", "advice", "--cpu x86"),
+        (replace(BARE, integers="arm64", instructions=("asimddp",)), "machine 8-bit integers",
+         "ok", "asimddp"),
+        (replace(BARE, integers="arm64", instructions=()), "machine 8-bit integers", "advice",
+         "no dot products"),
+        (replace(BARE, integers=None), "machine 8-bit integers", "advice", "unknown processor"),
+    ],
+)  # fmt: skip
+def test_machines_of_other_kinds(
+    here: Machine, name: str, state: str, words: str, tmp_path: Path
+) -> None:
+    finding = by_name(here, tmp_path)[name]
+    assert finding.state == state
+    assert words in f"{finding.found} {finding.advice}"
+
+
+@pytest.mark.parametrize(("kilobytes", "state"), [(8_000_000, "ok"), (500_000, "advice")])
+def test_little_memory_is_told(kilobytes: int, state: str, tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {kilobytes} kB\n")
+    finding = by_name(look(tmp_path), tmp_path)["machine free memory"]
+    assert finding.state == state
+    assert f"{kilobytes * 1024 / 1e9:.1f} GB" in finding.found
+
+
+def test_what_is_not_installed_comes_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = doctor.importlib.util.find_spec
+    lost = {"onnxruntime", "torch"}
+    monkeypatch.setattr(doctor.importlib.util, "find_spec",
+                        lambda name: None if name in lost else real(name))  # fmt: skip
+    monkeypatch.setattr(doctor, "version", lambda package: "")
+
+    def no_import(name: str) -> object:
+        raise OSError("libsndfile.so.1: cannot open shared object file\nmore")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", no_import)
+    found = by_name(BARE, tmp_path)
+    assert found["runtime onnx"].advice == "run: pip install onnxruntime"
+    assert found["target onnx-fp32"].state == "missing"
+    assert "edge-ser[export]" in found["runtime torch"].advice
+    assert "edge-ser[export]" in found["extra export"].advice
+    assert "apt install libsndfile1" in found["library soundfile"].advice
+    assert found["library soundfile"].found.endswith("cannot open shared object file")
+    assert found["library soxr"].state == "missing"
+
+
+# Bundles
+
+
+def test_the_default_bundle_answers() -> None:
+    finding = check_bundle(Bundle.open(DEFAULT_BUNDLE), "default", BARE, open_session)
+    assert (finding.state, finding.advice) == ("ok", "")
+    assert "onnx-fp32: 4 recorded answers, VAD within" in finding.found
+
+
+def test_a_bundle_that_does_not_fit_is_not_opened() -> None:
+    def never(bundle: Bundle) -> Session:
+        raise AssertionError("opened")
+
+    finding = check_bundle(
+        Bundle.open(DEFAULT_BUNDLE), "x", replace(BARE, free_bytes=1_000_000), never
+    )
+    assert finding.state == "fails"
+    assert "0.00 GB of memory free" in finding.found and "onnx-int8" in finding.advice
+
+
+class Wrong:
+    """A session whose answers are all the same."""
+
+    def run(self, samples: np.ndarray, lengths: np.ndarray) -> Outputs:
+        n = lengths.size
+        return Outputs(np.full((n, 3), 0.5, np.float32), np.zeros((n, 8), np.float32))
+
+
+def changed(**fields: object) -> Bundle:
+    bundle = Bundle.open(DEFAULT_BUNDLE)
+    manifest = replace(bundle.manifest, **{k: v for k, v in fields.items() if k != "engine"})
+    if "engine" in fields:
+        object.__setattr__(manifest, "engine", fields["engine"])
+    return Bundle(bundle.root, manifest)
+
+
+ENGINE = {"file": "a.engine", "backend": "rtx", "version": "1.7.1", "sm": ["sm86"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "here", "advice"),
+    [
+        ({}, BARE, "do not use it on this device; export again"),
+        ({"lowered": {"cpu": {"name": "x86-vnni"}}}, replace(BARE, integers="x86"),
+         "export again with --cpu x86: it was made for x86-vnni"),
+        ({"lowered": {"cpu": {"name": "x86-vnni"}}}, BARE, "do not use it on this device"),
+        ({"engine": ENGINE}, GPU, "it was built for sm86, here is sm87"),
+    ],
+)  # fmt: skip
+def test_other_answers_fail_with_advice(
+    fields: dict[str, object], here: Machine, advice: str
+) -> None:
+    finding = check_bundle(changed(**fields), "x", here, lambda bundle: Wrong())
+    assert finding.state == "fails"
+    assert "answers differ: single: " in finding.found
+    assert advice in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("engine", "here", "advice"),
+    [
+        (ENGINE, BARE, "it needs the module tensorrt_rtx"),
+        (ENGINE, BARE, "it needs a GPU of NVIDIA's: use an onnx target here"),
+        (ENGINE, replace(GPU, modules={"tensorrt_rtx": "1.6"}),
+         "it was built by tensorrt_rtx 1.7.1, here is 1.6; it was built for sm86, here is sm87"),
+        ({**ENGINE, "backend": "tensorrt", "version": "10.3", "sm": "sm87"}, GPU, ""),
+    ],
+)  # fmt: skip
+def test_an_engine_that_does_not_fit_says_why(
+    engine: dict[str, object], here: Machine, advice: str
+) -> None:
+    def refuse(bundle: Bundle) -> Session:
+        raise MissingExtraError("runtime trt", "tensorrt_rtx", "trt")
+
+    finding = check_bundle(changed(engine=engine, target="trt-fp16"), "x", here, refuse)
+    assert finding.state == "fails"
+    assert finding.found.startswith("trt-fp16: runtime trt: expected the Python module")
+    assert finding.advice.startswith("run: pip install 'edge-ser[trt]'")
+    assert advice in finding.advice
+    assert finding.advice.endswith("'edge-ser[trt]'") == (advice == "")
+
+
+def test_a_target_that_no_runtime_knows(tmp_path: Path) -> None:
+    finding = check_bundle(changed(target="tflite-fp16"), "x", BARE, open_session)
+    assert finding.state == "fails"
+    assert "found tflite-fp16" in finding.found
+    assert finding.advice == "upgrade edge-ser"
+
+
+def test_a_runtime_that_stands_in_is_advice(ser: object) -> None:
+    def fall_back(bundle: Bundle) -> Session:
+        warnings.warn("runtime onnx instead of trt: no\nGPU", stacklevel=1)
+        return open_session(Bundle.open(DEFAULT_BUNDLE))
+
+    finding = check_bundle(changed(engine=ENGINE), "x", BARE, fall_back)
+    assert finding.state == "advice"
+    assert finding.advice.startswith("runtime onnx instead of trt: no GPU; it needs the module")
+
+
+def test_a_bundle_without_recorded_answers_cannot_be_judged(
+    tiny_bundle: Callable[..., Path],
+) -> None:
+    folder = tiny_bundle()
+    bundle = Bundle.open(folder)
+    files = tuple(f for f in bundle.manifest.files if f.path != "golden.npz")
+    bundle = Bundle(folder, replace(bundle.manifest, files=files))
+    finding = check_bundle(bundle, "x", BARE, open_session)
+    assert finding.state == "fails" and "golden.npz" in finding.found
