@@ -115,6 +115,22 @@ def build_engine(
     )
 
 
+def parse_only(backend: Backend, graph: Path, precision: str) -> Census:
+    """The census of a graph that is built elsewhere.
+
+    Raises:
+        BundleError: the parser does not take the graph.
+        GateError: too little of it is in `precision`.
+    """
+    log = _Log()
+    builder = backend.module.Builder(_logger(backend.module, log))
+    network, parser = parse(backend, builder, graph, log)
+    census = take_census(backend.module, network, precision)
+    check_share(census, precision)
+    del parser
+    return census
+
+
 def parse(backend: Backend, builder: Any, graph: Path, log: _Log | None = None) -> tuple[Any, Any]:
     """Read an ONNX file into a strongly typed network.
 
