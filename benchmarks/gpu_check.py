@@ -99,8 +99,15 @@ def machine() -> tuple[dict[str, Any], list[str]]:
     return found, missing
 
 
-def prepare(folder: Path, size: str, device: str, deadline: float) -> dict[str, Any]:
+def prepare(folder: Path, size: str, device: str, deadline: float, most: float) -> dict[str, Any]:
     """A checkpoint with random weights and its bundles, as far as time allows.
+
+    Args:
+        folder: where both go.
+        size: of the model.
+        device: to export for.
+        deadline: of everything, on the monotonic clock.
+        most: seconds for one bundle.
 
     Returns:
         seconds per precision, or what went wrong.
@@ -122,7 +129,7 @@ def prepare(folder: Path, size: str, device: str, deadline: float) -> dict[str, 
             *("--target", f"trt-{precision}", "--device", device, "--profile", PROFILE),
             *("-o", str(folder / f"trt-{precision}"), "--keep-failed"),
         ]
-        failure = run(command, min(150, deadline - time.monotonic()))
+        failure = run(command, min(most, deadline - time.monotonic()))
         done[precision] = failure or round(time.monotonic() - started, 1)
         print(f"export to {precision}: {done[precision]}", flush=True)
     return done
@@ -245,7 +252,7 @@ def main() -> int:
         if a.device is None:
             parser.error("--prepare needs --device")
         a.prepare.mkdir(parents=True, exist_ok=True)
-        done = prepare(a.prepare, a.size, a.device, time.monotonic() + 3600)
+        done = prepare(a.prepare, a.size, a.device, time.monotonic() + 7200, 1800)
         return 1 if any(isinstance(v, str) for v in done.values()) else 0
     found, missing = machine()
     for line in missing:
@@ -256,7 +263,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
         folder = a.bundles or Path(work) / "bundles"
         folder.mkdir(exist_ok=True)
-        prepared = {} if a.bundles else prepare(folder, a.size, a.device or found["sm"], deadline)
+        device = a.device or found["sm"]
+        prepared = {} if a.bundles else prepare(folder, a.size, device, deadline, 120)
         record = {
             "machine": found,
             "missing": missing,

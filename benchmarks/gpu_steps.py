@@ -154,9 +154,8 @@ def first_that_runs(record: Record, arguments: dict[str, Any], sm: str) -> tuple
         try:
             made = place()
             bundle = Bundle.open(made)
-            engine = bundle.manifest.engine["file"]
-            if engine and not again:  # the first run is to compile its kernels
-                for path in cache_paths(bundle, made / engine):
+            if bundle.manifest.engine["file"] and not again:  # the first run is to compile kernels
+                for path in cache_paths(bundle):
                     path.unlink(missing_ok=True)
             begin = time.perf_counter()
             session = TrtSession(bundle, cuda_graphs=graphs)

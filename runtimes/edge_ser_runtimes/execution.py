@@ -95,7 +95,7 @@ class Execution:
         self._buffers = {name: Buffer(gpu) for name in (*inputs, *outputs)}
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._shape: Shape | None = None
-        self._profile = 0  # a new context has the first one
+        self._profile: int = context.active_optimization_profile  # negative: none yet
         self._graph: Graph | None = None
         self._runs = 0
 

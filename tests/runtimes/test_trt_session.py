@@ -106,6 +106,22 @@ def test_everything_is_given_back(
     assert not gpu.memory and not gpu.retained and not trt.objects
 
 
+def test_a_gpu_that_has_failed_is_left_without_a_second_error(
+    trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary
+) -> None:
+    session = TrtSession(Bundle.open(trt_bundle()))
+    x = rows(1000)
+    session.timed_run(*pad_batch(x))
+    for name in ("cuMemcpyHtoDAsync_v2", "cuMemFree_v2", "cuEventDestroy_v2", "cuStreamDestroy_v2"):
+        gpu.fail[name] = 700
+    with pytest.raises(DeviceError, match="cuMemcpyHtoDAsync_v2 to succeed, found error 700"):
+        session.run(*pad_batch(x))
+    session.close()
+    assert not trt.objects and gpu.contexts == []
+    gpu.fail.clear()
+    gpu.retained = 0  # what the failed GPU keeps until the process ends
+
+
 # Shapes
 
 
