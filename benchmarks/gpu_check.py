@@ -20,7 +20,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +39,7 @@ PRECISIONS = ("fp16", "fp32", "bf16", "int8")
 SECONDS, BATCHES = (1, 3, 5, 12), (1, 8, 32)
 PROFILE = "1x0.025s:1x5s:32x12s"
 CHECKPOINT = "checkpoint"
+PREPARE_SECONDS = 1800  # for one bundle, where no GPU waits for it
 LEAST_SECONDS = 10  # a step started with less left would only be stopped
 # Steps in the order of their worth, and the most seconds that each may take.
 STEPS = (
@@ -99,39 +102,28 @@ def machine() -> tuple[dict[str, Any], list[str]]:
     return found, missing
 
 
-def prepare(folder: Path, size: str, device: str, deadline: float, most: float) -> dict[str, Any]:
-    """A checkpoint with random weights and its bundles, as far as time allows.
-
-    Args:
-        folder: where both go.
-        size: of the model.
-        device: to export for.
-        deadline: of everything, on the monotonic clock.
-        most: seconds for one bundle.
-
-    Returns:
-        seconds per precision, or what went wrong.
-    """
+def write_checkpoint(folder: Path, size: str, seconds: float) -> str:
+    """A checkpoint with random weights, unless it is there; returns "" or what went wrong."""
     checkpoint = folder / CHECKPOINT
-    if not checkpoint.exists():
-        code = (
-            f"import sys; sys.path.insert(0, {str(HERE)!r}); import export_sizes, pathlib; "
-            f"export_sizes.write_run({size!r}, pathlib.Path({str(checkpoint)!r}))"
-        )
-        run([sys.executable, "-c", code], deadline - time.monotonic())
-    done: dict[str, Any] = {}
-    for precision in PRECISIONS:
-        if (folder / f"trt-{precision}").exists():
-            continue
-        started = time.monotonic()
-        command = [
-            *(sys.executable, "-m", "edge_ser", "export", str(checkpoint)),
-            *("--target", f"trt-{precision}", "--device", device, "--profile", PROFILE),
-            *("-o", str(folder / f"trt-{precision}"), "--keep-failed"),
-        ]
-        failure = run(command, min(most, deadline - time.monotonic()))
-        done[precision] = failure or round(time.monotonic() - started, 1)
-        print(f"export to {precision}: {done[precision]}", flush=True)
+    if checkpoint.exists():
+        return ""
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); import export_sizes, pathlib; "
+        f"export_sizes.write_run({size!r}, pathlib.Path({str(checkpoint)!r}))"
+    )
+    return run([sys.executable, "-c", code], seconds)
+
+
+def export(folder: Path, precision: str, device: str, seconds: float) -> float | str:
+    """A bundle of the checkpoint; returns the seconds it took, or what went wrong."""
+    started = time.monotonic()
+    command = [
+        *(sys.executable, "-m", "edge_ser", "export", str(folder / CHECKPOINT)),
+        *("--target", f"trt-{precision}", "--device", device, "--profile", PROFILE),
+        *("-o", str(folder / f"trt-{precision}"), "--keep-failed"),
+    ]
+    done = run(command, seconds) or round(time.monotonic() - started, 1)
+    print(f"export to {precision}: {done}", flush=True)
     return done
 
 
@@ -139,20 +131,47 @@ def run(command: list[str], seconds: float) -> str:
     """Run a process; returns "" or the last line of what went wrong."""
     if seconds < LEAST_SECONDS:
         return "not run: no time left"
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return f"stopped after {seconds:.0f} s"
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        return f"exit code {done.returncode}: {lines[-1][:300]}"
+    # a session of its own, so that what it started ends with it
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            _, errors = process.communicate(timeout=seconds)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                return f"stopped after {seconds:.0f} s"
+            raise
+    if process.returncode:
+        lines = errors.strip().splitlines() or ["no message"]
+        return f"exit code {process.returncode}: {lines[-1][:300]}"
     return ""
 
 
-def measure(folder: Path, work: Path, deadline: float) -> dict[str, Any]:
-    """All steps, each in a process of its own."""
-    results: dict[str, Any] = {}
+def measure(record: dict[str, Any], folder: Path, work: Path, device: str, end: float) -> None:
+    """All steps, each in a process of its own; what they need is exported just before.
+
+    Args:
+        record: gets `prepared` and `results`; written after every step.
+        folder: of the bundles.
+        work: for everything else.
+        device: to export for.
+        end: of everything, on the monotonic clock.
+    """
+
+    def left() -> float:
+        return end - time.monotonic()
+
+    failure = write_checkpoint(folder, record["size"], left())
+    if failure:
+        record["prepared"]["checkpoint"] = failure
     for name, most in STEPS:
+        precision = name.rsplit("-", 1)[1]
+        new = precision in PRECISIONS and not (folder / f"trt-{precision}").exists()
+        if new and precision not in record["prepared"]:
+            record["prepared"][precision] = export(folder, precision, device, min(120, left()))
         out = work / f"{name}.json"
         arguments = {
             "step": name,
@@ -163,13 +182,22 @@ def measure(folder: Path, work: Path, deadline: float) -> dict[str, Any]:
             "until": most - 10,
         }
         command = [sys.executable, str(HERE / "gpu_steps.py"), json.dumps(arguments), str(out)]
-        failure = run(command, min(most, deadline - time.monotonic()))
-        record = json.loads(out.read_text()) if out.is_file() else {}
+        failure = run(command, min(most, left()))
+        found = json.loads(out.read_text()) if out.is_file() else {}
         if failure:
-            record["failed"] = record.get("failed") or failure
-        results[name] = record
-        print(f"{name}: {record.get('failed') or 'measured'}", flush=True)
-    return results
+            found["failed"] = found.get("failed") or failure
+        record["results"][name] = found
+        write(record)
+        print(f"{name}: {found.get('failed') or 'measured'}", flush=True)
+
+
+def write(record: dict[str, Any]) -> None:
+    """Both results files."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "gpu-check.json").write_text(json.dumps(record, indent=1) + "\n")
+    made = f"`python benchmarks/gpu_check.py --size {record['size']}`"
+    text = f"# TensorRT on a GPU\n\n{made} on {table(record)}\n"
+    (RESULTS / "gpu-check.md").write_text(text)
 
 
 def table(record: dict[str, Any]) -> str:
@@ -247,37 +275,35 @@ def main() -> int:
     parser.add_argument("--device", help="to prepare for, such as sm90; default: the GPU here")
     parser.add_argument("--minutes", type=float, default=8.5, help="for everything")
     a = parser.parse_args()
-    deadline = time.monotonic() + 60 * a.minutes
+    end = time.monotonic() + 60 * a.minutes
     if a.prepare is not None:
         if a.device is None:
             parser.error("--prepare needs --device")
         a.prepare.mkdir(parents=True, exist_ok=True)
-        done = prepare(a.prepare, a.size, a.device, time.monotonic() + 7200, 1800)
-        return 1 if any(isinstance(v, str) for v in done.values()) else 0
+        failures = [write_checkpoint(a.prepare, a.size, PREPARE_SECONDS)]
+        for p in PRECISIONS:
+            if not (a.prepare / f"trt-{p}").exists():
+                done = export(a.prepare, p, a.device, PREPARE_SECONDS)
+                failures.append(done if isinstance(done, str) else "")
+        return 1 if any(failures) else 0
     found, missing = machine()
     for line in missing:
         print(f"gpu_check: missing: {line}", file=sys.stderr)
     if "gpu" not in found:
         print("gpu_check: nothing to measure without a GPU", file=sys.stderr)
         return 2
+    record: dict[str, Any] = {
+        "machine": found,
+        "missing": missing,
+        "size": a.size,
+        "prepared": {},
+        "results": {},
+    }
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
         folder = a.bundles or Path(work) / "bundles"
         folder.mkdir(exist_ok=True)
-        device = a.device or found["sm"]
-        prepared = {} if a.bundles else prepare(folder, a.size, device, deadline, 120)
-        record = {
-            "machine": found,
-            "missing": missing,
-            "size": a.size,
-            "prepared": prepared,
-            "results": measure(folder, Path(work), deadline),
-        }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "gpu-check.json").write_text(json.dumps(record, indent=1) + "\n")
-    text = table(record)
-    made = f"`python benchmarks/gpu_check.py --size {a.size}`"
-    (RESULTS / "gpu-check.md").write_text(f"# TensorRT on a GPU\n\n{made} on {text}\n")
-    print(text)
+        measure(record, folder, Path(work), a.device or found["sm"], end)
+    print(table(record))
     return 0
 
 

@@ -323,14 +323,15 @@ class TorchSession:
 
 def torch_step(record: Record, arguments: dict[str, Any], started: float) -> None:
     """PyTorch in half precision: times, and answers where that needs no compiling per length."""
+    import torch
+
     folder = Path(arguments["bundles"])
     kind = arguments["step"].removeprefix("torch-")
+    if not torch.cuda.is_available():
+        raise DeviceError("torch", expected="a build with CUDA", found=torch.__version__)
     begin = time.perf_counter()
     session = TorchSession(folder / "checkpoint", kind)
     record.put(load_seconds=time.perf_counter() - begin)
-    torch = session.torch
-    if not torch.cuda.is_available():
-        raise DeviceError("torch", expected="a build with CUDA", found=torch.__version__)
     begin = time.perf_counter()
     session.run(*batch(1, 5))
     record.put(first_run_seconds=time.perf_counter() - begin)

@@ -156,6 +156,53 @@ def test_a_step_that_fails_is_a_result(
     assert check.run(slow, 0.5).startswith("stopped after ")
 
 
+def test_a_run_exports_what_a_step_needs_and_writes_after_every_step(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, bundles = tmp_path / "results", tmp_path / "bundles"
+    bundles.mkdir()
+    (bundles / "trt-int8").mkdir()
+    done: list[str] = []
+
+    def run(command: list[str], seconds: float) -> str:
+        if "export" in command:
+            target = command[command.index("--target") + 1]
+            done.append(target)
+            assert command[command.index("--device") + 1] == "sm90"
+            return "exit code 1: gate" if target == "trt-bf16" else ""
+        if not command[1].endswith("gpu_steps.py"):
+            done.append("checkpoint")
+            return ""
+        step = json.loads(command[2])["step"]
+        assert step == "engine-fp16" or (results / "gpu-check.md").is_file()
+        done.append(step)
+        if step == "engine-bf16":
+            return "exit code -11: no message"
+        Path(command[3]).write_text(json.dumps({"load_seconds": 1.0}))
+        return "stopped after 3 s" if step == "torch-compile" else ""
+
+    monkeypatch.setattr(check, "run", run)
+    monkeypatch.setattr(check, "RESULTS", results)
+    chosen = ("engine-fp16", "torch-compile", "engine-bf16", "engine-int8")
+    monkeypatch.setattr(check, "STEPS", tuple((name, 60) for name in chosen))
+    gpu = {"gpu": "G", "sm": "sm90", "memory_bytes": 1 << 30, "cuda": "13.0"}
+    monkeypatch.setattr(check, "machine", lambda: (gpu, []))
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py", "--bundles", str(bundles)])
+    assert check.main() == 0
+    assert done == ["checkpoint", "trt-fp16", "engine-fp16", "torch-compile", "trt-bf16",
+                    "engine-bf16", "engine-int8"]  # fmt: skip
+    record = json.loads((results / "gpu-check.json").read_text())
+    assert record["prepared"].keys() == {"fp16", "bf16"}
+    failures = {n: r.get("failed") for n, r in record["results"].items()}
+    assert failures == {
+        "engine-fp16": None, "torch-compile": "stopped after 3 s",
+        "engine-bf16": "exit code -11: no message", "engine-int8": None,
+    }  # fmt: skip
+    text = (results / "gpu-check.md").read_text()
+    assert "- export to bf16: exit code 1: gate" in text
+    assert "- torch-compile: stopped after 3 s" in text
+
+
 def test_the_table_says_what_was_measured_and_what_was_not(check: ModuleType) -> None:
     def times(ms: float) -> dict[str, Any]:
         return {"1x5s": {"ms": ms, "device_ms": ms / 2}}
