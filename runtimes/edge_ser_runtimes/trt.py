@@ -187,7 +187,7 @@ class TrtSession(BaseSession):
         rows = lengths.size
         x = np.zeros((shape.rows, shape.samples), np.float32)
         x[:rows, : samples.shape[1]] = samples
-        x[rows:] = x[0]  # rows that only fill a profile: speech, because silence divides by zero
+        # rows that only fill a profile have a length, too: means over none divide by zero
         n = np.full(shape.rows, lengths[0], np.int64)
         n[:rows] = lengths
         execution = self._execution(shape)
