@@ -203,6 +203,30 @@ def test_a_run_exports_what_a_step_needs_and_writes_after_every_step(
     assert "- torch-compile: stopped after 3 s" in text
 
 
+def test_bundles_are_prepared_where_no_gpu_is(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], seconds: float) -> str:
+        if "export" in command:
+            target = command[command.index("--target") + 1]
+            if target not in missing:
+                (tmp_path / target).mkdir()
+            return "exit code 1: gate" if target == "trt-bf16" else ""
+        return broken
+
+    monkeypatch.setattr(check, "run", run)
+    monkeypatch.setattr(
+        sys, "argv", ["gpu_check.py", "--prepare", str(tmp_path), "--device", "sm90"]
+    )
+    broken, missing = "exit code 1: no torch", {"trt-int8"}
+    assert check.main() == 1 and list(tmp_path.iterdir()) == []
+    broken = ""
+    assert check.main() == 1, "one bundle is missing"
+    missing = set()
+    assert check.main() == 0, "a failed gate keeps its bundle"
+    assert {p.name for p in tmp_path.iterdir()} == {f"trt-{p}" for p in check.PRECISIONS}
+
+
 def test_the_table_says_what_was_measured_and_what_was_not(check: ModuleType) -> None:
     def times(ms: float) -> dict[str, Any]:
         return {"1x5s": {"ms": ms, "device_ms": ms / 2}}
