@@ -11,20 +11,21 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from edge_ser.errors import GateError
 from edge_ser.fidelity import compare
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
 from edge_ser_export.calibration import CalibrationSet
 from edge_ser_export.optimize import describe, save, tidy
 from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
-from edge_ser_export.passes.half import compute_half, float_value_names
+from edge_ser_export.passes.half import HALF_MAX, HEADROOM, compute_half, float_value_names
 from edge_ser_export.passes.integers import Extremes
 from edge_ser_export.passes.names import name_nodes
 from edge_ser_export.precision import Lowered, loud_speech
 from edge_ser_export.ranges import measure
 from edge_ser_export.run_graph import answers, multiplications, open_graph
 from edge_ser_export.tensorrt.census import SECONDS
-from edge_ser_export.tensorrt.explicit import write_explicit
+from edge_ser_export.tensorrt.explicit import float_types, write_explicit
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.tensorrt.target import GRAPH, EnginePlan
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
@@ -99,6 +100,9 @@ def write_typed(
         out: file to write; large weights go beside it.
         work: folder for what is tried, and for the explicit form.
         progress: called with a word per step.
+
+    Raises:
+        GateError: a GPU without float32 products would need some.
     """
     progress("typing the graph")
     model = ir.load(traced)
@@ -175,6 +179,8 @@ class _Writer:
             check_symmetric(model, self.out.name)
         low = ir.DataType.BFLOAT16 if precision == "bf16" else ir.DataType.FLOAT16
         self.kept = compute_half(model, self.loud, low, self._wide)
+        if self.typing.narrow_front_end:
+            _check_products(model)
         tidy(model)
         for file in self.out.parent.glob(f"{self.out.name}*"):
             file.unlink()
@@ -188,6 +194,23 @@ class _Writer:
             return True
         front = (node.name or "").startswith("encoder.log_mel")
         return front and not self.typing.narrow_front_end
+
+
+def _check_products(model: ir.Model) -> None:
+    """Refuse float32 products for a GPU that has none, before its builder does in its own words."""
+    types = float_types(model)
+    wide = [
+        n.name or n.op_type
+        for n in model.graph
+        if n.op_type in ("MatMul", "Conv", "Gemm") and types.get(n.outputs[0]) == ir.DataType.FLOAT
+    ]
+    if wide:
+        raise GateError(
+            "float16 products of sm75",
+            expected="activations that float16 holds everywhere, as it has no float32 products",
+            found=f"values beyond {HALF_MAX / HEADROOM:.0f} around {', '.join(wide[:3])}",
+            advice="use an onnx target there, or a model without a log-mel front end",
+        )
 
 
 def _search(writer: _Writer) -> list[str]:
