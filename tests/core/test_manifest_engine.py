@@ -120,7 +120,9 @@ def test_a_bundle_without_its_engine_yet(tiny_bundle: TinyBundle) -> None:
 
 def test_an_engine_without_its_manifest(tmp_path: Path) -> None:
     (tmp_path / "model.engine").write_bytes(b"vtrt")
-    with pytest.raises(BundleError, match=r"model\.engine: expected a bundle .a directory or \.zip"):
+    with pytest.raises(
+        BundleError, match=r"model\.engine: expected a bundle .a directory or \.zip"
+    ):
         Bundle.open(tmp_path / "model.engine")
 
 
