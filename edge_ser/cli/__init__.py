@@ -1,4 +1,4 @@
-"""The command line: `edge-ser export | verify | predict | inspect | bench | doctor | train`.
+"""The command line: `edge-ser export | build | verify | predict | inspect | bench | ...`.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a gate failed,
 2 wrong use or input.
@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from edge_ser import __version__
-from edge_ser.cli import bench, doctor, export, inspect, predict, train, verify
+from edge_ser.cli import bench, build, doctor, export, inspect, predict, train, verify
 from edge_ser.cli.parser import Parser
 from edge_ser.errors import EdgeSerError
 
-_COMMANDS = (export, verify, predict, inspect, bench, doctor, train)
+_COMMANDS = (export, build, verify, predict, inspect, bench, doctor, train)
 
 
 def build_parser() -> Parser:

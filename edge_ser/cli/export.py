@@ -153,7 +153,10 @@ def run(arguments: argparse.Namespace) -> int:
                 tuple(arguments.device), tuple(arguments.profile), arguments.trt_backend
             ),
             # names only: a path of the exporting machine is nobody's business on the device
-            command=f"edge-ser export {Path(source).name} --target {arguments.target}",
+            command=" ".join(
+                ["edge-ser export", Path(source).name, "--target", arguments.target]
+                + (["--device", *arguments.device] if arguments.device else [])
+            ),
         )
         options.check()
         if options.calibration is None and not options.target.endswith("-fp32"):

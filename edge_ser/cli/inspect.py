@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         *_elsewhere(parity),
         ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
         *_lowered(m.lowered),
+        *_engine(m.engine),
         ("licence", f"{m.licence} (of the weights)"),
         ("checkpoint", f"{checkpoint.get('kind')}, sha256 {str(checkpoint.get('sha256'))[:16]}..."),
         *(("assumed", note) for note in (assumed if isinstance(assumed, list) else ())),
@@ -125,6 +126,35 @@ def _elsewhere(parity: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _engine(engine: dict[str, Any]) -> list[tuple[str, str]]:
+    """The TensorRT engine: what it is for, and what is known about it. Fields are checked."""
+    if not engine:
+        return []
+    made_for = f"{engine['device']} ({', '.join(engine['sm'])})"
+    profiles = "; ".join(
+        ":".join(f"{b}x{n / 16000:g}s" for b, n in zip(p["batch"], p["samples"], strict=True))
+        for p in engine["profiles"]
+    )
+    rows = [("profiles", profiles), ("typed graph", engine["graph"])]
+    if engine["share"]:
+        kinds = ", ".join(
+            f"{k} {_percent(v)}" for k, v in _table(engine["census"].get("encoder")).items()
+        )
+        rows.append(("as asked", f"{_percent(engine['share'])} of the encoder ({kinds})"))
+    module = "TensorRT for RTX" if engine["backend"] == "rtx" else "TensorRT"
+    if not engine["file"]:
+        return [("engine", f"not built yet, {engine['precision']} for {made_for}, {module}; on the "
+                 "device: edge-ser build"), *rows]  # fmt: skip
+    memory = f"{engine['activation_bytes'] / 1e6:.0f} MB of activations at the largest shapes"
+    verdict = "gave the recorded answers there" if engine["verified"] else "not run yet"
+    return [
+        ("engine", f"{engine['file']}, {engine['precision']} for {made_for}, {module} "
+         f"{engine['version']}, {verdict}"),
+        ("engine memory", f"{engine['weight_bytes'] / 1e6:.1f} MB of weights, {memory}"),
+        *rows,
+    ]  # fmt: skip
 
 
 def _percent(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ def choose_shape(profiles: list[Profile], rows: int, samples: int) -> tuple[Shap
 
     def cost(p: Profile) -> tuple[float, ...]:
         high, wide = min(max(rows, p.least[0]), p.most[0]), max(samples, p.least[1])
-        away = abs(high - p.best[0]) / p.most[0] + abs(wide - p.best[1]) / p.most[1]
+        away = abs(math.log(high / p.best[0])) + abs(math.log(wide / p.best[1]))
         return -(-rows // p.most[0]), high * wide, away
 
     p = min(fitting, key=cost)
@@ -95,7 +96,7 @@ class Execution:
         self._buffers = {name: Buffer(gpu) for name in (*inputs, *outputs)}
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._shape: Shape | None = None
-        self._profile = 0  # a new context has the first one
+        self._profile: int = context.active_optimization_profile  # negative: none yet
         self._graph: Graph | None = None
         self._runs = 0
 
@@ -111,7 +112,7 @@ class Execution:
         Args:
             shape: of the feeds.
             feeds: contiguous arrays by input name.
-            graph: record the second run of this shape, and replay it from then on.
+            graph: record the second run and replay it from then on; the shape must stay the same.
             stopwatch: around what the GPU computes.
         """
         if shape != self._shape:
@@ -136,7 +137,6 @@ class Execution:
     def _prepare(self, shape: Shape, feeds: dict[str, NDArray[Any]]) -> None:
         context, log = self._context, self._log
         self._shape, self._runs = None, 0  # unknown, should anything here fail
-        self._drop_graph()
         if shape.profile != self._profile:
             done = context.set_optimization_profile_async(shape.profile, self._gpu.stream)
             must(done, "set_optimization_profile_async", log)
@@ -168,14 +168,11 @@ class Execution:
             self._execute()
         self._graph = graph
 
-    def _drop_graph(self) -> None:
+    def free(self) -> None:
+        """Give everything back."""
         if self._graph is not None:
             self._graph.free()
         self._graph = None
-
-    def free(self) -> None:
-        """Give everything back."""
-        self._drop_graph()
         for buffer in self._buffers.values():
             buffer.free()
         self._shape = None

@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import Bundle, sha256
+from edge_ser.bundle import Bundle
 
 SUFFIX = ".rtx-cache"
 
@@ -29,15 +29,19 @@ def user_cache() -> Path:
     return Path(base) / "edge-ser"
 
 
-def cache_paths(bundle: Bundle, engine: Path) -> list[Path]:
-    """Where the cache may be, in order: beside the bundle, then the user's cache directory.
+def cache_paths(bundle: Bundle) -> list[Path]:
+    """Where the cache of a bundle's engine may be, best first.
 
-    Of a bundle that was unpacked from a .zip only the latter, because the former goes away.
+    Beside the bundle, then in the user's cache directory, by the engine's hash. Only the latter for
+    a bundle whose place goes away: unpacked from a .zip, or about to be renamed by `new_bundle`.
     """
+    engine = bundle.manifest.engine["file"]
+    digest = next(f.sha256 for f in bundle.manifest.files if f.path == engine)
+    own = user_cache() / f"{digest[:16]}{SUFFIX}"
     root = bundle.root.resolve()
-    own = user_cache() / f"{sha256(engine)[:16]}{SUFFIX}"
-    temporary = root.parent == Path(tempfile.gettempdir()).resolve()
-    return [own] if temporary else [root.with_name(root.name + SUFFIX), own]
+    if root.parent == Path(tempfile.gettempdir()).resolve() or root.name.startswith("."):
+        return [own]
+    return [root.with_name(root.name + SUFFIX), own]
 
 
 class KernelCache:

@@ -60,6 +60,7 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
         session = ort.InferenceSession(
             str(graph), options, providers=_with_options(provider), enable_fallback=0
         )
+    session.disable_fallback()  # releases that do not know the keyword above
     found = session.get_providers()
     if name not in found:
         raise DeviceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 import weakref
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bundle import Bundle
 from edge_ser.decode import Outputs
-from edge_ser.errors import BundleError, UsageError
+from edge_ser.errors import BundleError, DeviceError, UsageError
 from edge_ser.fidelity import concatenate
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.cuda import Driver, Gpu, Stopwatch
@@ -122,7 +123,7 @@ class TrtSession(BaseSession):
                 config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             kernels = held["kernels"] = config.create_runtime_cache()
             held["config"] = config
-            self._caches.append(KernelCache(kernels, cache_paths(self.bundle, record.path)))
+            self._caches.append(KernelCache(kernels, cache_paths(self.bundle)))
             self._caches[0].load()
             must(config.set_runtime_cache(kernels), "set_runtime_cache", log)
         self._executions[None] = self._new_execution()
@@ -186,7 +187,7 @@ class TrtSession(BaseSession):
         rows = lengths.size
         x = np.zeros((shape.rows, shape.samples), np.float32)
         x[:rows, : samples.shape[1]] = samples
-        x[rows:] = x[0]  # rows that only fill a profile: speech, because silence divides by zero
+        # rows that only fill a profile have a length, too: means over none divide by zero
         n = np.full(shape.rows, lengths[0], np.int64)
         n[:rows] = lengths
         execution = self._execution(shape)
@@ -224,16 +225,23 @@ def _release(
     caches: list[KernelCache],
     held: dict[str, Any],
 ) -> None:
-    """Everything in the reverse order of its making."""
+    """Everything in the reverse order of its making.
+
+    A GPU that has failed takes nothing back: that is no error here, whose cause was one before.
+    """
+    failed = contextlib.suppress(DeviceError)
     if gpu.stream:
-        with gpu.current():
+        with failed, gpu.current():
             # popped, because a variable that still names one would keep it from being released
             while executions:
-                executions.popitem()[1].free()
+                with failed:
+                    executions.popitem()[1].free()
             while stopwatches:
-                stopwatches.pop().free()
+                with failed:
+                    stopwatches.pop().free()
             while caches:
                 caches.pop().save()  # kernels that were specialised in the background, too
             while held:
                 held.popitem()  # the last one first
-    gpu.close()
+    with failed:
+        gpu.close()

@@ -351,15 +351,21 @@ class _Cache(_Owned):
 class _Context(_Owned):
     def __init__(self, trt: FakeTensorRT) -> None:
         super().__init__(trt, "context")
-        self._profile = 0
+        # the first context has the first profile; whether others do depends on the release
+        self._profile = -1 if "context" in trt.library.journal[:-1] else 0
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
+
+    @property
+    def active_optimization_profile(self) -> int:
+        return self._profile
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
         self._profile, self._shapes = index, {}
         return self.said("set_optimization_profile_async")
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        assert self._profile >= 0, "no profile was chosen"
         low, _, high = self._trt.profiles[self._profile]
         inside = all(a <= b <= c for a, b, c in zip(low, shape, high, strict=False))
         self._shapes[name] = tuple(shape)

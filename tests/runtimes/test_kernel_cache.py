@@ -5,6 +5,7 @@ The driver and TensorRT are recorded fakes (see fake_gpu); the files are real.
 
 import errno
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from fake_gpu import FakeLibrary, FakeTensorRT
 
-from edge_ser.bundle import Bundle, sha256
+from edge_ser.bundle import Bundle, new_bundle, sha256
 from edge_ser.session import pad_batch
 from edge_ser_runtimes import kernel_cache
 from edge_ser_runtimes.trt import TrtSession
@@ -135,6 +136,20 @@ def test_of_a_zip_only_the_users_cache_directory_is_used(
     run(session, 1000)
     assert own(folder).read_bytes() == b"kernels"
     assert not list(bundle.root.parent.glob(f"{bundle.root.name}*.rtx-cache"))
+
+
+def test_while_a_bundle_is_being_made_nothing_is_left_beside_it(
+    trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with new_bundle(out / "made") as work:
+        shutil.copytree(trt_bundle(), work, dirs_exist_ok=True)
+        run(TrtSession(Bundle.open(work)), 1000)
+    assert [p.name for p in out.iterdir()] == ["made"]
+    gpu.journal.clear()
+    TrtSession(Bundle.open(out / "made"))
+    assert "cache.deserialize" in gpu.journal, "what was compiled then is used"
 
 
 def test_the_users_cache_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "onnx", "onnxscript", "optimum", "librosa", "scipy", "matplotlib")
+HEAVY = (
+    "torch", "transformers", "onnx", "onnxscript", "optimum", "librosa", "scipy", "matplotlib",
+    "tensorrt", "tensorrt_rtx",
+)  # fmt: skip
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

@@ -131,6 +131,7 @@ def header(magic: bytes = b"vtrt", size: int = 100, version: bytes = b"\1\7\1\x7
         (b"", "expected an engine of TensorRT for RTX, found another file"),
         (b"vtrt", "found another file"),
         (header(b"ftrt"), "found another file"),
+        (header(size=99), "expected the 99 bytes of its header, found 100"),
         (header(size=101), "expected the 101 bytes of its header, found 100"),
         (header(version=b"\1\6\1\x74"), "expected an engine of tensorrt_rtx 1.7.1.116, as its "
          "manifest says, found one of 1.6.1.116"),
@@ -237,9 +238,13 @@ def test_none_instead_of_an_engine(trt_bundle: TrtBundle, trt: FakeTensorRT) -> 
     assert "can load, found magic tag does not match; run: edge-ser build" in line
 
 
-def test_none_instead_of_a_context(trt_bundle: TrtBundle, trt: FakeTensorRT) -> None:
-    trt.refuse.add("create_execution_context")
-    assert "expected create_execution_context to succeed" in refusal(trt_bundle(), DeviceError)
+@pytest.mark.parametrize("call", ["create_execution_context", "set_runtime_cache"])
+def test_a_start_that_fails_half_way(
+    call: str, trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary
+) -> None:
+    trt.refuse.add(call)
+    assert f"expected {call} to succeed" in refusal(trt_bundle(), DeviceError)
+    assert not trt.objects and not gpu.retained, "everything is given back"
 
 
 @pytest.mark.parametrize(

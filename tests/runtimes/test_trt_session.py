@@ -106,6 +106,22 @@ def test_everything_is_given_back(
     assert not gpu.memory and not gpu.retained and not trt.objects
 
 
+def test_a_gpu_that_has_failed_is_left_without_a_second_error(
+    trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary
+) -> None:
+    session = TrtSession(Bundle.open(trt_bundle()))
+    x = rows(1000)
+    session.timed_run(*pad_batch(x))
+    for name in ("cuMemcpyHtoDAsync_v2", "cuMemFree_v2", "cuEventDestroy_v2", "cuStreamDestroy_v2"):
+        gpu.fail[name] = 700
+    with pytest.raises(DeviceError, match="cuMemcpyHtoDAsync_v2 to succeed, found error 700"):
+        session.run(*pad_batch(x))
+    session.close()
+    assert not trt.objects and gpu.contexts == []
+    gpu.fail.clear()
+    gpu.retained = 0  # what the failed GPU keeps until the process ends
+
+
 # Shapes
 
 
@@ -151,8 +167,8 @@ def test_audio_longer_than_every_profile_is_refused(
 
 
 SEVERAL = (
+    ((1, 8000), (1, 80_000), (1, 192_000)),
     ((1, 400), (1, 16_000), (1, 32_000)),
-    ((1, 400), (1, 80_000), (1, 192_000)),
     ((4, 8000), (16, 16_000), (32, 64_000)),
 )
 
@@ -160,13 +176,15 @@ SEVERAL = (
 @pytest.mark.parametrize(
     ("lengths", "ran"),
     [
-        ([16_000], [(0, (1, 16_000))]),
-        ([40_000], [(1, (1, 40_000))]),
-        ([192_000], [(1, (1, 192_000))]),
+        ([16_000], [(1, (1, 16_000))]),
+        ([30_000], [(1, (1, 30_000))]),  # nearer to 16 000 than to 80 000
+        ([40_000], [(0, (1, 40_000))]),
+        ([192_000], [(0, (1, 192_000))]),
+        ([500], [(1, (1, 500))]),  # without padding
         ([16_000] * 6, [(2, (6, 16_000))]),
         ([500] * 6, [(2, (6, 8000))]),  # one padded run rather than six
-        ([16_000] * 33, [(2, (32, 16_000)), (0, (1, 16_000))]),
-        ([100_000] * 2, [(1, (1, 100_000))] * 2),
+        ([16_000] * 33, [(2, (32, 16_000)), (1, (1, 16_000))]),
+        ([100_000] * 2, [(0, (1, 100_000))] * 2),
     ],
 )
 def test_the_profile_with_the_fewest_runs_and_least_padding(
@@ -184,7 +202,7 @@ def test_the_profile_is_set_only_when_it_changes(
 ) -> None:
     trt.profiles = SEVERAL
     session = TrtSession(Bundle.open(trt_bundle()))
-    for size in (16_000, 20_000, 50_000, 60_000, 16_000):
+    for size in (50_000, 60_000, 16_000, 20_000, 50_000):
         session.run(*pad_batch(rows(size)))
     assert gpu.journal.count("set_optimization_profile_async") == 2
 
@@ -222,6 +240,21 @@ def test_a_call_that_reports_failure_is_an_error_and_the_session_lives_on(
     assert gpu.contexts == []
     trt.refuse.clear()
     right(session.run(*pad_batch(x)), x)
+
+
+def test_a_shape_that_failed_does_not_spoil_the_one_before(
+    trt_bundle: TrtBundle, trt: FakeTensorRT
+) -> None:
+    session = TrtSession(Bundle.open(trt_bundle()))
+    x, longer = rows(1000), rows(2000)
+    right(session.run(*pad_batch(x)), x)
+    trt.refuse.add("get_tensor_shape")
+    with pytest.raises(DeviceError, match="get_tensor_shape"):
+        session.run(*pad_batch(longer))
+    trt.refuse.clear()
+    right(session.run(*pad_batch(x)), x)
+    assert trt.ran[-1] == (0, (1, 1000)), "not the shape that was being set when it failed"
+    right(session.run(*pad_batch(longer)), longer)
 
 
 # CUDA graphs

@@ -165,7 +165,14 @@ def _is_delicate(node: ir.Node, delicate: set[ir.Value | None]) -> bool:
 
 def _is_sum(node: ir.Node) -> bool:
     """Whether a product is a sum over time: of two activations, and not attention's."""
-    return node.op_type == "MatMul" and constant(node.inputs[1]) is None and not is_attention(node)
+    return node.op_type == "MatMul" and not _is_weight(node.inputs[1]) and not is_attention(node)
+
+
+def _is_weight(value: ir.Value | None) -> bool:
+    producer = None if value is None else value.producer()
+    if producer is not None and producer.op_type == "DequantizeLinear":
+        value = producer.inputs[0]
+    return constant(value) is not None
 
 
 def _weights_too_large(node: ir.Node) -> bool:

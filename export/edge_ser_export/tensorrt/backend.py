@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from edge_ser.errors import EdgeSerError, MissingExtraError, UsageError
+from edge_ser.errors import MissingExtraError, UsageError
 from edge_ser_export.tensorrt.devices import SMS, Device
 
 BackendName = Literal["rtx", "tensorrt"]
@@ -53,7 +53,6 @@ def load_backend(name: str) -> Backend:
         module = importlib.import_module(MODULES[name])
         version = str(module.__version__)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
-        # an empty wheel, or one without its libraries, imports badly in several ways
         raise _missing(name, error) from error
     found = tuple(int(p) for p in version.split(".")[:2] if p.isdigit())
     if name == "tensorrt" and found < _OLDEST:
@@ -64,26 +63,19 @@ def load_backend(name: str) -> Backend:
     return Backend(name, module, version)
 
 
-def _missing(name: str, error: Exception) -> EdgeSerError:
-    line = MissingExtraError("TensorRT", MODULES[name], "trt")
+def _missing(name: str, error: Exception) -> MissingExtraError:
     place = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    if name == "rtx":
-        advice = (
-            "run: pip install 'edge-ser[trt]' (TensorRT for RTX: Linux and Windows on x86-64 with "
-            f"CPython 3.9 or newer; this is {place})"
-        )
-    else:
-        advice = (
-            "on a Jetson it comes with JetPack: sudo apt install nvidia-jetpack, and make the "
-            f"virtual environment with --system-site-packages (this is {place})"
-        )
-    reason = "it is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
-    # the class says what is wrong to programs; the words are these
-    EdgeSerError.__init__(
-        line, "TensorRT", expected=f"the Python module `{MODULES[name]}`",
-        found=reason.splitlines()[0] if reason else "it does not load", advice=advice,
-    )  # fmt: skip
-    return line
+    advice = (
+        "run: pip install 'edge-ser[trt]' (TensorRT for RTX: Linux and Windows on x86-64)"
+        if name == "rtx"
+        else "on a Jetson JetPack brings it: sudo apt install python3-libnvinfer, and make the "
+        "virtual environment with --system-site-packages"
+    )
+    if not isinstance(error, ModuleNotFoundError):
+        # an empty wheel, or one without its libraries, imports badly in several ways
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        advice = f"it does not load ({reason}); {advice}"
+    return MissingExtraError("TensorRT", MODULES[name], "trt", f"{advice}; this is {place}")
 
 
 def choose_backend(asked: str, devices: Sequence[Device]) -> str:

@@ -115,6 +115,22 @@ def build_engine(
     )
 
 
+def parse_only(backend: Backend, graph: Path, precision: str) -> Census:
+    """The census of a graph that is built elsewhere.
+
+    Raises:
+        BundleError: the parser does not take the graph.
+        GateError: too little of it is in `precision`.
+    """
+    log = _Log()
+    builder = backend.module.Builder(_logger(backend.module, log))
+    network, parser = parse(backend, builder, graph, log)
+    census = take_census(backend.module, network, precision)
+    check_share(census, precision)
+    del parser
+    return census
+
+
 def parse(backend: Backend, builder: Any, graph: Path, log: _Log | None = None) -> tuple[Any, Any]:
     """Read an ONNX file into a strongly typed network.
 
@@ -217,21 +233,28 @@ def _run(trt: Any, builder: Any, network: Any, config: Any, log: _Log) -> bytes:
         monitor = _monitor(trt, bar, stop)
         config.progress_monitor = monitor
 
+        done = threading.Event()
+
         def work() -> None:
             try:
                 outcome["plan"] = builder.build_serialized_network(network, config)
             except BaseException as error:  # handed to the thread that waits
                 outcome["error"] = error
+            finally:
+                done.set()
 
         thread = threading.Thread(target=work, name="tensorrt-build", daemon=True)
         thread.start()
         interrupted: KeyboardInterrupt | None = None
-        while thread.is_alive():
+        while not done.is_set():
             try:
-                thread.join(0.05)
+                # not join(): an interrupt in it makes Python 3.11 take the thread for finished
+                while not done.wait(0.05):
+                    pass
             except KeyboardInterrupt as error:
                 interrupted = error
                 stop.set()
+        thread.join()
     if interrupted is not None:
         raise interrupted
     if "error" in outcome:
@@ -253,28 +276,30 @@ def _monitor(trt: Any, bar: Any, stop: threading.Event) -> Any:
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            # phase -> where it begins and how much of the whole each of its steps is
-            self.phases: dict[str, tuple[float, float]] = {}
+            # phase -> where it begins, how much of the whole each step is, where it ends
+            self.phases: dict[str, tuple[float, float, float]] = {}
             self.done: dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             begin, span = 0.0, 1.0
             if parent_phase in self.phases:
-                start, span = self.phases[parent_phase]
+                start, span, _ = self.phases[parent_phase]
                 begin = start + span * self.done.get(parent_phase, 0)
-            self.phases[phase_name] = (begin, span / max(1, num_steps))
+            self.phases[phase_name] = (begin, span / max(1, num_steps), begin + span)
             self.done[phase_name] = 0
             bar.set_postfix_str(phase_name.lower(), refresh=False)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            begin, span = self.phases.get(phase_name, (0.0, 0.0))
+            begin, span, _ = self.phases.get(phase_name, (0.0, 0.0, 0.0))
             self.done[phase_name] = step + 1
-            fraction = begin + span * (step + 1)
-            bar.update(max(0, min(_BAR_STEPS, int(fraction * _BAR_STEPS)) - bar.n))
+            self.advance(begin + span * (step + 1))
             return not stop.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
-            self.phases.pop(phase_name, None)
+            self.advance(self.phases.pop(phase_name, (0.0, 0.0, 0.0))[2])
+
+        def advance(self, fraction: float) -> None:
+            bar.update(max(0, min(_BAR_STEPS, round(fraction * _BAR_STEPS)) - bar.n))
 
     return Monitor()
 
@@ -292,5 +317,5 @@ def _io(trt: Any, network: Any) -> tuple[dict[str, str], ...]:
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int:
-    found = pattern.search(text)
-    return int(found[1]) if found else 0
+    # told once for every profile and GPU
+    return max((int(n) for n in pattern.findall(text)), default=0)

@@ -20,8 +20,9 @@ MIN_SHARE = 0.95
 # Length of the utterance that multiplications are counted for.
 SECONDS = 5.0
 _KINDS = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
-# What only moves values about between a DequantizeLinear and the product that reads it.
-_MOVES = {"SHUFFLE", "SQUEEZE", "UNSQUEEZE", "CAST", "IDENTITY", "SLICE", "CONCATENATION"}
+# What only moves values about between a DequantizeLinear and the product that reads it. A cast is
+# no such thing: the product would be one of floats.
+_MOVES = {"SHUFFLE", "SQUEEZE", "UNSQUEEZE", "IDENTITY"}
 _FUSED_ATTENTION = re.compile(rb"_mha_v2|fmha|_gemm_mha")
 
 
@@ -37,8 +38,8 @@ class Census:
         elsewhere: layers of the encoder that multiply otherwise, the largest first.
         macs: multiply-accumulates of the whole model for `seconds` of speech.
         seconds: of the utterance that was counted for.
-        fused_attention: kernels of fused attention that the plan seems to name; None: not built.
-            A guess from an undocumented format, which no gate depends on.
+        fused_attention: kernels of fused attention that the plan seems to name, for all its GPUs
+            together; None: not built. A guess from an undocumented format: no gate depends on it.
     """
 
     layers: dict[str, int]
@@ -175,7 +176,7 @@ def _trace_back(tensor: Any, producers: Mapping[str, Any]) -> Any:
 
 def _constant(tensor: Any, producers: Mapping[str, Any]) -> bool:
     layer = _trace_back(tensor, producers)
-    while layer is not None and layer.type.name in ("DEQUANTIZE", "QUANTIZE"):
+    while layer is not None and layer.type.name in ("DEQUANTIZE", "QUANTIZE", "CAST"):
         layer = _trace_back(layer.get_input(0), producers)
     return layer is not None and layer.type.name == "CONSTANT"
 

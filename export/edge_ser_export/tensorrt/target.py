@@ -9,14 +9,14 @@ from typing import Any
 
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle import graph_sha256
-from edge_ser.errors import UsageError
+from edge_ser.errors import MissingExtraError, UsageError
 from edge_ser_export.tensorrt.backend import (
     Backend,
     choose_backend,
     load_backend,
     local_sm,
 )
-from edge_ser_export.tensorrt.build import ENGINE, build_engine
+from edge_ser_export.tensorrt.build import ENGINE, build_engine, parse_only
 from edge_ser_export.tensorrt.devices import PRECISIONS, Device, check_precision, find_device
 from edge_ser_export.tensorrt.profiles import Profile, read_profiles
 
@@ -115,10 +115,20 @@ def write_engine(plan: EnginePlan, folder: Path, preprocessing: Preprocessing) -
     profiles = read_profiles(plan.profiles, preprocessing)
     record = describe_engine(plan, folder, plan.graph, profiles)
     if plan.backend is None:
-        return record
+        return record | _census_only(plan, folder / plan.graph)
     built = build_engine(plan.backend, folder / plan.graph, plan.precision, plan.devices, profiles)
     (folder / ENGINE).write_bytes(built.plan)
     return record | {"file": ENGINE} | built.to_dict()
+
+
+def _census_only(plan: EnginePlan, graph: Path) -> dict[str, Any]:
+    """What the device will compute in which precision, where any TensorRT here can parse it."""
+    try:
+        backend = load_backend("rtx")
+    except MissingExtraError:
+        return {}  # the device takes the census when it builds
+    census = parse_only(backend, graph, plan.precision)
+    return {"census": census.to_dict(), "share": round(census.share, 6)}
 
 
 def describe_engine(

@@ -11,20 +11,21 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser.decode import Outputs
+from edge_ser.errors import GateError
 from edge_ser.fidelity import compare
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
 from edge_ser_export.calibration import CalibrationSet
 from edge_ser_export.optimize import describe, save, tidy
 from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
-from edge_ser_export.passes.half import compute_half, float_value_names
+from edge_ser_export.passes.half import HALF_MAX, HEADROOM, compute_half, float_value_names
 from edge_ser_export.passes.integers import Extremes
 from edge_ser_export.passes.names import name_nodes
 from edge_ser_export.precision import Lowered, loud_speech
 from edge_ser_export.ranges import measure
-from edge_ser_export.run_graph import answers, open_graph
-from edge_ser_export.tensorrt.explicit import write_explicit
+from edge_ser_export.run_graph import answers, multiplications, open_graph
+from edge_ser_export.tensorrt.census import SECONDS
+from edge_ser_export.tensorrt.explicit import float_types, write_explicit
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.tensorrt.target import GRAPH, EnginePlan
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
@@ -99,6 +100,9 @@ def write_typed(
         out: file to write; large weights go beside it.
         work: folder for what is tried, and for the explicit form.
         progress: called with a word per step.
+
+    Raises:
+        GateError: a GPU without float32 products would need some.
     """
     progress("typing the graph")
     model = ir.load(traced)
@@ -122,7 +126,7 @@ def write_typed(
     writer = _Writer(typing, named, extremes, loud, out, explicit)
     if precision in _EIGHT:
         progress("choosing what is in eight bits")
-        left = _search(writer, work)
+        left = _search(writer)
         record |= {"recipe": str(precision), "kept_in_float16": left}
     else:
         writer.write(())
@@ -175,6 +179,8 @@ class _Writer:
             check_symmetric(model, self.out.name)
         low = ir.DataType.BFLOAT16 if precision == "bf16" else ir.DataType.FLOAT16
         self.kept = compute_half(model, self.loud, low, self._wide)
+        if self.typing.narrow_front_end:
+            _check_products(model)
         tidy(model)
         for file in self.out.parent.glob(f"{self.out.name}*"):
             file.unlink()
@@ -190,44 +196,65 @@ class _Writer:
         return front and not self.typing.narrow_front_end
 
 
-def _search(writer: _Writer, work: Path) -> list[str]:
-    """Quantise as much as the limits bear; returns the parts that were left in float16."""
+def _check_products(model: ir.Model) -> None:
+    """Refuse float32 products for a GPU that has none, before its builder does in its own words."""
+    types = float_types(model)
+    wide = [
+        n.name or n.op_type
+        for n in model.graph
+        if n.op_type in ("MatMul", "Conv", "Gemm") and types.get(n.outputs[0]) == ir.DataType.FLOAT
+    ]
+    if wide:
+        raise GateError(
+            "float16 products of sm75",
+            expected="activations that float16 holds everywhere, as it has no float32 products",
+            found=f"values beyond {HALF_MAX / HEADROOM:.0f} around {', '.join(wide[:3])}",
+            advice="use an onnx target there, or a model without a log-mel front end",
+        )
+
+
+def _search(writer: _Writer) -> list[str]:
+    """Quantise as much as the limits bear; returns the parts that were left in float16.
+
+    Where all of it is too much, every part is quantised alone, and those go back to float16 first
+    that do most damage for the multiplications they save.
+    """
     typing = writer.typing
     calibration = typing.calibration
     assert calibration is not None  # write_typed has asked
     limits = LIMITS[typing.precision]
     right = answers(open_graph(writer.named), calibration.samples(calibration.judge))
 
-    def passes() -> bool:
+    def passes(left: list[str]) -> bool:
+        writer.write(left)
         given = answers(open_graph(writer.explicit), calibration.samples(calibration.judge))
-        found = compare(right, given, typing.partition, limits.margin)
-        return not found.failures(limits)
+        return not compare(right, given, typing.partition, limits.margin).failures(limits)
 
-    writer.write(())
-    if passes():
+    if passes([]):
         return []
-    groups = list(dict.fromkeys(t.group for t in find_targets(ir.load(writer.named))))
+    targets = find_targets(ir.load(writer.named))
+    groups = list(dict.fromkeys(t.group for t in targets))
+    group_of = {t.node.name: t.group for t in targets}
+    macs = dict.fromkeys(groups, 1)
+    for m in multiplications(writer.named, SECONDS):
+        # the runtime adds to a name what it fused the node with
+        group = next((g for n, g in group_of.items() if n and m.node.startswith(n)), None)
+        if group is not None:
+            macs[group] += m.macs
     few = calibration.fit[:_RANKING_UTTERANCES]
     exact = answers(open_graph(writer.named), calibration.samples(few))
-    damage: dict[str, float] = {}
-    for group in groups:  # one part quantised, the others not
+    damage = {}
+    for group in groups:
         writer.write(g for g in groups if g != group)
-        damage[group] = _distance(
-            exact, answers(open_graph(writer.explicit), calibration.samples(few))
-        )
-    worst = sorted(groups, key=lambda g: -damage[g])
-    for count in itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16))):
-        left = worst[:count]
-        writer.write(left)
-        if passes():
-            return left
-    # the gate of the whole export says what is wrong with it
-    writer.write(worst[: len(groups) // 2])
-    return worst[: len(groups) // 2]
-
-
-def _distance(right: Outputs, given: Outputs) -> float:
-    return float(np.abs(right.vad - given.vad).mean())
+        given = answers(open_graph(writer.explicit), calibration.samples(few))
+        damage[group] = float(np.abs(exact.vad - given.vad).mean())
+    worst = sorted(groups, key=lambda g: -damage[g] / macs[g])
+    counts = itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16)))
+    for count in counts:
+        if passes(worst[:count]):
+            return worst[:count]
+    writer.write([])  # the gate of the whole export says what is wrong with it
+    return []
 
 
 def write_graphs(

@@ -1,0 +1,67 @@
+"""`edge-ser build`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edge_ser.cli.common import open_session, step, steps
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "build",
+        help="build a bundle's TensorRT engine on the device that runs it",
+        description="Build the engine of a TensorRT bundle with the TensorRT of this device, run "
+        "the recorded utterances on it, and note the result in the bundle. Also for an engine of "
+        "another GPU or version. Needs no torch.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument(
+        "--device",
+        nargs="+",
+        default=[],
+        metavar="GPU",
+        help="what to build for (default: this machine's GPU)",
+    )
+    parser.add_argument(
+        "--trt-backend",
+        default="auto",
+        help="auto (default: the bundle's), tensorrt or rtx (TensorRT for RTX)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from edge_ser_export.tensorrt.on_device import build_on_device
+
+    with steps(None) as bar:
+        done = build_on_device(
+            arguments.bundle,
+            lambda bundle: open_session(bundle, "trt"),
+            tuple(arguments.device),
+            arguments.trt_backend,
+            lambda word: step(bar, word),
+        )
+    engine = done.manifest.engine
+    mb = (arguments.bundle / engine["file"]).stat().st_size / 1e6
+    module = "TensorRT for RTX" if engine["backend"] == "rtx" else "TensorRT"
+    print(
+        f"{arguments.bundle}: {engine['precision']} engine of {mb:.1f} MB for {engine['device']} "
+        f"({', '.join(engine['sm'])}), {module} {engine['version']}, built in "
+        f"{engine['build_seconds']:.1f} s"
+    )
+    for group, result in done.results.items():
+        print(
+            f"{group:<8}{result.count} utterances: largest difference VAD {result.vad_max:.1e}, "
+            f"{result.flips_far + result.flips_near} regions changed"
+        )
+    print(
+        "verified: the engine gives the reference's answers on this device"
+        if engine["verified"]
+        else "not run: no such GPU here; on the device, edge-ser verify runs it"
+    )
+    return 0

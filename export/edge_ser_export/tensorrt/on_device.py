@@ -1,0 +1,190 @@
+"""`edge-ser build`: the engine of a bundle, built where it is to run, and proved there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge_ser.bundle import Bundle, graph_sha256, new_bundle, seal
+from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
+from edge_ser.fidelity import Fidelity
+from edge_ser.manifest import Manifest
+from edge_ser.session import Session
+from edge_ser.verify import verify
+from edge_ser_export.tensorrt.backend import Backend, choose_backend, load_backend, local_sm
+from edge_ser_export.tensorrt.build import ENGINE, build_engine
+from edge_ser_export.tensorrt.devices import Device, check_precision, find_device
+from edge_ser_export.tensorrt.profiles import Profile
+from edge_ser_export.tensorrt.trtexec import Trtexec, TrtexecSession, find_trtexec
+
+OpenSession = Callable[[Bundle], Session]
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """A bundle with its engine.
+
+    Attributes:
+        manifest: as written.
+        results: fidelity to the recorded answers by group; empty where there was no GPU to run on.
+    """
+
+    manifest: Manifest
+    results: dict[str, Fidelity]
+
+
+def build_on_device(
+    path: Path,
+    open_session: OpenSession,
+    devices: tuple[str, ...] = (),
+    backend: str = "auto",
+    progress: Callable[[str], None] = lambda _: None,
+) -> OnDevice:
+    """Build, or build anew, the engine of a bundle, run the recorded answers and note the result.
+
+    The bundle at `path` is replaced when all has gone well, and left as it was otherwise.
+
+    Args:
+        path: of a bundle of a TensorRT target, a directory.
+        open_session: opens it with the runtime for engines.
+        devices: to build for; none: this machine's GPU, or what the bundle was exported for where
+            TensorRT for RTX builds without one.
+        backend: one of `backend.BACKENDS`; auto: that of the bundle.
+        progress: called with a word per step.
+
+    Raises:
+        UsageError: not a bundle of a TensorRT target; a device that lacks its precision.
+        DeviceError: no driver, or not this machine's GPU.
+        MissingExtraError: no TensorRT.
+        BundleError: damaged, or its graph is not the one that was exported.
+        GateError: the engine does not give the recorded answers.
+    """
+    if path.is_file():
+        raise UsageError(path, expected="a directory", found="a file", advice="unpack it first")
+    bundle = Bundle.open(path)
+    engine = bundle.manifest.engine
+    if not engine:
+        raise UsageError(
+            path, expected="a bundle of a TensorRT target", found=bundle.manifest.target,
+            advice="export one with --target trt-fp16",
+        )  # fmt: skip
+    graph = bundle.root / engine["graph"]
+    if graph_sha256(graph) != engine["graph_sha256"]:
+        raise BundleError(
+            graph, expected="the graph that was exported for this engine", found="another one",
+            advice="export again",
+        )  # fmt: skip
+    local = local_sm()
+    targets = _devices(devices, engine, local)
+    name = _backend(backend, engine, targets)
+    check_precision(engine["precision"], targets)
+    profiles = [Profile.from_dict(p) for p in engine["profiles"]]
+    runs_here = local in {d.sm.name for d in targets}
+    tool = _tool(name, runs_here, local, targets)
+    with new_bundle(path) as work:
+        for entry in bundle.manifest.files:
+            if entry.path != engine["file"]:
+                _link(bundle.root / entry.path, work / entry.path)
+        progress("building the engine")
+        record = dict(engine) | {
+            "file": ENGINE,
+            "backend": name,
+            "sm": list(dict.fromkeys(d.sm.name for d in targets)),
+            "device": ", ".join(dict.fromkeys(d.name for d in targets)),
+            "verified": False,
+        }
+        if isinstance(tool, Backend):
+            built = build_engine(tool, graph, engine["precision"], targets, profiles)
+            (work / ENGINE).write_bytes(built.plan)
+            record |= built.to_dict()
+        else:
+            started = time.perf_counter()
+            record["version"] = tool.build(graph, work / ENGINE, profiles)
+            record["build_seconds"] = round(time.perf_counter() - started, 3)
+        manifest = seal(work, replace(bundle.manifest, engine=record))
+        results: dict[str, Fidelity] = {}
+        if runs_here:
+            progress("running the recorded answers")
+            made = Bundle(work, manifest)
+            if isinstance(tool, Backend):
+                session = open_session(made)
+            else:
+                outputs = [o.name for o in manifest.outputs]
+                session = TrtexecSession(tool, work / ENGINE, profiles[0], outputs)
+            results = verify(made, session)
+            _close(session)
+            _check(results, manifest)
+            manifest = seal(work, replace(manifest, engine=record | {"verified": True}))
+    return OnDevice(manifest, results)
+
+
+def _devices(
+    asked: tuple[str, ...], engine: dict[str, Any], local: str | None
+) -> tuple[Device, ...]:
+    if asked:
+        return tuple(find_device(name) for name in asked)
+    exported = tuple(find_device(name) for name in engine["device"].split(", "))
+    if local is None or local in {d.sm.name for d in exported}:
+        return exported
+    return (find_device(local),)
+
+
+def _backend(asked: str, engine: dict[str, Any], targets: tuple[Device, ...]) -> str:
+    if asked == "auto" and engine["backend"] == "tensorrt":
+        asked = "tensorrt"
+    return choose_backend(asked, targets)
+
+
+def _tool(
+    name: str, runs_here: bool, local: str | None, targets: tuple[Device, ...]
+) -> Backend | Trtexec:
+    """What builds: the Python module, else the program that comes with JetPack."""
+    if name == "tensorrt" and not runs_here:
+        wanted = f"a GPU of {targets[0].sm.name} ({targets[0].name})"
+        if local is None:
+            raise DeviceError(
+                "TensorRT",
+                expected=f"{wanted}: its engines are built where they run",
+                found="no NVIDIA driver that answers",
+                advice="run edge-ser build on the device",
+            )
+        raise DeviceError(
+            "TensorRT", expected=wanted, found=f"{local}",
+            advice="leave out --device to build for this GPU",
+        )  # fmt: skip
+    try:
+        return load_backend(name)
+    except MissingExtraError:
+        program = find_trtexec() if name == "tensorrt" else None
+        if program is None:
+            raise
+        return Trtexec(program)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the disk cannot."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _close(session: Session) -> None:
+    close = getattr(session, "close", None)
+    if close is not None:
+        close()
+
+
+def _check(results: dict[str, Fidelity], manifest: Manifest) -> None:
+    failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(manifest.limits)]
+    if failures:
+        raise GateError(
+            f"engine of {manifest.name}", expected="the recorded answers",
+            found="; ".join(failures), advice="the bundle is as it was; do not use this engine",
+        )  # fmt: skip

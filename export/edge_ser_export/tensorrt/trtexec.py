@@ -1,0 +1,163 @@
+"""JetPack's `trtexec`, where TensorRT's Python module is not installed.
+
+It builds the same strongly typed network, and runs the engine for the recorded answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.decode import Outputs
+from edge_ser.errors import DeviceError, UsageError
+from edge_ser_export.tensorrt.profiles import Profile
+
+# Where JetPack puts it, which is not on the path.
+_JETPACK = Path("/usr/src/tensorrt/bin/trtexec")
+# `[TensorRT v101303]`: 10.13.3
+_VERSION = re.compile(r"\[TensorRT v(\d+?)(\d\d)(\d\d)\]")
+_OLDEST = (10, 3)
+
+
+def find_trtexec() -> Path | None:
+    """The program, on the path or where JetPack puts it."""
+    found = shutil.which("trtexec")
+    if found is not None:
+        return Path(found)
+    return _JETPACK if _JETPACK.is_file() else None
+
+
+@dataclass(frozen=True)
+class Trtexec:
+    """The program.
+
+    Attributes:
+        path: of it.
+    """
+
+    path: Path
+
+    def build(self, graph: Path, engine: Path, profiles: Sequence[Profile]) -> str:
+        """Build an engine; returns the version of TensorRT.
+
+        Args:
+            graph: precision-typed ONNX file.
+            engine: file to write.
+            profiles: one: several need TensorRT's Python module.
+
+        Raises:
+            UsageError: several profiles.
+            DeviceError: it fails, or is older than 10.3.
+        """
+        if len(profiles) > 1:
+            raise UsageError(
+                "profiles",
+                expected="one, which is what trtexec is given",
+                found=str(len(profiles)),
+                advice="install TensorRT's Python module: sudo apt install python3-libnvinfer",
+            )
+        shapes = [
+            f"--{which}Shapes="
+            + ",".join(
+                f"{name}:{'x'.join(str(n) for n in profiles[0].shapes(name)[index])}"
+                for name in ("samples", "lengths")
+            )
+            for index, which in enumerate(("min", "opt", "max"))
+        ]
+        told = self.call(
+            f"--onnx={graph}", f"--saveEngine={engine}", "--stronglyTyped", "--noTF32",
+            "--skipInference", *shapes,
+        )  # fmt: skip
+        match = _VERSION.search(told)
+        if match is None or not engine.is_file():
+            raise DeviceError(
+                self.path, expected="an engine and a version of TensorRT", found=_last(told)
+            )
+        version = tuple(int(g) for g in match.groups())
+        if version < _OLDEST:
+            raise DeviceError(
+                "TensorRT", expected="10.3 or newer (JetPack 6 or 7)",
+                found=".".join(map(str, version)), advice="upgrade JetPack",
+            )  # fmt: skip
+        return ".".join(str(n) for n in version)
+
+    def call(self, *arguments: str) -> str:
+        """Run the program; returns all that it says.
+
+        Raises:
+            DeviceError: it fails, with its first error.
+        """
+        done = subprocess.run(
+            [str(self.path), *arguments], capture_output=True, text=True, errors="replace",
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise DeviceError(
+                self.path, expected="success", found=_last(done.stdout + "\n" + done.stderr),
+                advice=f"run it by hand: {' '.join([self.path.name, *arguments])}",
+            )  # fmt: skip
+        return done.stdout + done.stderr
+
+
+class TrtexecSession:
+    """An engine run by the program, one process per batch: for the recorded answers only.
+
+    Args:
+        program: trtexec.
+        engine: that it built.
+        profile: whose least shape inputs are padded to.
+        outputs: names of the engine's outputs.
+    """
+
+    def __init__(
+        self, program: Trtexec, engine: Path, profile: Profile, outputs: Sequence[str]
+    ) -> None:
+        self.program, self.engine, self.profile = program, engine, profile
+        self.outputs = tuple(outputs)
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        """Outputs for samples `[batch, n]` of the given lengths `[batch]`.
+
+        Raises:
+            DeviceError: the program fails, or its outputs are not as expected.
+        """
+        missing = self.profile.samples[0] - samples.shape[1]
+        if missing > 0:
+            samples = np.pad(samples, ((0, 0), (0, missing)))
+        batch, count = samples.shape
+        with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+            here = Path(folder)
+            samples.astype(np.float32).tofile(here / "samples.bin")
+            lengths.astype(np.int64).tofile(here / "lengths.bin")
+            self.program.call(
+                f"--loadEngine={self.engine}",
+                f"--shapes=samples:{batch}x{count},lengths:{batch}",
+                f"--loadInputs=samples:{here / 'samples.bin'},lengths:{here / 'lengths.bin'}",
+                f"--exportOutput={here / 'outputs.json'}",
+                "--iterations=1", "--warmUp=0", "--duration=0",
+            )  # fmt: skip
+            told = json.loads((here / "outputs.json").read_text())
+        found = {t["name"]: np.array(t["values"], np.float32).reshape(batch, -1) for t in told}
+        missing_names = [n for n in self.outputs if n not in found]
+        if missing_names:
+            raise DeviceError(
+                self.program.path, expected=f"outputs {', '.join(self.outputs)}",
+                found=f"no {', '.join(missing_names)}",
+            )  # fmt: skip
+        return Outputs(found["vad"], found.get("region_logits"))
+
+
+def _last(text: str) -> str:
+    """The first error that a program told, else its last words."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    wrong = [line for line in lines if "[E]" in line]
+    return (wrong or lines[-1:] or ["nothing"])[0].strip()
