@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from edge_ser.errors import MissingPathError, UsageError
 
@@ -202,7 +202,7 @@ class Record:
         return json.dumps(data, allow_nan=False)
 
     @classmethod
-    def from_json(cls, line: str, source: str) -> Self:
+    def from_json(cls, line: str, source: str) -> Record:
         """Read and check a line.
 
         Args:
@@ -227,7 +227,7 @@ class Record:
                 found=f"schema {version}",
                 advice="upgrade edge-ser" if newer else "measure again",
             )
-        record: Self = _read(cls, data, source)
+        record: Record = _read(cls, data, source)
         return record
 
 
