@@ -116,10 +116,10 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         for row, s in enumerate(systems):
             axis.text(
                 s["ms"]["high"] + 0.012 * edge, row,
-                f"{s['ms']['value']:.3g} ms, {s['file_bytes'] / 1e6:.3g} MB",
+                f"{_brief(s['ms']['value'])} ms, {_brief(s['file_bytes'] / 1e6)} MB",
                 va="center", fontsize=8,
             )  # fmt: skip
-        axis.set_xlim(0, 1.24 * edge)
+        axis.set_xlim(0, 1.3 * edge)
         axis.set_title(
             f"{record['size']}: {record['seconds']:g} s of speech, one thread",
             loc="left", fontsize=10,
@@ -133,6 +133,11 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
     )  # fmt: skip
     figure.savefig(path, dpi=140)
     plt.close(figure)
+
+
+def _brief(value: float) -> str:
+    """Three digits, and never an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _color(system: dict[str, Any]) -> str:
