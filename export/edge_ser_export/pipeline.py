@@ -139,12 +139,21 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """A written bundle, and what to tell its maker about other runtimes."""
+    """A written bundle.
+
+    Attributes:
+        path: of the bundle.
+        manifest: of the bundle.
+        parity: comparison with the reference.
+        words: what to tell its maker about other runtimes.
+        replaced: whether a bundle was there before.
+    """
 
     path: Path
     manifest: Manifest
     parity: Parity
     words: tuple[str, ...] = ()
+    replaced: bool = False
 
 
 def export(
@@ -267,9 +276,12 @@ def export(
         manifest = seal(work, manifest)
         if judged.parent != work:
             _check_golden(Bundle(work, manifest), open_session)
+        replaced = out.exists()
     if not parity.passed:
-        raise _gate_error(out, parity, "the bundle was kept as asked; do not ship it")
-    return Exported(out, manifest, parity, tuple(words))
+        kept = "the bundle was kept as asked"
+        kept = f"{kept} and replaced the one that was there" if replaced else kept
+        raise _gate_error(out, parity, f"{kept}; do not ship it")
+    return Exported(out, manifest, parity, tuple(words), replaced)
 
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
