@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ser.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, new_bundle, seal
+from edge_ser.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, check_new_bundle, new_bundle, seal
 from edge_ser.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Manifest, TensorSpec
@@ -100,8 +100,8 @@ class ExportOptions:
         """Refuse what needs no checkpoint to be seen.
 
         Raises:
-            UsageError: unknown target or option of precision, or `out` is no directory's name; a
-                device that cannot do what is asked.
+            UsageError: unknown target or option of precision, or `out` is no directory's name or
+                cannot be written; a device that cannot do what is asked.
             MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed.
         """
         if self.target not in TARGETS:
@@ -135,6 +135,8 @@ class ExportOptions:
                 expected="one of the targets trt-fp32, trt-fp16, trt-bf16, trt-int8, trt-fp8",
                 found=f"--target {self.target}",
             )
+        if self.out is not None:
+            check_new_bundle(self.out)
 
 
 @dataclass(frozen=True)
