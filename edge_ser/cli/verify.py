@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge_ser import __version__, provenance
 from edge_ser.bundle import Bundle
 from edge_ser.cli.common import (
     add_runtime_options,
@@ -21,8 +23,10 @@ from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import Fidelity, limit_words
+from edge_ser.machine import this_machine
 from edge_ser.report import check_report_path, write_report
 from edge_ser.report_data import Evidence, load_evidence, read_evidence
+from edge_ser.report_origin import Writing
 from edge_ser.session import Session
 from edge_ser.verify import verify
 
@@ -88,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"note    {note}")
         print(f"limits: {limit_words(limits)}")
     if evidence is not None:
-        _report(arguments, bundle, evidence, results)
+        _report(arguments, bundle, session, evidence, results)
     if failures:
         raise _failed(bundle, failures)
     if not arguments.json:
@@ -104,11 +108,22 @@ def _open(bundle: Bundle, arguments: argparse.Namespace) -> Session:
 def _report(
     arguments: argparse.Namespace,
     bundle: Bundle,
+    session: Session,
     evidence: Evidence,
     here: dict[str, Fidelity] | None = None,
+    reference: str = "",
 ) -> None:
     """Write the page; of a failed verification, too."""
-    write_report(arguments.report, bundle, evidence, here)
+    from edge_ser_runtimes.registry import describe
+
+    runtime = [describe(session)]
+    if arguments.provider is not None:
+        runtime.append(f"provider {arguments.provider}")
+    if arguments.threads is not None:
+        runtime.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
+    runtime.append(f"edge-ser {__version__}")
+    written = Writing(datetime.now(UTC), this_machine(), ", ".join(runtime), reference)
+    write_report(arguments.report, bundle, evidence, here, written)
     if not arguments.json:
         print(f"report: {arguments.report}")
 
@@ -171,7 +186,8 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
     elif parity.passed or not other:
         print(parity.table())
     if arguments.report is not None:
-        _report(arguments, bundle, read_evidence(parity.to_dict(), "parity"))
+        evidence = read_evidence(parity.to_dict(), "parity")
+        _report(arguments, bundle, session, evidence, reference=checkpoint.sha256)
     if not parity.passed:
         if not other:
             raise _failed(bundle, parity.failures)
@@ -185,8 +201,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
 
 def _tell_another(bundle: Bundle, reference: str, sha256: str) -> bool:
     """Whether the bundle was made from another checkpoint than it is compared with; tells so."""
-    made_from = bundle.manifest.provenance.get("checkpoint")
-    recorded = made_from.get("sha256") if isinstance(made_from, dict) else None
+    recorded = provenance.checkpoint(bundle.manifest).get("sha256")
     if recorded is None or recorded == sha256:
         return False
     print(

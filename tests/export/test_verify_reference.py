@@ -76,8 +76,11 @@ def test_its_own_checkpoint(verify: Verify) -> None:
 
 def test_another_checkpoint_with_the_same_answers(verify: Verify, tmp_path: Path) -> None:
     path = saved(tmp_path / "copy.pt")
-    code, out, err = verify(path)
+    code, out, err = verify(path, "--report", str(tmp_path / "r.html"))
     assert (code, err) == (0, [warning(path)])
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"the checkpoint sha256 {sha256(path)}, here and now" in html
+    assert f"edge-ser, sha256 {MADE_FROM}" in html
     assert "limits" in out
     assert out.endswith("verified: this device gives the checkpoint's answers\n")
 
