@@ -210,6 +210,7 @@ def decode_array(
     rate: float,
     sample_rate: int,
     max_seconds: float | None = None,
+    subject: str = "samples",
 ) -> Samples:
     """The same for samples in memory.
 
@@ -218,6 +219,7 @@ def decode_array(
         rate: Hz of the array.
         sample_rate: Hz of the result.
         max_seconds: keep the first seconds only.
+        subject: named in errors.
 
     Returns:
         `[n]` float32.
@@ -225,7 +227,6 @@ def decode_array(
     Raises:
         AudioError: another shape or type, no samples, or floats of integer scale.
     """
-    subject = "samples"
     x = np.asarray(array)
     if x.ndim not in (1, 2) or (x.ndim == 2 and x.shape[1] > _MAX_CHANNELS):
         advice = "transpose it" if x.ndim == 2 else ""

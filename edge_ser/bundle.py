@@ -223,6 +223,31 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def check_new_bundle(path: Path) -> None:
+    """Refuse a place that no bundle can be written to, before the work that would fill it.
+
+    Raises:
+        UsageError: `path` exists and is not a bundle, or nothing can be made in its folder.
+    """
+    if os.path.lexists(path) and not _may_replace(path):
+        raise UsageError(
+            path, expected="a new directory", found="something else there", advice="choose -o"
+        )
+    folder = path.parent
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        # only trying tells: rights, read-only and virtual file systems, names that are too long
+        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder))
+    except OSError as error:
+        raise UsageError(
+            path,
+            expected="a folder that can be written",
+            found=f"{folder}, where nothing can be made ({error.strerror or error})",
+            advice="choose another place with -o",
+        ) from error
+
+
 @contextmanager
 def new_bundle(path: Path) -> Iterator[Path]:
     """A temporary sibling to write into, which becomes `path` when the block ends well.
@@ -230,12 +255,9 @@ def new_bundle(path: Path) -> Iterator[Path]:
     An existing bundle at `path` is replaced; anything else there is left alone.
 
     Raises:
-        UsageError: `path` exists and is not a bundle.
+        UsageError: see `check_new_bundle`.
     """
-    if path.exists() and not _may_replace(path):
-        raise UsageError(
-            path, expected="a new directory", found="something else there", advice="choose -o"
-        )
+    check_new_bundle(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -1,4 +1,4 @@
-"""What the processor can do with 8-bit integers."""
+"""What the processor tells of itself, and what it can do with 8-bit integers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ import platform
 from pathlib import Path
 
 _VNNI = {"avx512_vnni", "avx_vnni"}
-_CPUINFO = Path("/proc/cpuinfo")
+# where Linux tells
+CPUINFO = Path("/proc/cpuinfo")
 
 
-def integer_preset(machine: str | None = None, cpuinfo: Path = _CPUINFO) -> str | None:
+def cpu_facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
+    """What the first processor tells of itself by name; empty where nothing tells."""
+    if not cpuinfo.is_file():
+        return {}
+    facts: dict[str, str] = {}
+    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            facts.setdefault(name.strip(), value.strip())
+    return facts
+
+
+def integer_preset(machine: str | None = None, cpuinfo: Path = CPUINFO) -> str | None:
     """The kind of integers that suits this machine: a value of `edge-ser export --cpu`.
 
     Args:
@@ -25,6 +38,5 @@ def integer_preset(machine: str | None = None, cpuinfo: Path = _CPUINFO) -> str 
         return "arm64"
     if machine not in ("x86_64", "amd64") or not cpuinfo.is_file():
         return None
-    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
+    flags = cpu_facts(cpuinfo).get("flags", "").split()
     return "x86-vnni" if _VNNI & set(flags) else "x86"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast, overload
 
@@ -61,51 +61,43 @@ class Recognizer:
     def __call__(self, audio: NDArray[np.generic], sample_rate: float) -> Emotion: ...
     @overload
     def __call__(self, audio: Sequence[Source]) -> list[Emotion]: ...
+    @overload
+    def __call__(
+        self, audio: Sequence[NDArray[np.generic]], sample_rate: float
+    ) -> list[Emotion]: ...
 
     def __call__(
         self,
-        audio: Source | NDArray[np.generic] | Sequence[Source],
+        audio: Source | NDArray[np.generic] | Sequence[Source] | Sequence[NDArray[np.generic]],
         sample_rate: float | None = None,
     ) -> Emotion | list[Emotion]:
-        """Recognise the emotion of one utterance, or of a list of files.
+        """Recognise the emotion of one utterance, or of each of a list.
 
         Args:
-            audio: a file (path or binary stream), samples `[n]` or `[n, channels]`, or a list of
-                files.
-            sample_rate: Hz, of samples; not of files, which say their own.
+            audio: a file (path or binary stream), samples `[n]` or `[n, channels]`, a list of
+                files, or a list of such samples.
+            sample_rate: Hz, of samples, the same for all of a list; not of files, which say their
+                own.
 
         Raises:
             MissingPathError: no such file.
             AudioError: audio that cannot be read, is too short, not finite, or silent.
-            UsageError: samples without their rate, or a file with one.
+            UsageError: samples without their rate, a file with one, or no audio at all.
         """
-        if isinstance(audio, np.ndarray):
-            if sample_rate is None:
-                raise UsageError(
-                    "samples",
-                    expected="their sample rate in Hz",
-                    found="none",
-                    advice="call ser(samples, sample_rate)",
-                )
-            p = self.manifest.preprocessing
-            x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds)
-            return self._run([self._prepare(x, "samples")._replace(source="")])[0]
-        if sample_rate is not None:
-            raise UsageError(
-                "sample rate",
-                expected="none beside a file, which says its own",
-                found=f"{sample_rate!r:.40}",
-                advice="call ser(file), or ser(samples, sample_rate) with an array",
-            )
-        if isinstance(audio, list | tuple):
-            results: list[Emotion | None] = [None] * len(audio)
-            for index, outcome in self.each(audio):
-                if isinstance(outcome, EdgeSerError):
-                    raise outcome
-                results[index] = outcome
-            return cast("list[Emotion]", results)
-        source = cast("Source", audio)
-        return self._run([self._prepare(self._decode(source), _name(source))])[0]
+        if not isinstance(audio, list | tuple):
+            one = cast("Source | NDArray[np.generic]", audio)
+            return self._run([self._utterance(one, sample_rate, "samples")])[0]
+        sources = list(audio)
+
+        def prepare(index: int) -> _Utterance:
+            return self._utterance(sources[index], sample_rate, f"samples[{index}]")
+
+        results: list[Emotion | None] = [None] * len(sources)
+        for index, outcome in self._batched(len(sources), prepare, _BATCH_SIZE):
+            if isinstance(outcome, EdgeSerError):
+                raise outcome
+            results[index] = outcome
+        return cast("list[Emotion]", results)
 
     def each(
         self, files: Iterable[Source], batch_size: int = _BATCH_SIZE
@@ -121,13 +113,18 @@ class Recognizer:
         """
         if batch_size < 1:
             raise UsageError("batch size", expected="at least 1", found=str(batch_size))
-        files = list(files)
-        for start in range(0, len(files), _WINDOW_FILES):
+        sources = list(files)
+        yield from self._batched(len(sources), lambda i: self._file(sources[i]), batch_size)
+
+    def _batched(
+        self, count: int, prepare: Callable[[int], _Utterance], batch_size: int
+    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
+        """Run what `prepare` makes of the positions below `count`, in batches of like length."""
+        for start in range(0, count, _WINDOW_FILES):
             ready: list[tuple[int, _Utterance]] = []
-            for index in range(start, min(start + _WINDOW_FILES, len(files))):
-                name = _name(files[index])
+            for index in range(start, min(start + _WINDOW_FILES, count)):
                 try:
-                    ready.append((index, self._prepare(self._decode(files[index]), name)))
+                    ready.append((index, prepare(index)))
                 except EdgeSerError as error:
                     yield index, error
             ready.sort(key=lambda item: item[1].samples.size)
@@ -136,15 +133,40 @@ class Recognizer:
                 emotions = self._run([utterance for _, utterance in part])
                 yield from zip((i for i, _ in part), emotions, strict=True)
 
-    def _decode(self, source: Source) -> Samples:
-        if not (isinstance(source, str | Path) or hasattr(source, "read")):
+    def _utterance(
+        self, audio: Source | NDArray[np.generic], sample_rate: float | None, name: str
+    ) -> _Utterance:
+        """One utterance of whatever kind; `name` is that of samples in errors."""
+        if isinstance(audio, np.ndarray):
+            if sample_rate is None:
+                raise UsageError(
+                    name,
+                    expected="their sample rate in Hz",
+                    found="none",
+                    advice="call ser(samples, sample_rate), or ser([a, b], sample_rate)",
+                )
+            p = self.manifest.preprocessing
+            x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds, name)
+            return self._prepare(x, name)._replace(source="")
+        if sample_rate is not None and _is_file(audio):
+            raise UsageError(
+                "sample rate",
+                expected="none beside a file, which says its own",
+                found=f"{sample_rate!r:.40}",
+                advice="call ser(file), or ser(samples, sample_rate) with an array",
+            )
+        return self._file(audio)
+
+    def _file(self, source: Source) -> _Utterance:
+        if not _is_file(source):
             raise UsageError(
                 "audio",
-                expected="a path, a binary stream, an array, or a list of files",
+                expected="a path, a binary stream, an array, or a list of files or of arrays",
                 found=type(source).__name__,
             )
         p = self.manifest.preprocessing
-        return decode_file(source, p.sample_rate, p.max_seconds, _name(source))
+        name = _name(source)
+        return self._prepare(decode_file(source, p.sample_rate, p.max_seconds, name), name)
 
     def _prepare(self, samples: Samples, name: str) -> _Utterance:
         p = self.manifest.preprocessing
@@ -158,6 +180,10 @@ class Recognizer:
 
     def __repr__(self) -> str:
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
+
+
+def _is_file(source: object) -> bool:
+    return isinstance(source, str | Path) or hasattr(source, "read")
 
 
 def _name(source: Source) -> str:

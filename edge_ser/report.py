@@ -28,9 +28,10 @@ from edge_ser.report_charts import (
     styles,
 )
 from edge_ser.report_data import Damage, Evidence, load_damage, measures
+from edge_ser.report_origin import Writing, bundle_rows, writing_rows
 from edge_ser.report_style import STYLE
 from edge_ser.report_svg import element, text
-from edge_ser.report_tables import flip_table, label_table, measures_table
+from edge_ser.report_tables import facts_table, flip_table, label_table, measures_table
 
 _GROUPS = {
     "single": "one utterance per run, of all lengths",
@@ -75,6 +76,7 @@ def write_report(
     bundle: Bundle,
     evidence: Evidence,
     here: Mapping[str, Fidelity] | None = None,
+    written: Writing | None = None,
 ) -> None:
     """Write the page; what is at `path` is replaced when the new page is complete.
 
@@ -83,12 +85,13 @@ def write_report(
         bundle: what the page is about.
         evidence: comparisons with the reference, of the bundle's `parity.json` or just made.
         here: fidelity to the recorded answers on this machine, if that was tried.
+        written: when, where and with what; None: the page does not say.
 
     Raises:
         BundleError: what the bundle holds for the page is damaged.
         UsageError: the file cannot be written.
     """
-    content = page(bundle.manifest, evidence, load_damage(bundle), here)
+    content = page(bundle.manifest, evidence, load_damage(bundle), here, written)
     work = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -116,6 +119,7 @@ def page(
     evidence: Evidence,
     damage: Sequence[Damage] = (),
     here: Mapping[str, Fidelity] | None = None,
+    written: Writing | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -124,6 +128,7 @@ def page(
         evidence: comparisons with the reference.
         damage: cost of lower precision per part of the model, if it was measured.
         here: fidelity to the recorded answers on this machine, if that was tried.
+        written: when, where and with what; None: the page does not say.
     """
     limits = manifest.limits
     style = styles(u.group for u in evidence.utterances)
@@ -132,7 +137,12 @@ def page(
     utterances = sorted(evidence.utterances, key=lambda u: -sizes[u.group])
     drawn = [u for u in utterances if u.candidate is not None]
     changed = flips(drawn, manifest.partition)
-    sections = [_header(manifest, evidence, here), _comparison(evidence, limits)]
+    sections = [
+        _header(manifest, evidence, here),
+        _section("This page", facts_table(writing_rows(written))) if written is not None else "",
+        _section("This bundle", facts_table(bundle_rows(manifest))),
+        _comparison(evidence, limits),
+    ]
     if here is not None:
         results = {group: measures(r.to_dict(), group) for group, r in here.items()}
         sections.append(

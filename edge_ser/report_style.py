@@ -44,6 +44,9 @@ td { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.bad { font-weight: 700; }
 td.unjudged { color: var(--soft); }
 .measures th:last-child, .measures td:last-child { color: var(--soft); }
+.facts th, .facts td { text-align: left; vertical-align: top; white-space: normal; }
+.facts th:first-child { width: 7rem; color: var(--soft); }
+.facts td { overflow-wrap: anywhere; max-width: 46rem; }
 .words th, .words td { text-align: left; white-space: nowrap; }
 figure { margin: .5rem 0; }
 figcaption { font-weight: 600; }
@@ -81,6 +84,20 @@ svg .note { paint-order: stroke; stroke: var(--back); stroke-width: 4px; }
 .bar.lowered { fill: var(--lowered); }
 .bar.kept { fill: var(--kept); }
 @media (max-width: 40rem) {
+  .measures, .measures tbody { display: block; }
+  .measures thead { position: absolute; clip-path: inset(50%); }
+  .measures tr { display: grid; grid-template-columns: repeat(4, 1fr); padding: .35rem 0; }
+  .measures tr { border-bottom: 1px solid var(--rule); }
+  .measures th, .measures td { border: 0; padding: 0 .25rem 0 0; text-align: left; }
+  .measures tbody th { grid-row: 1; grid-column: 1 / span 2; position: static; font-weight: 600; }
+  .measures td.limit { grid-row: 1; grid-column: 3 / span 2; text-align: right; }
+  .measures td::before {
+    content: attr(data-column); display: block; font-size: .75rem; font-weight: 400;
+    color: var(--soft);
+  }
+  .measures tr:has(.limit:empty) th { grid-column: 1 / -1; }
+  .measures td.limit::before { content: attr(data-column) " "; display: inline; }
+  .measures td.limit:empty::before { content: none; }
   svg.wide text { font-size: 22px; }
   svg.wide .mark { stroke-width: 2; }
   svg.wide .mark { transform: scale(1.6); transform-box: fill-box; transform-origin: center; }

@@ -74,32 +74,32 @@ def measures_table(groups: Mapping[str, Measures], limits: Limits) -> str:
             continue
         limit = getattr(limits, m.limit) if m.limit else None
         form = m.form or differences
-        cells = [_cell(m, form, values, limit) for values in groups.values()]
+        cells = [_cell(m, form, values, limit, name) for name, values in groups.items()]
         word = "" if limit is None else f"{'at least ' if m.least else ''}{brief(limit)}{m.unit}"
-        rows.append(_row(m.title, [*cells, element("td", text(word))]))
+        rows.append(_measures_row(m.title, cells, word))
     for title, kind in (("outside", "far"), ("inside", "near")):
         cells, word = [], ""
-        for values in groups.values():
+        for group, values in groups.items():
             changed, total = values.get(f"flips_{kind}", 0), values.get(f"regions_{kind}", 0)
             broken = kind == "far" and _flips_broken(values, limits)
-            cells.append(_value(f"{changed:.0f} of {total:.0f}", broken))
+            cells.append(_value(f"{changed:.0f} of {total:.0f}", broken, group))
         if kind == "far":
             word = percent(limits.flip_rate) if limits.flip_rate else "none"
         name = f"Regions changed, {title} the margin of {limits.margin:.2g}"
-        rows.append(_row(name, [*cells, element("td", text(word))]))
-    return _table(("", *groups, "limit"), rows, "measures")
+        rows.append(_measures_row(name, cells, word))
+    return _measures_table((*groups, "limit"), rows)
 
 
-def _cell(measure: _Measure, form: str, values: Measures, limit: float | None) -> str:
+def _cell(measure: _Measure, form: str, values: Measures, limit: float | None, group: str) -> str:
     value = values.get(measure.key)
     if value is None:
-        return element("td", "–")
+        return _measured("–", group)
     words = form.format(value) + measure.unit
     if limit is None:
-        return _value(words, False)
+        return _value(words, False, group)
     if measure.whole and values.get("judged", 0) < MIN_JUDGED:
-        return element("td", text(f"({words})"), class_="unjudged")
-    return _value(words, value < limit if measure.least else value > limit)
+        return _measured(f"({words})", group, "unjudged")
+    return _value(words, value < limit if measure.least else value > limit, group)
 
 
 def _flips_broken(values: Measures, limits: Limits) -> bool:
@@ -109,10 +109,35 @@ def _flips_broken(values: Measures, limits: Limits) -> bool:
     return judged and values.get("flip_rate", 0) > limits.flip_rate
 
 
-def _value(words: str, broken: bool) -> str:
-    if broken:
-        return element("td", text(f"✗ {words}"), class_="bad")
-    return element("td", text(words))
+def _value(words: str, broken: bool, group: str) -> str:
+    return _measured(f"✗ {words}", group, "bad") if broken else _measured(words, group)
+
+
+# Where the page is narrow, a row of measures becomes a block of its own, so that nothing lies
+# beyond the edge. Each cell tells the style sheet its column, and screen readers what it still is.
+
+
+def _measured(words: str, column: str, class_: str | None = None) -> str:
+    return element("td", text(words), class_=class_, role="cell", data_column=column)
+
+
+def _measures_row(title: str, cells: Iterable[str], limit: str) -> str:
+    head = element("th", text(title), scope="row", role="rowheader")
+    return element("tr", head, *cells, _measured(limit, "limit", "limit"), role="row")
+
+
+def _measures_table(columns: Iterable[str], rows: Iterable[str]) -> str:
+    heads = (element("th", text(c), scope="col", role="columnheader") for c in ("", *columns))
+    head = element("thead", element("tr", *heads, role="row"), role="rowgroup")
+    body = element("tbody", *rows, role="rowgroup")
+    table = element("table", head, body, class_="measures", role="table")
+    return element("div", table, class_="scroll", tabindex=0)
+
+
+def facts_table(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and what there is to say of each, in sentences that may be long."""
+    body = element("tbody", *(_row(name, [element("td", text(words))]) for name, words in rows))
+    return element("table", body, class_="facts")
 
 
 def label_table(labels: Measures) -> str:

@@ -178,7 +178,10 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(["", *done.words]))
     size = sum(f.bytes for f in done.manifest.files) / 1e6
     summary = done.manifest.architecture["summary"]
-    print(f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed")
+    replaced = " (replaced the bundle that was there)" if done.replaced else ""
+    print(
+        f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed{replaced}"
+    )
     return 0
 
 

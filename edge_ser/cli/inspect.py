@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from edge_ser import provenance
 from edge_ser.bundle import MANIFEST, Bundle
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.manifest import Manifest
+from edge_ser.provenance import brief, table
 
 
 def add_parser(commands: Any) -> None:
@@ -38,11 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     proof = "none"
     if parity:
         verdict = "passed" if parity.get("passed") else "FAILED"
-        difference = _brief(parity.get("vad_max"))
+        difference = brief(parity.get("vad_max"))
         proof = f"{verdict}, {parity.get('utterances')} runs, VAD within {difference}"
-    checkpoint = _table(m.provenance.get("checkpoint"))
-    versions = _table(m.provenance.get("versions"))
-    assumed = checkpoint.get("assumed")
+    checkpoint = provenance.checkpoint(m)
     rows = [
         ("name", m.name),
         ("model", m.architecture.get("summary", m.family)),
@@ -58,15 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
         ("normalisation", normalization),
         ("regions", grid + (", ..." if len(regions) > 8 else "")),
         ("parity", proof),
-        *_elsewhere(parity),
+        *provenance.elsewhere(m),
         ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
-        *_lowered(m.lowered),
+        *_lowered(m),
         *_engine(m.engine),
         ("licence", f"{m.licence} (of the weights)"),
         ("checkpoint", f"{checkpoint.get('kind')}, sha256 {str(checkpoint.get('sha256'))[:16]}..."),
-        *(("assumed", note) for note in (assumed if isinstance(assumed, list) else ())),
-        ("made by", m.provenance.get("command", "unknown")),
-        ("with", ", ".join(f"{k} {v}" for k, v in versions.items())),
+        *(("assumed", note) for note in provenance.assumed(m)),
+        ("made by", provenance.command(m)),
+        ("with", provenance.versions(m)),
     ]
     for name, value in rows:
         print(f"{name:<14} {value}")
@@ -76,23 +77,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lowered(record: dict[str, Any]) -> list[tuple[str, str]]:
+def _lowered(manifest: Manifest) -> list[provenance.Row]:
     """How precision was lowered, the evidence, and the graph before and after."""
-    rows = []
+    rows, record = [], manifest.lowered
     if "recipe" in record:
         rows.append(("recipe", str(record["recipe"])))
-    cpu = _table(record.get("cpu"))
+    cpu = table(record.get("cpu"))
     if cpu:
         rows.append(("made for", f"{cpu.get('name')}: {cpu.get('instructions')}"))
-    share = _table(record.get("integer_share"))
+    share = table(record.get("integer_share"))
     if share:
         rows.append(("in integers", f"{_percent(share.get('encoder'))} of the encoder"))
-    speed = _table(record.get("speed"))
+    speed = provenance.speed(manifest)
     if speed:
-        ratio = speed.get("speedup")
-        rows.append(("speed", f"{ratio:.2f}x float32 where it was made"
-                     if isinstance(ratio, float) else str(ratio)))  # fmt: skip
-    calibration = _table(record.get("calibration"))
+        rows.append(("speed", speed))
+    calibration = table(record.get("calibration"))
     if calibration:
         rows.append(
             (
@@ -101,30 +100,14 @@ def _lowered(record: dict[str, Any]) -> list[tuple[str, str]]:
                 f"fingerprint {str(calibration.get('fingerprint'))[:16]}...",
             )
         )
-    for moment, facts in _table(record.get("graph")).items():
-        graph = _table(facts)
-        counts = _table(graph.get("operators"))
+    for moment, facts in table(record.get("graph")).items():
+        graph = table(facts)
+        counts = table(graph.get("operators"))
         most = ", ".join(f"{n} {name}" for name, n in list(counts.items())[:8])
         nodes = sum(n for n in counts.values() if isinstance(n, int))
         size = graph.get("bytes")
         rows.append((f"graph {moment}", f"{size:,} bytes, {nodes} nodes: {most}, ..."
                      if isinstance(size, int) else "unknown"))  # fmt: skip
-    return rows
-
-
-def _elsewhere(parity: dict[str, Any]) -> list[tuple[str, str]]:
-    """Other runtimes in which the gate held."""
-    rows = []
-    for name, proof in _table(parity.get("runtimes")).items():
-        facts = _table(proof)
-        difference, ratio = _brief(facts.get("vad_max")), facts.get("times_onnx")
-        rows.append(
-            (
-                f"in {name}",
-                f"passed, VAD within {difference}, the rest computed in {facts.get('precision')}; "
-                f"{ratio}x the speed of onnx where it was made",
-            )
-        )
     return rows
 
 
@@ -140,7 +123,7 @@ def _engine(engine: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [("profiles", profiles), ("typed graph", engine["graph"])]
     if engine["share"]:
         kinds = ", ".join(
-            f"{k} {_percent(v)}" for k, v in _table(engine["census"].get("encoder")).items()
+            f"{k} {_percent(v)}" for k, v in table(engine["census"].get("encoder")).items()
         )
         rows.append(("as asked", f"{_percent(engine['share'])} of the encoder ({kinds})"))
     module = "TensorRT for RTX" if engine["backend"] == "rtx" else "TensorRT"
@@ -159,11 +142,3 @@ def _engine(engine: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _percent(value: object) -> str:
     return f"{value:.1%}" if isinstance(value, float) else str(value)
-
-
-def _brief(value: object) -> str:
-    return f"{value:.1e}" if isinstance(value, float) else str(value)
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

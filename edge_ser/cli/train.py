@@ -65,6 +65,11 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+# In bfloat16, gradients of a convolution whose input is a single frame are NaN. Crops of less than
+# about 0.045 s come to that.
+_MIN_BFLOAT16_CROP_SECONDS = 0.05
+
+
 def _check(a: argparse.Namespace) -> None:
     """Refuse numbers that cannot be trained with; NaN and infinity are outside every range.
 
@@ -72,14 +77,15 @@ def _check(a: argparse.Namespace) -> None:
         UsageError: the first of them.
     """
     frame = Preprocessing.min_samples / Preprocessing.sample_rate
-    crop = a.crop_seconds
+    least = frame if a.no_bfloat16 else _MIN_BFLOAT16_CROP_SECONDS
+    crops = f"0, or {_MIN_BFLOAT16_CROP_SECONDS:g} up ({frame:g}, one frame, with --no-bfloat16)"
     for option, good, expected in (
         ("epochs", a.epochs >= 1, "at least 1"),
         ("batch_size", a.batch_size >= 2, "at least 2, for a correlation"),
         ("accumulate", a.accumulate >= 1, "at least 1"),
         ("learning_rate", 0 < a.learning_rate < math.inf, "a finite number above 0"),
         ("clip_norm", 0 <= a.clip_norm < math.inf, "a finite number, at least 0"),
-        ("crop_seconds", crop == 0 or frame <= crop < math.inf, f"0, or {frame:g} (one frame) up"),
+        ("crop_seconds", a.crop_seconds == 0 or least <= a.crop_seconds < math.inf, crops),
         ("auxiliary_floor", 0 <= a.auxiliary_floor <= 1, "0 to 1"),
         ("ema", 0 <= a.ema < 1, "at least 0 and below 1"),
         ("stem_steps", a.stem_steps >= 0, "at least 0"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge_ser import __version__, provenance
 from edge_ser.bundle import Bundle
 from edge_ser.cli.common import (
     add_runtime_options,
@@ -20,8 +23,10 @@ from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import Fidelity, limit_words
+from edge_ser.machine import this_machine
 from edge_ser.report import check_report_path, write_report
 from edge_ser.report_data import Evidence, load_evidence, read_evidence
+from edge_ser.report_origin import Writing
 from edge_ser.session import Session
 from edge_ser.verify import verify
 
@@ -87,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"note    {note}")
         print(f"limits: {limit_words(limits)}")
     if evidence is not None:
-        _report(arguments, bundle, evidence, results)
+        _report(arguments, bundle, session, evidence, results)
     if failures:
         raise _failed(bundle, failures)
     if not arguments.json:
@@ -103,11 +108,22 @@ def _open(bundle: Bundle, arguments: argparse.Namespace) -> Session:
 def _report(
     arguments: argparse.Namespace,
     bundle: Bundle,
+    session: Session,
     evidence: Evidence,
     here: dict[str, Fidelity] | None = None,
+    reference: str = "",
 ) -> None:
     """Write the page; of a failed verification, too."""
-    write_report(arguments.report, bundle, evidence, here)
+    from edge_ser_runtimes.registry import describe
+
+    runtime = [describe(session)]
+    if arguments.provider is not None:
+        runtime.append(f"provider {arguments.provider}")
+    if arguments.threads is not None:
+        runtime.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
+    runtime.append(f"edge-ser {__version__}")
+    written = Writing(datetime.now(UTC), this_machine(), ", ".join(runtime), reference)
+    write_report(arguments.report, bundle, evidence, here, written)
     if not arguments.json:
         print(f"report: {arguments.report}")
 
@@ -132,6 +148,8 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         )
 
         checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
+        # told before the minutes of comparing
+        other = _tell_another(bundle, arguments.reference, checkpoint.sha256)
         session = _open(bundle, arguments)
         manifest = bundle.manifest
         speech = parity_audio(arguments.parity_audio)
@@ -139,10 +157,17 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
             # the checkpoint's own preparation of audio, not the bundle's: that is judged too
             p = manifest.preprocessing
             own = checkpoint.config.preprocessing(p.max_seconds, p.short)
-            _same("pre-processing", bundle, own, p)
-            _same("regions", bundle, checkpoint.config.partition, manifest.partition)
-            _same("region head", bundle, checkpoint.config.region_count > 0,
-                  manifest.has_region_head)  # fmt: skip
+            for what, right, found in (
+                ("pre-processing", own, p),
+                ("regions", checkpoint.config.partition, manifest.partition),
+                ("region head", checkpoint.config.region_count > 0, manifest.has_region_head),
+            ):
+                if right != found:
+                    raise (
+                        _other_answers(bundle, f"another {what}")
+                        if other
+                        else _not_the_same(what, bundle, right, found)
+                    )
             expected = reference_answers(
                 Reference(checkpoint.model),
                 own,
@@ -156,24 +181,53 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                 manifest.limits,
                 lambda word: step(bar, word),
             )
-    print(json.dumps(parity.to_dict(), indent=1) if arguments.json else parity.table())
+    if arguments.json:
+        print(json.dumps(parity.to_dict(), indent=1))
+    elif parity.passed or not other:
+        print(parity.table())
     if arguments.report is not None:
-        _report(arguments, bundle, read_evidence(parity.to_dict(), "parity"))
+        evidence = read_evidence(parity.to_dict(), "parity")
+        _report(arguments, bundle, session, evidence, reference=checkpoint.sha256)
     if not parity.passed:
-        raise _failed(bundle, parity.failures)
+        if not other:
+            raise _failed(bundle, parity.failures)
+        worst = parity.worst
+        off = "no answer" if worst["vad_max"] is None else f"VAD off by {worst['vad_max']:.2e}"
+        raise _other_answers(bundle, f"{off} ({worst['group']}, {worst['name']})")
     if not arguments.json:
         print("verified: this device gives the checkpoint's answers")
     return 0
 
 
-def _same(what: str, bundle: Bundle, reference: object, found: object) -> None:
-    if reference != found:
-        raise GateError(
-            f"{what} of {bundle.manifest.name}",
-            expected=f"the checkpoint's: {reference}",
-            found=str(found),
-            advice="do not ship this bundle for this checkpoint",
-        )
+def _tell_another(bundle: Bundle, reference: str, sha256: str) -> bool:
+    """Whether the bundle was made from another checkpoint than it is compared with; tells so."""
+    recorded = provenance.checkpoint(bundle.manifest).get("sha256")
+    if recorded is None or recorded == sha256:
+        return False
+    print(
+        f"edge-ser: warning: wrong checkpoint? {bundle.manifest.name} was made from another than "
+        f"{reference}: expected sha256 {recorded!s:.16}..., found {sha256:.16}...",
+        file=sys.stderr,
+    )
+    return True
+
+
+def _other_answers(bundle: Bundle, difference: str) -> GateError:
+    return GateError(
+        f"verification of {bundle.manifest.name}",
+        expected="the checkpoint that it was made from",
+        found=f"another one, which differs: {difference}",
+        advice="give the checkpoint that it was made from",
+    )
+
+
+def _not_the_same(what: str, bundle: Bundle, reference: object, found: object) -> GateError:
+    return GateError(
+        f"{what} of {bundle.manifest.name}",
+        expected=f"the checkpoint's: {reference}",
+        found=str(found),
+        advice="do not ship this bundle for this checkpoint",
+    )
 
 
 def _failed(bundle: Bundle, failures: list[str]) -> GateError:

@@ -87,7 +87,8 @@ def load_checkpoint(
 
     Raises:
         MissingPathError: no such path.
-        UsageError: an epoch or a radius for a checkpoint that is no run directory.
+        UsageError: an epoch or a radius for a checkpoint that is no run directory, or a radius
+            for one whose regions have no neutral one.
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
     path = BUILTIN.get(str(source), Path(source))
@@ -179,6 +180,13 @@ def _load_run(path: Path, epoch: str, neutral_radius: float | None) -> Checkpoin
         raise CheckpointError(
             parts["sev_ser"], expected=f"one of {list(_GRIDS)} regions", found=f"{regions}"
         )
+    if regions == 8 and neutral_radius is not None:
+        raise UsageError(
+            "--neutral-radius",
+            expected="none, as the 8 regions of this run have no neutral one among them",
+            found=f"{neutral_radius} for {path.name}",
+            advice="drop --neutral-radius",
+        )
     if regions != 8 and neutral_radius is None:
         raise CheckpointError(
             parts["sev_ser"],
@@ -197,7 +205,7 @@ def _load_run(path: Path, epoch: str, neutral_radius: float | None) -> Checkpoin
         region_count=regions,
         azimuth_step_degrees=azimuth,
         polar_step_degrees=polar,
-        neutral_radius=neutral_radius if regions != 8 else None,
+        neutral_radius=neutral_radius,
         mean=mean,
         std=std,
     )

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ser.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, new_bundle, seal
+from edge_ser.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, check_new_bundle, new_bundle, seal
 from edge_ser.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.manifest import Manifest, TensorSpec
@@ -100,8 +100,8 @@ class ExportOptions:
         """Refuse what needs no checkpoint to be seen.
 
         Raises:
-            UsageError: unknown target or option of precision, or `out` is no directory's name; a
-                device that cannot do what is asked.
+            UsageError: unknown target or option of precision, or `out` is no directory's name or
+                cannot be written; a device that cannot do what is asked.
             MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed.
         """
         if self.target not in TARGETS:
@@ -135,16 +135,27 @@ class ExportOptions:
                 expected="one of the targets trt-fp32, trt-fp16, trt-bf16, trt-int8, trt-fp8",
                 found=f"--target {self.target}",
             )
+        if self.out is not None:
+            check_new_bundle(self.out)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written bundle, and what to tell its maker about other runtimes."""
+    """A written bundle.
+
+    Attributes:
+        path: of the bundle.
+        manifest: of the bundle.
+        parity: comparison with the reference.
+        words: what to tell its maker about other runtimes.
+        replaced: whether a bundle was there before.
+    """
 
     path: Path
     manifest: Manifest
     parity: Parity
     words: tuple[str, ...] = ()
+    replaced: bool = False
 
 
 def export(
@@ -268,9 +279,12 @@ def export(
         manifest = seal(work, manifest)
         if judged.parent != work:
             _check_golden(Bundle(work, manifest), open_session)
+        replaced = out.exists()
     if not parity.passed:
-        raise _gate_error(out, parity, "the bundle was kept as asked; do not ship it")
-    return Exported(out, manifest, parity, tuple(words))
+        kept = "the bundle was kept as asked"
+        kept = f"{kept} and replaced the one that was there" if replaced else kept
+        raise _gate_error(out, parity, f"{kept}; do not ship it")
+    return Exported(out, manifest, parity, tuple(words), replaced)
 
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:

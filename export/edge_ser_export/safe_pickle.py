@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
+from edge_ser_export.file_kind import foreign
 
 # Two pickled floats take about a hundred bytes.
 _MAX_STATISTICS_BYTES = 4096
@@ -45,22 +46,34 @@ def load_torch(path: Path) -> Any:
         with warnings.catch_warnings():  # about how the file was written, which nobody here chose
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except pickle.UnpicklingError as error:
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise _damaged(path, error) from error
+    except Exception as error:  # torch's reader raises whatever a stranger's bytes lead it to
+        kind, advice = foreign(path)
+        if kind:
+            raise CheckpointError(
+                path, expected="a PyTorch checkpoint", found=kind, advice=advice
+            ) from error
+        if not isinstance(error, pickle.UnpicklingError):
+            raise _damaged(path, error) from error
         raise CheckpointError(
             path,
             expected="tensors and plain data only",
             found=f"a pickle that is damaged or calls code ({_first_reason(error)})",
             advice=_ADVICE,
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(
-            path,
-            expected="a PyTorch checkpoint",
-            found=f"a damaged file ({str(error).splitlines()[0]:.120})"
-            if str(error)
-            else "nothing",
-            advice="copy the file again",
-        ) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = f" ({str(error).splitlines()[0]:.120})" if str(error) else ""
+    return CheckpointError(
+        path,
+        expected="a PyTorch checkpoint",
+        found=f"a damaged file{reason}",
+        advice="copy the file again",
+    )
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:

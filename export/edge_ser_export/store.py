@@ -14,6 +14,7 @@ from torch import Tensor
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.config import ModelConfig
+from edge_ser_export.file_kind import foreign
 from edge_ser_export.model import JointModel
 
 FORMAT = "edge-ser"
@@ -77,11 +78,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return dict(file.metadata() or {}), tensors
     except Exception as error:  # safetensors raises its own type, which it does not export stably
+        kind, advice = foreign(path)
         raise CheckpointError(
             path,
             expected="a safetensors file",
-            found=str(error),
-            advice="copy the file again",
+            found=kind or str(error),
+            advice=advice or "copy the file again",
         ) from error
 
 

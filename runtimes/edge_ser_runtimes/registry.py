@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import sys
 import warnings
 from typing import Any, cast
 
@@ -20,6 +21,12 @@ RUNTIMES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 # never chosen by "auto": for one who has measured that it is faster
 ON_REQUEST = {"openvino"}
+# modules of which one computes for the runtime
+_LIBRARIES = {
+    "trt": ("tensorrt", "tensorrt_rtx"),
+    "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
+}
 # option -> runtime that has it
 OPTIONS = {"provider": "onnx", "cuda_graphs": "trt"}
 
@@ -70,6 +77,19 @@ def open_session(
     if runtime not in fitting:
         raise UsageError("runtime", expected=f"one that runs {target}", found=runtime)
     return _open(bundle, runtime, threads, options)
+
+
+def describe(session: Session) -> str:
+    """A session's runtime and the library behind it, such as `onnx (onnxruntime 1.31.1)`."""
+    place = f"{type(session).__module__}:{type(session).__name__}"
+    name = next((n for n, (where, _) in RUNTIMES.items() if where == place), None)
+    if name is None:
+        return type(session).__name__
+    loaded = [(m, sys.modules[m]) for m in _LIBRARIES[name] if m in sys.modules]
+    libraries = [
+        f"{m} {getattr(module, '__version__', 'of unknown version')}" for m, module in loaded
+    ]
+    return f"{name} ({', '.join(libraries)})" if libraries else name
 
 
 def _first_that_opens(

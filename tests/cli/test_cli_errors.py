@@ -81,6 +81,9 @@ def bad(tmp_path: Path, noise: np.ndarray, bundle_dir: Path) -> Path:
         (["inspect", "@text.zip", "--json"], "text.zip: expected a bundle"),
         (["inspect", "@broken", "--json"], "expected JSON, found"),
         (["export", "one", "--checkpoint", "two"], "checkpoint: expected one, found two"),
+        # before the checkpoint is looked for
+        (["export", "none", "-o", "@good.wav/x"], "x: expected a folder that can be written, fo"),
+        (["export", "none", "-o", "@good.wav"], "good.wav: expected a new directory, found"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )

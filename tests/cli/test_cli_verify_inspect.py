@@ -1,14 +1,18 @@
 """`edge-ser verify` and `edge-ser inspect`."""
 
 import json
+import platform
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
+import edge_ser
 from edge_ser.bundle import Bundle, Golden, seal
 from edge_ser.data import DEFAULT_BUNDLE
 
@@ -141,6 +145,17 @@ def test_the_report_of_the_default_bundle(cli: Cli, ser: Any, tmp_path: Path) ->
     for word in (ser.manifest.name, ser.manifest.target, "Passed", "On this machine", "<svg"):
         assert word in html
     assert str(tmp_path) not in html
+
+
+def test_the_report_says_what_ran_where(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    assert cli("verify", "--report", path, "--provider", "cpu", *ONE).code == 0
+    html = path.read_text(encoding="utf-8")
+    assert re.search(r"<td>20\d\d-\d\d-\d\d \d\d:\d\d UTC</td>", html)
+    runtime = f"onnx (onnxruntime {onnxruntime.__version__}), provider cpu, 1 thread, edge-ser "
+    assert runtime + edge_ser.__version__ in html
+    assert f"{platform.machine()}, " in html
+    assert "the recorded answers, here; the checkpoint itself, when" in html
 
 
 def test_the_report_beside_json(cli: Cli, zip_bundle: Callable[..., Path], tmp_path: Path) -> None:

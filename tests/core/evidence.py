@@ -89,6 +89,12 @@ def place(mark: ET.Element) -> tuple[float, float]:
     return float(mark.get("cx", "nan")), float(mark.get("cy", "nan"))
 
 
+def rows(page: str) -> dict[str, str]:
+    """Rows of the tables by their first cell."""
+    parts = [part.split("</tr>")[0] for part in page.split("<tr")[1:]]
+    return {p.split("</th>")[0].split(">")[-1]: p.split("</th>", 1)[1] for p in parts}
+
+
 class Page(HTMLParser):
     """Reads a page: its text, its tags, whether they close, and what it would load."""
 

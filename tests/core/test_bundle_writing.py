@@ -1,6 +1,7 @@
 """Writing bundles: complete or absent, and nothing else is overwritten."""
 
 import json
+import os
 import shutil
 import stat
 import zipfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from bundle_files import ZipBundle, listing, snapshot
 
-from edge_ser.bundle import Bundle, new_bundle, seal, sha256
+from edge_ser.bundle import Bundle, check_new_bundle, new_bundle, seal, sha256
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
 
@@ -104,6 +105,39 @@ def test_what_is_no_bundle_is_left_alone(make: Callable[[Path], None], tmp_path:
         (work / "new.txt").write_text("new")
     assert snapshot(tmp_path) == before
     assert listing(tmp_path) == ["mine"]
+
+
+def test_a_link_to_nothing_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UsageError, match="expected a new directory"):
+        check_new_bundle(tmp_path / "link")
+    assert listing(tmp_path) == ["link"]
+
+
+def test_a_place_to_write_to_is_left_as_it_was(bundle_dir: Path, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    for path in (bundle_dir, tmp_path / "new", tmp_path / "deep" / "er" / "new"):
+        check_new_bundle(path)
+    assert snapshot(tmp_path) == before
+    assert listing(tmp_path) == [bundle_dir.name]
+
+
+@pytest.mark.parametrize("place", ["file/new", "file/deep/new", "x" * 300, "read-only/new"])
+def test_a_place_where_nothing_can_be_made_is_refused(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "read-only").mkdir(mode=0o500)
+    if place.startswith("read-only") and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    with pytest.raises(UsageError, match=r"expected a folder that can be written, found .+, where"):
+        check_new_bundle(tmp_path / place)
+    assert listing(tmp_path) == ["file", "read-only"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="only Linux has it")
+def test_a_virtual_folder_is_refused() -> None:
+    words = "expected a folder that can be written, found /proc, where nothing can be made"
+    with pytest.raises(UsageError, match=words):
+        check_new_bundle(Path("/proc/new"))
 
 
 def test_seal_lists_every_file_but_the_manifest(tmp_path: Path) -> None:

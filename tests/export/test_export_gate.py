@@ -1,6 +1,7 @@
 """A gate that closes when it must, and what is refused before any work."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle import MANIFEST, PARITY, Bundle
+from edge_ser.cli import main
 from edge_ser.decode import Outputs
 from edge_ser.errors import BundleError, DataError, GateError, UsageError
 from edge_ser.session import Session
@@ -59,6 +61,26 @@ def test_too_short_a_longest_utterance_is_refused(plain: Path, tmp_path: Path) -
     with pytest.raises(UsageError, match="--max-seconds"):
         trace(load_checkpoint(plain).model, tmp_path / "x.onnx", 16_000, 400)
     assert not list(tmp_path.iterdir())
+
+
+# --- what is told of a bundle that passed
+
+
+@pytest.mark.slow
+def test_a_replaced_bundle_is_told(
+    plain: Path, speech: Speech, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, own = tmp_path / "bundle", tmp_path / "own"
+    out.mkdir()
+    (out / MANIFEST).write_text('{"schema": 1, "graph": "model.onnx", "files": []}')
+    own.mkdir()
+    shutil.copy(speech[0], own)
+    command = ["export", str(plain), "-o", str(out), "--parity-audio", str(own)]
+    assert main([*command, "--max-seconds", "2"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"{out}: onnx-fp32, ")
+    assert last.endswith("; parity passed (replaced the bundle that was there)")
+    assert Bundle.open(out).manifest.parity["passed"] is True
 
 
 # --- the gate

@@ -32,7 +32,7 @@ from edge_ser_export.training.train import TrainConfig, Trainer
         ("--accumulate", ["0"]),
         ("--learning-rate", ["0", "-1e-3", "nan", "inf"]),
         ("--clip-norm", ["-1", "nan", "inf"]),
-        ("--crop-seconds", ["-1", "0.0249", "nan", "inf"]),
+        ("--crop-seconds", ["-1", "0.0499", "nan", "inf"]),
         ("--auxiliary-floor", ["-0.1", "1.1", "nan"]),
         ("--ema", ["-0.1", "1", "nan"]),
         ("--stem-steps", ["-1"]),
@@ -52,6 +52,22 @@ def test_settings_without_sense_are_refused(
         assert message.startswith(f"edge-ser: error: {option}: expected ")
         assert ", found " in message
     assert not (tmp_path / "run").exists()
+
+
+def test_crops_may_be_shorter_without_bfloat16(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ((), ("--no-bfloat16",)):
+        assert train(tmp_path / "run", "--encoder", "spectral", "--crop-seconds=0.0249", *more) == 2
+        words = "expected 0, or 0.05 up (0.025, one frame, with --no-bfloat16), found 0.0249"
+        assert words in capsys.readouterr().err
+
+
+def test_the_shortest_crop_in_bfloat16_has_gradients(train: Train, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    more = ("--epochs", "1", "--crop-seconds=0.05")
+    assert train(out, "--encoder", "spectral", *more) == 0
+    assert all(torch.isfinite(v).all() for v in last_of(out)["model"].values())
 
 
 def test_settings_at_their_limits_are_trained_with(train: Train, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from edge_ser.session import pad_batch
 from edge_ser.verify import verify
 from edge_ser_runtimes.openvino import GRID_SAMPLES, OpenVinoSession
 from edge_ser_runtimes.ort import OrtSession
-from edge_ser_runtimes.registry import open_session
+from edge_ser_runtimes.registry import describe, open_session
 
 TinyBundle = Callable[..., Path]
 
@@ -102,3 +102,7 @@ def test_a_graph_that_cannot_be_loaded(tiny_bundle: TinyBundle) -> None:
     bundle = Bundle(folder, Bundle.open(DEFAULT_BUNDLE).manifest)
     with pytest.raises(BundleError, match=r"a graph that OpenVINO .* can load.*use runtime onnx"):
         OpenVinoSession(bundle)
+
+
+def test_a_session_is_described_by_its_runtime(session: OpenVinoSession) -> None:
+    assert describe(session) == f"openvino (openvino {openvino.__version__})"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import edge_ser
@@ -17,8 +18,9 @@ from edge_ser.fidelity import compare, concatenate
 from edge_ser.manifest import TensorSpec
 from edge_ser.session import pad_batch
 from edge_ser.verify import verify
+from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.ort import OrtSession
-from edge_ser_runtimes.registry import RUNTIMES, open_session
+from edge_ser_runtimes.registry import RUNTIMES, describe, open_session
 
 TinyBundle = Callable[..., Path]
 F32, I64 = np.float32, np.int64
@@ -229,3 +231,13 @@ def test_load_passes_the_runtime_on(target: Any) -> None:
         return
     with pytest.raises(UsageError, match="runtime: expected"):
         edge_ser.load(runtime=target)
+
+
+def test_a_session_is_described_by_its_runtime(ser: edge_ser.Recognizer) -> None:
+    assert describe(ser.session) == f"onnx (onnxruntime {onnxruntime.__version__})"
+
+    class Other(BaseSession):
+        def _run(self, samples: Any, lengths: Any) -> Any:
+            raise NotImplementedError
+
+    assert describe(Other(ser.bundle)) == "Other"

@@ -185,6 +185,55 @@ def test_a_list_may_mix_paths_and_streams(
         same(e, wanted)
 
 
+def test_a_list_of_arrays_of_one_rate(ser: edge_ser.Recognizer, many: list[Path]) -> None:
+    arrays = [soundfile.read(p, dtype="float32")[0] for p in many]
+    arrays[3] = np.stack([arrays[3]] * 2, axis=1)
+    emotions = ser(arrays, 16_000)
+    assert [e.source for e in emotions] == [""] * len(many)
+    for e, x in zip(emotions, arrays, strict=True):
+        same(e, ser(x, 16_000))
+    assert len({e.seconds for e in emotions}) == len(many)
+    assert ser(tuple(arrays[:2]), 16_000) == ser(arrays[:2], 16_000)
+    assert ser([], 16_000) == []
+
+
+def test_arrays_of_a_list_are_run_in_batches(ser: edge_ser.Recognizer) -> None:
+    rows: list[int] = []
+
+    class Counted:
+        def run(self, samples: Any, lengths: Any) -> Any:
+            rows.append(len(lengths))
+            return ser.session.run(samples, lengths)
+
+    x = (0.1 * np.random.default_rng(0).standard_normal(8000)).astype(np.float32)
+    assert len(edge_ser.Recognizer(ser.bundle, Counted())([x] * 10, 16_000)) == 10
+    assert rows == [8, 2]
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "words"),
+    [
+        ([np.ones(8000)], None, r"samples\[0\]: expected their .+ call .+ser\(\[a, b\], sample_"),
+        ([np.ones(8000), np.ones(3)], 16_000, r"samples\[1\]: expected at least 400 samples"),
+        ([np.ones(8000), np.ones(8000, bool)], 16_000, r"samples\[1\]: expected float32, float64"),
+        ([np.ones(8000)], 3, r"samples\[0\]: expected a sample rate of"),
+        ([np.ones(8000), "a.wav"], 16_000, "sample rate: expected none beside a file"),
+        (
+            [0.1, 0.2],
+            16_000,
+            "audio: expected a path, .+ or a list of files or of arrays, found flo",
+        ),
+        ([[np.ones(8000)]], 16_000, "audio: expected .+, found list"),
+    ],
+    ids=["no rate", "short", "type", "rate", "file", "numbers", "nested"],
+)
+def test_a_list_of_arrays_that_is_wrong(
+    audio: Any, rate: Any, words: str, ser: edge_ser.Recognizer
+) -> None:
+    with pytest.raises(EdgeSerError, match=words):
+        ser(audio, rate)
+
+
 def test_a_bad_file_in_a_list_is_raised(
     ser: edge_ser.Recognizer, utterances: list[Path], tmp_path: Path
 ) -> None:

@@ -1,0 +1,69 @@
+"""What a report says for who signs it: when and where it was written, and about what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edge_ser import provenance
+from edge_ser.machine import Machine
+from edge_ser.manifest import Manifest
+from edge_ser.provenance import Row
+
+
+@dataclass(frozen=True)
+class Writing:
+    """The writing of a page.
+
+    Attributes:
+        date: with its time zone.
+        machine: that the page was written on.
+        runtime: that ran the bundle there, with versions, in words.
+        reference: sha256 of the checkpoint that the bundle was compared with there; empty: the
+            comparisons with the checkpoint are those recorded at export.
+    """
+
+    date: datetime
+    machine: Machine
+    runtime: str
+    reference: str = ""
+
+
+def writing_rows(written: Writing) -> list[Row]:
+    """About the page."""
+    rows = [
+        ("written", f"{written.date.astimezone(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("on", str(written.machine)),
+    ]
+    if written.machine.flags:
+        rows.append(("instructions", ", ".join(written.machine.flags)))
+    rows.append(("run by", f"{written.runtime}, Python {written.machine.python}"))
+    if written.reference:
+        rows.append(("against", f"the checkpoint sha256 {written.reference}, here and now"))
+    else:
+        words = "the recorded answers, here; the checkpoint itself, when the bundle was exported"
+        rows.append(("against", words))
+    return rows
+
+
+def bundle_rows(manifest: Manifest) -> list[Row]:
+    """About the bundle."""
+    checkpoint = provenance.checkpoint(manifest)
+    kind, sha256 = (checkpoint.get(key, "unknown") for key in ("kind", "sha256"))
+    rows = [
+        ("checkpoint", f"{kind}, sha256 {sha256}"),
+        *(("assumed", note) for note in provenance.assumed(manifest)),
+        ("made by", provenance.command(manifest)),
+    ]
+    made_with = [
+        provenance.versions(manifest),
+        *(f"{prefix}{v}" for key, prefix in (("python", "Python "), ("machine", ""))
+          if (v := manifest.provenance.get(key))),
+    ]  # fmt: skip
+    if any(made_with):
+        rows.append(("with", ", ".join(w for w in made_with if w)))
+    speed = provenance.speed(manifest)
+    if speed:
+        times = provenance.milliseconds(manifest)
+        rows.append(("speed", f"{speed}: {times}" if times else speed))
+    return [*rows, *provenance.elsewhere(manifest)]
