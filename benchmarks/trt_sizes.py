@@ -55,7 +55,7 @@ def progress(word):
     steps.append((word.split(":")[0], time.perf_counter()))
 options = pipeline.ExportOptions(
     source, target=target, out=Path(out), speech=tuple(parity_audio(None)),
-    engine=EngineOptions((device,)))
+    engine=EngineOptions((device,)), keep_failed=True)
 error = None
 try:
     pipeline.export(options, lambda b: open_session(b, "onnx"), progress)
@@ -91,7 +91,7 @@ def measure(size: str, precision: str, device: str, work: Path) -> dict[str, Any
         "peak_rss_bytes": usage.ru_maxrss * 1024,
         "refused": told["error"],
     }
-    if told["error"] is None:
+    if (bundle / "manifest.json").is_file():
         manifest = json.loads((bundle / "manifest.json").read_text())
         engine = manifest["engine"]
         result |= {
@@ -116,14 +116,14 @@ def table(results: list[dict[str, Any]]) -> str:
     """The figures as Markdown."""
     lines = [
         "| model | precision | engine | as asked | of which | fused attention | VAD max "
-        "| least CCC | regions changed | build | export | peak memory |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| least CCC | regions changed | gate passed | build | export | peak memory |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         head = f"| {r['size']} | {r['precision']} "
         tail = f"| {r['seconds']:.0f} s | {r['peak_rss_bytes'] / 1e9:.2f} GB |"
-        if r["refused"]:
-            lines.append(f"{head}| refused: {r['refused']} | | | | | | | {tail}")
+        if "engine_bytes" not in r:
+            lines.append(f"{head}| refused: {r['refused']} | | | | | | | | {tail}")
             continue
         kinds = ", ".join(f"{k} {v:.1%}" for k, v in r["census"]["encoder"].items())
         agreement = r["parity"].get("agreement", {})
@@ -132,7 +132,8 @@ def table(results: list[dict[str, Any]]) -> str:
         lines.append(
             f"{head}| {r['engine_bytes'] / 1e6:.0f} MB | {r['share']:.1%} | {kinds} "
             f"| {r['census']['fused_attention']} | {r['parity']['vad_max']:.1e} | {least} "
-            f"| {r['parity']['region_flips']} | {r['build_seconds']:.1f} s {tail}"
+            f"| {r['parity']['region_flips']} | {'yes' if r['parity']['passed'] else 'no'} "
+            f"| {r['build_seconds']:.1f} s {tail}"
         )
     return "\n".join(lines)
 
@@ -143,28 +144,33 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["fp16", "int8"])
     parser.add_argument("--device", default="rtx-4090")
     arguments = parser.parse_args()
-    results = []
+    path = RESULTS / "trt-sizes.json"
+    # figures of earlier runs stay until they are taken again
+    kept = json.loads(path.read_text())["results"] if path.exists() else []
+    results = {(r["size"], r["precision"], r["device"]): r for r in kept}
     with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         for size in arguments.sizes:
             for precision in arguments.precisions:
-                results.append(measure(size, precision, arguments.device, Path(folder)))
-                write(results, arguments)
-    print(table(results))
+                found = measure(size, precision, arguments.device, Path(folder))
+                results[size, precision, arguments.device] = found
+                write(list(results.values()))
+    print(table(list(results.values())))
 
 
-def write(results: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
+def write(results: list[dict[str, Any]]) -> None:
     """Both files, after every export."""
+    devices = dict.fromkeys(r["device"] for r in results)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     RESULTS.mkdir(exist_ok=True)
     record = {"machine": machine, "results": results}
     (RESULTS / "trt-sizes.json").write_text(json.dumps(record, indent=1) + "\n")
     made = (
-        f"`python benchmarks/trt_sizes.py {' '.join(arguments.sizes)} --precisions "
-        f"{' '.join(arguments.precisions)} --device {arguments.device}` on {machine}, without a "
-        "GPU. No engine was run: VAD, CCC and regions are those of the typed graph, with every "
+        f"`python benchmarks/trt_sizes.py` for {', '.join(devices)} on {machine}, without "
+        "a GPU. No engine was run: VAD, CCC and regions are those of the typed graph, with every "
         "rounding, in ONNX Runtime against PyTorch. wavlm-base and wavlm-large are of that size, "
         "with random weights, whose answers hardly depend on what is said: the least CCC of such "
-        "a model says more about its spread than about its error."
+        "a model says more about its spread than about its error. Times are of a machine that "
+        "others used, too."
     )
     steps = ["| model | precision | " + " | ".join(("imports", "tracing", "reference",
              "measuring ranges", "building the engine", "everything else")) + " |",

@@ -1,6 +1,9 @@
 """Precision-typed graphs, and the form of them that proves them on a CPU."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -10,7 +13,11 @@ from small_graphs import graph, noise, run
 from traced_graphs import session, traced
 
 from edge_ser.errors import BundleError
+from edge_ser_export.calibration import CalibrationSet
+from edge_ser_export.passes.half import float_value_names
+from edge_ser_export.ranges import measure
 from edge_ser_export.run_graph import feed
+from edge_ser_export.tensorrt import typed as typing_module
 from edge_ser_export.tensorrt.explicit import spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, quantize, scale_for
 from edge_ser_export.tensorrt.typed import LIMITS
@@ -179,3 +186,55 @@ def test_what_is_not_symmetric_is_refused_by_name(
     model = graph(f"(float[n, 4] x) => (float[n, 4] y) {{ {text} }}", **used)
     with pytest.raises(BundleError, match=f"symmetric int8 .* found {words}.*trt-int8"):
         check_symmetric(model, "model.onnx")
+
+
+def test_the_worst_parts_go_back_to_float16_within_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With limits that all of it breaks, the least of the encoder is given up that heals it."""
+    kind = "wavlm-group"
+    speech = calibration(kind)
+    named = _written(kind, tmp_path)
+    groups = list(dict.fromkeys(t.group for t in find_targets(ir.load(named))))
+    assert len(groups) > 3
+    seen: list[tuple[str, ...]] = []
+    spare = next(g for g in groups if g.startswith("pooling"))
+
+    class Recorded(typing_module._Writer):
+        def write(self, left: Iterable[str]) -> None:
+            seen.append(tuple(left))
+            super().write(seen[-1])
+
+    writer = Recorded(
+        typing_module.Typing("int8", speech, traced(kind).model.config.partition),
+        named, *_ranges(named, speech, tmp_path), tmp_path / "o.onnx", tmp_path / "e.onnx",
+    )  # fmt: skip
+    real = typing_module.compare
+
+    def judged(*arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[arg-type]
+        return replace(found, vad_max=0.0 if spare in seen[-1] else 9.0)
+
+    monkeypatch.setattr(typing_module, "compare", judged)
+    left = typing_module._search(writer)
+    assert left == list(seen[-1])
+    assert spare in left, "what heals it costs few multiplications"
+    assert seen[0] == ()
+    assert {g for g in groups if tuple(x for x in groups if x != g) in seen} == set(groups)
+
+
+def _written(kind: str, folder: Path) -> Path:
+    from edge_ser_export.optimize import save, tidy
+    from edge_ser_export.passes.names import name_nodes
+
+    model = ir.load(traced(kind).path)
+    name_nodes(model)
+    tidy(model)
+    save(model, folder / "named.onnx", 1 << 30)
+    return folder / "named.onnx"
+
+
+def _ranges(named: Path, speech: CalibrationSet, work: Path) -> tuple[Any, Any]:
+    names = float_value_names(ir.load(named))
+    found = measure(named, names, speech.samples(speech.fit), work)
+    return found, found

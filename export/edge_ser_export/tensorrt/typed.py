@@ -24,7 +24,7 @@ from edge_ser_export.passes.names import name_nodes
 from edge_ser_export.precision import Lowered, loud_speech
 from edge_ser_export.ranges import measure
 from edge_ser_export.run_graph import answers, multiplications, open_graph
-from edge_ser_export.tensorrt.census import SECONDS
+from edge_ser_export.tensorrt.census import MIN_SHARE, SECONDS
 from edge_ser_export.tensorrt.explicit import float_types, write_explicit
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.tensorrt.target import GRAPH, EnginePlan
@@ -217,7 +217,9 @@ def _search(writer: _Writer) -> list[str]:
     """Quantise as much as the limits bear; returns the parts that were left in float16.
 
     Where all of it is too much, every part is quantised alone, and those go back to float16 first
-    that do most damage for the multiplications they save.
+    that do most damage for the multiplications they save; no more of them than the gate on
+    precision lets pass. Where that is not enough, everything is quantised, and the gate on
+    answers says so.
     """
     typing = writer.typing
     calibration = typing.calibration
@@ -236,7 +238,9 @@ def _search(writer: _Writer) -> list[str]:
     groups = list(dict.fromkeys(t.group for t in targets))
     group_of = {t.node.name: t.group for t in targets}
     macs = dict.fromkeys(groups, 1)
+    total = 0
     for m in multiplications(writer.named, SECONDS):
+        total += m.macs if m.node.startswith("encoder") else 0
         # the runtime adds to a name what it fused the node with
         group = next((g for n, g in group_of.items() if n and m.node.startswith(n)), None)
         if group is not None:
@@ -251,9 +255,12 @@ def _search(writer: _Writer) -> list[str]:
     worst = sorted(groups, key=lambda g: -damage[g] / macs[g])
     counts = itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16)))
     for count in counts:
-        if passes(worst[:count]):
-            return worst[:count]
-    writer.write([])  # the gate of the whole export says what is wrong with it
+        left = worst[:count]
+        if sum(macs[g] for g in left) > (1 - MIN_SHARE) * total:
+            break
+        if passes(left):
+            return left
+    writer.write([])
     return []
 
 
