@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from edge_ser import provenance
 from edge_ser.machine import Machine
@@ -32,7 +32,7 @@ class Writing:
 def writing_rows(written: Writing) -> list[Row]:
     """About the page."""
     rows = [
-        ("written", f"{written.date.astimezone(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("written", f"{written.date.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"),
         ("on", str(written.machine)),
     ]
     if written.machine.flags:

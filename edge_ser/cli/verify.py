@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def _report(
     if arguments.threads is not None:
         runtime.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
     runtime.append(f"edge-ser {__version__}")
-    written = Writing(datetime.now(UTC), this_machine(), ", ".join(runtime), reference)
+    written = Writing(datetime.now(timezone.utc), this_machine(), ", ".join(runtime), reference)
     write_report(arguments.report, bundle, evidence, here, written)
     if not arguments.json:
         print(f"report: {arguments.report}")
