@@ -37,7 +37,7 @@ FORMS = {
     "int8, dynamic": ("onnx-int8", PrecisionOptions(recipe="dynamic", force=True), ""),
     "int8, static": ("onnx-int8", PrecisionOptions(recipe="static", force=True), ""),
     "int8, 7-bit weights": (
-        "onnx-int8", PrecisionOptions(recipe="static", cpu="x86", force=True), ""
+        "onnx-int8", PrecisionOptions(recipe="dynamic", cpu="x86", force=True), ""
     ),
     "int8, in OpenVINO": (
         "onnx-int8", PrecisionOptions(recipe="static", force=True), "openvino"

@@ -5,9 +5,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-import torch._dynamo.config
-
 from edge_ser_export.model import JointModel
 from edge_ser_export.trace import trace
 
@@ -31,8 +28,6 @@ def trace_once(
     key = digest.hexdigest()
     if key not in _traces:
         fresh = folder() / "model.onnx"
-        # a cache that costs more than it saves where every shape is symbolic
-        with torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
-            trace(model, fresh, max_samples, min_samples, doubles)
+        trace(model, fresh, max_samples, min_samples, doubles)
         _traces[key] = fresh
     shutil.copy(_traces[key], path)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch._dynamo.config
 
 from edge_ser.errors import UsageError
 from edge_ser_export.deploy import DeploymentModel
@@ -56,7 +57,8 @@ def trace(
     batch = torch.export.Dim("batch")
     time = torch.export.Dim("n", min=min_samples, max=max_samples)
     outputs = ["vad"] + (["region_logits"] if model.region_head is not None else [])
-    with _quiet():
+    # torch's cache of traced operators costs more than it saves where every size is symbolic
+    with _quiet(), torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
         program = torch.onnx.export(
             form,
             (example, lengths),

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Cli
 
 from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
 from edge_ser.data import DEFAULT_BUNDLE
 
+Cli = Callable[..., Any]
 QUICK = ("bench", "--rounds", "4", "--max-time", "2", "--processes", "0")
 ONE = (*QUICK, "--seconds", "1")
 
@@ -243,7 +243,8 @@ def test_nothing_to_compare_with_is_no_success(
 
 def test_an_unknown_runtime(cli: Cli) -> None:
     done = cli(*ONE, "--runtime", "onnx", "--runtime", "tflite")
-    assert done.error().startswith("--runtime: expected auto, onnx")
+    names = "auto, trt, onnx, openvino, torch"
+    assert done.error().startswith(f"--runtime: expected {names}, found tflite")
     assert done.err.endswith("found tflite\n") and "default/onnx" in done.out
 
 
@@ -347,5 +348,5 @@ def test_help_names_runtimes_and_budgets(cli: Cli, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         cli("bench", "--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "onnx, torch; several" in text
+    assert "onnx, openvino, torch; several" in text
     assert f"exceeded: {', '.join(FIGURES)}" in text

@@ -56,7 +56,7 @@ def typed(kind: str, precision: str, narrow: bool = False) -> tuple[Path, Typed]
     path = work / "typed.onnx"
     speech = None if precision == "fp32" else calibration(kind)
     typing = Typing(precision, speech, traced(kind).model.config.partition, narrow)
-    return path, write_typed(typing, traced(kind).path, path, work)
+    return path, write_typed(typing, traced(kind, doubles="group" not in kind).path, path, work)
 
 
 def build(

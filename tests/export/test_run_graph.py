@@ -83,11 +83,12 @@ def test_multiplications_are_counted_exactly(
     assert (found.macs, found.kind) == (macs, "float32")
 
 
-def test_integers_and_names_are_told(tmp_path: Path) -> None:
+def test_integers_and_names_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = small(
         "(float[b, t, 7] y) { h = MatMul(x, v) g = Relu(h) y = MatMul(g, w) }",
         tmp_path, v=noise(4, 512), w=noise(512, 7),
     )  # fmt: skip
+    monkeypatch.setattr("edge_ser_export.passes.integers._MIN_TERMS", 1)
     model = ir.load(path)
     for node in model.graph:
         if node.op_type == "MatMul":

@@ -227,7 +227,7 @@ def _written(kind: str, folder: Path) -> Path:
     from edge_ser_export.optimize import save, tidy
     from edge_ser_export.passes.names import name_nodes
 
-    model = ir.load(traced(kind).path)
+    model = ir.load(traced(kind, doubles="group" not in kind).path)
     name_nodes(model)
     tidy(model)
     save(model, folder / "named.onnx", 1 << 30)

@@ -77,11 +77,11 @@ class Traced:
 
 
 @cache
-def traced(kind: str) -> Traced:
-    """One of `KINDS`."""
+def traced(kind: str, doubles: bool = True) -> Traced:
+    """One of `KINDS`, for CPUs, or without float64 for TensorRT."""
     model = TINY[kind]() if kind in TINY else load_checkpoint(kind).model
     path = folder() / "traced.onnx"
-    trace_once(model, path, MAX_SAMPLES, MIN_SAMPLES)
+    trace_once(model, path, MAX_SAMPLES, MIN_SAMPLES, doubles)
     return Traced(kind, model, path)
 
 
