@@ -127,6 +127,8 @@ def peers_of(size: str, work: Path, samples: Path) -> list[Peer]:
         Peer("edge-ser INT8", "edge-ser", "load_onnx", {"graph": str(ours[False])}, (ours[False],)),
         Peer("edge-ser INT8 with integer attention", "edge-ser", "load_onnx",
              {"graph": str(ours[True])}, (ours[True],)),
+        Peer("edge-ser INT8 in OpenVINO", "openvino", "load_openvino",
+             {"graph": str(ours[False])}, (ours[False],)),
         Peer("audonnx fp32", "audonnx", "load_audonnx", {"graph": str(single)}, (built.graph,),
              builder("build_audonnx", graph=str(built.graph), out=str(single))),
     ]  # fmt: skip

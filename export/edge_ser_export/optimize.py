@@ -22,10 +22,10 @@ from onnx_ir.passes.common import (
 )
 
 from edge_ser_export.passes.activations import mish_by_exponential
-from edge_ser_export.passes.integers import heads_to_products
 from edge_ser_export.passes.layout import remove_transposes
 from edge_ser_export.passes.lookup import lookups_to_rows
 from edge_ser_export.passes.names import name_nodes
+from edge_ser_export.passes.products import heads_to_products
 from edge_ser_export.passes.sums import sums_over_time_to_products
 from edge_ser_export.passes.windows import convolutions_to_products
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from edge_ser.errors import DataError
 from edge_ser_export.optimize import save
-from edge_ser_export.passes.integers import Extremes, Product, per_row
+from edge_ser_export.passes.integers import Extremes, per_row
+from edge_ser_export.passes.products import Product
 from edge_ser_export.run_graph import Samples, feed, open_graph
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 

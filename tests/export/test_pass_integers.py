@@ -16,12 +16,11 @@ from edge_ser_export.passes.integers import (
     CONTRIB,
     Extremes,
     Scheme,
-    find_products,
-    heads_to_products,
     per_row,
     quantize_products,
     quantize_weight,
 )
+from edge_ser_export.passes.products import find_products, heads_to_products
 from edge_ser_export.passes.windows import convolutions_to_products
 
 INTEGER = {"MatMulIntegerToFloat", "MatMulInteger"}
@@ -256,9 +255,12 @@ def test_padding_of_windows_is_zero(level: float, static: bool, groups: int) -> 
     assert np.abs(exact[:, :, 0] - exact[:, :, 6]).max() > 3 * tolerance
 
 
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("groups", "apart"), [(1, False), (2, False), (2, True)])
 @pytest.mark.parametrize("static", [True, False])
-def test_windows_are_moved_in_8_bits(static: bool, groups: int) -> None:
+def test_windows_are_moved_in_8_bits(
+    static: bool, groups: int, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_ser_export.passes.integers._MIN_MATRIX", 1 if apart else 1 << 30)
     model, _ = windowed(groups, taps=21)
     x = noise(2, 16, 40)
     (expected,) = run(model, x=x)
@@ -267,6 +269,9 @@ def test_windows_are_moved_in_8_bits(static: bool, groups: int) -> None:
     tidy(model)
     found = Counter(operators(model))
     assert sum(found[q] for q in QUANTIZERS) == 1
+    assert found["Split"] == apart and found["MatMulIntegerToFloat"] == (
+        groups if apart else groups == 1
+    )
     moving = [n for n in model.graph if n.op_type in ("Pad", "Concat")]
     # the first of each: a later Concat joins the answers of the groups
     moved = {n.op_type: n.outputs[0].name for n in reversed(moving)}

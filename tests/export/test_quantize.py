@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -19,12 +20,27 @@ from edge_ser.cpu import integer_preset
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import Fidelity
 from edge_ser.manifest import Limits
+from edge_ser_export import quantize
 from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.optimize import optimize_for_cpu, save
 from edge_ser_export.parity import INT8_LIMITS, Reference
-from edge_ser_export.passes.integers import find_products
-from edge_ser_export.quantize import CPUS, MIN_INTEGER_SHARE, Damage, Quantizer, Recipe
-from edge_ser_export.run_graph import answers, answers_in_pairs, open_graph, share_of
+from edge_ser_export.passes.products import find_products
+from edge_ser_export.quantize import (
+    CPUS,
+    MIN_INTEGER_SHARE,
+    Candidate,
+    Damage,
+    Quantizer,
+    Recipe,
+)
+from edge_ser_export.run_graph import (
+    Comparison,
+    Share,
+    answers,
+    answers_in_pairs,
+    open_graph,
+    share_of,
+)
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
 KINDS = ("spectral", "wavlm-tiny")
@@ -347,3 +363,20 @@ def _forget() -> Iterator[None]:
     yield
     for cached in (original, twin, judged, ranking, drawn):
         cached.cache_clear()
+
+
+@pytest.mark.parametrize(("dynamic", "static", "chosen"), [
+    (1.50, 1.48, "static"), (1.60, 1.48, "dynamic"), (1.48, 1.50, "static"),
+])  # fmt: skip
+def test_of_two_within_the_noise_rows_that_may_share_a_run(
+    dynamic: float, static: float, chosen: str
+) -> None:
+    share = Share(1.0, 1.0, 1, 5.0, {})
+    judged: Any = None  # is not looked at
+    some = {
+        name: Candidate(
+            Recipe(name), 1, judged, judged, (), share, Comparison(5.0, 2.0, 1.0, speedup, 0.0, 9)
+        )
+        for name, speedup in (("dynamic", dynamic), ("static", static))
+    }
+    assert max(some, key=lambda name: quantize._worth(some[name])) == chosen

@@ -10,7 +10,8 @@ from traced_graphs import BATCHES, revealed, session, traced
 
 from edge_ser.errors import DataError
 from edge_ser_export.optimize import save
-from edge_ser_export.passes.integers import Extremes, find_products, per_row
+from edge_ser_export.passes.integers import Extremes, per_row
+from edge_ser_export.passes.products import find_products
 from edge_ser_export.passes.windows import convolutions_to_products
 from edge_ser_export.ranges import _per_channel, measure, migration_factors
 from edge_ser_export.run_graph import feed
