@@ -65,6 +65,7 @@ class Built:
         source: of the checkpoint: a name or a run directory.
         checkpoint: loaded.
         graph: float32, as it is exported.
+        plain: the same without float64, which other quantisers stumble over.
         optimized: the same, rewritten for integers.
         calibration: speech to measure ranges on.
         quantizer: builds a recipe.
@@ -74,6 +75,7 @@ class Built:
     source: str
     checkpoint: Checkpoint
     graph: Path
+    plain: Path
     optimized: Path
     calibration: CalibrationSet
     quantizer: Quantizer
@@ -89,8 +91,12 @@ def build(size: str, work: Path, utterances: int = 4) -> Built:
     checkpoint = load_checkpoint(source)
     config = checkpoint.config
     preprocessing = config.preprocessing()
-    graph = work / f"{size}.onnx"
+    graph = plain = work / f"{size}.onnx"
     trace(checkpoint.model, graph, preprocessing.max_samples, preprocessing.min_samples)
+    if config.encoder.feat_extract_norm == "group":
+        plain = work / f"{size}-plain.onnx"
+        lengths = preprocessing.max_samples, preprocessing.min_samples
+        trace(checkpoint.model, plain, *lengths, doubles=False)
     model = ir.load(graph)
     optimize_for_cpu(model)
     optimized = work / f"{size}-optimized.onnx"
@@ -105,7 +111,7 @@ def build(size: str, work: Path, utterances: int = 4) -> Built:
         optimized, graph, calibration, config.partition, INT8_LIMITS, work, CPUS["x86-vnni"]
     )
     kept = ("log-mel",) if size == "default" else ()
-    return Built(source, checkpoint, graph, optimized, calibration, quantizer, kept)
+    return Built(source, checkpoint, graph, plain, optimized, calibration, quantizer, kept)
 
 
 def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
@@ -126,7 +132,7 @@ def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
     runs: dict[str, Run] = {"PyTorch eager fp32": eager}
     runs["ONNX Runtime fp32"] = lambda: session.run(None, inputs)
     files = {"ONNX Runtime fp32": _size(graph)}
-    stock = _stock(graph, work / f"{size}-stock.onnx")
+    stock = _stock(built.plain, work / f"{size}-stock.onnx")
     stock_session = open_graph(stock)
     runs["ONNX Runtime dynamic INT8, stock"] = lambda: stock_session.run(None, inputs)
     files["ONNX Runtime dynamic INT8, stock"] = _size(stock)
@@ -139,7 +145,8 @@ def prepare(size: str, work: Path) -> tuple[dict[str, Run], dict[str, Any]]:
         runs[name] = lambda ours=ours: ours.run(None, inputs)
         files[name] = _size(path)
         shares[name] = share_of("int8", path, SECONDS).encoder
-    for name, model in _openvino_models(graph, work / f"{size}-static-False.onnx", calibration):
+    static = work / f"{size}-static-False.onnx"
+    for name, model in _openvino_models(built.plain, static, calibration):
         for precision in ("bf16", "f32"):
             run = _openvino(model(), precision, inputs)
             if run is not None:

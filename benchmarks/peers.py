@@ -104,7 +104,7 @@ def peers_of(size: str, work: Path, samples: Path) -> list[Peer]:
         recipe = Recipe("static", scores, False, built.kept)
         ours[scores] = built.quantizer.build(recipe, work / f"ours-{scores}.onnx")
     clean = work / "clean.onnx"
-    big = _without_notes(built.graph, clean)
+    big = _without_notes(built.plain, clean)
     for graph in (built.graph, *ours.values()):
         _finish(graph)
     log = work / "messages.log"

@@ -129,9 +129,22 @@ class Recognizer:
                     yield index, error
             ready.sort(key=lambda item: item[1].samples.size)
             for first in range(0, len(ready), batch_size):
-                part = ready[first : first + batch_size]
-                emotions = self._run([utterance for _, utterance in part])
-                yield from zip((i for i, _ in part), emotions, strict=True)
+                yield from self._answers(ready[first : first + batch_size])
+
+    def _answers(
+        self, part: list[tuple[int, _Utterance]]
+    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
+        """One batch; where the model refuses it, row by row, so that one row is not all of them."""
+        try:
+            emotions = self._run([utterance for _, utterance in part])
+        except EdgeSerError as error:
+            if len(part) == 1:
+                yield part[0][0], error
+            else:
+                for row in part:
+                    yield from self._answers([row])
+            return
+        yield from zip((i for i, _ in part), emotions, strict=True)
 
     def _utterance(
         self, audio: Source | NDArray[np.generic], sample_rate: float | None, name: str
@@ -204,8 +217,9 @@ def load(
 
     Args:
         bundle: directory or .zip; None: the small default model inside this package.
-        runtime: "onnx", "trt", or "auto": the best for the bundle's target. Where that one cannot
-            run on this device, another one does, and a warning says why.
+        runtime: "onnx", "openvino", "trt", or "auto": the best for the bundle's target, which is
+            never openvino. Where that one cannot run on this device, another one does, and a
+            warning says why.
         threads: for the computation; None: the runtime's own choice.
         provider: of ONNX Runtime: "cpu" (default), "cuda", "tensorrt" or "rtx".
         cuda_graphs: of TensorRT: replay the work of lengths that come again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -78,13 +79,16 @@ class OpenVinoSession(BaseSession):
                 bundle.graph_path, expected=f"outputs {self._names}", found=f"no {sorted(missing)}"
             )
         self._request = self.compiled.create_infer_request()
+        self._lock = threading.Lock()
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         rest = -samples.shape[1] % GRID_SAMPLES
         if rest:
             samples = np.pad(samples, ((0, 0), (0, rest)))
         try:
-            results = self._request.infer({"samples": samples, "lengths": lengths})
+            with self._lock:  # a request has one place for its answers
+                results = self._request.infer({"samples": samples, "lengths": lengths})
+                found = {name: results[name].copy() for name in self._names}
         except Exception as error:  # as above
             raise BundleError(
                 self.bundle.graph_path,
@@ -92,8 +96,6 @@ class OpenVinoSession(BaseSession):
                 found=str(error).strip().splitlines()[-1],
                 advice="use runtime onnx",
             ) from error
-        # copied: the request writes the next answer to the same place
-        found = {name: results[name].copy() for name in self._names}
         return Outputs(found["vad"], found.get("region_logits"))
 
 

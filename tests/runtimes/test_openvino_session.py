@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,16 @@ def test_answers_outlive_the_next_run(session: OpenVinoSession) -> None:
     kept = given.copy()
     assert np.abs(session.run(*second).vad - kept).max() > 1e-4
     np.testing.assert_array_equal(given, kept)
+
+
+def test_threads_may_share_a_session(session: OpenVinoSession) -> None:
+    rng = np.random.default_rng(6)
+    inputs = [pad_batch([rng.standard_normal(n).astype(np.float32)]) for n in (8000, 12_000) * 4]
+    alone = [session.run(*x).vad for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda x: session.run(*x).vad, inputs))
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_float32_unless_bfloat16_was_proved(

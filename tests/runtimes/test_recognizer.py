@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 import edge_ser
 from edge_ser import Emotion
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.decode import Outputs
 from edge_ser.errors import (
     AudioError,
     BundleError,
@@ -22,6 +24,7 @@ from edge_ser.errors import (
     MissingPathError,
     UsageError,
 )
+from edge_ser.session import Session
 
 
 def numbers(e: Emotion) -> list[float]:
@@ -254,6 +257,31 @@ def test_each_answers_every_file_once_and_survives_bad_ones(
             assert isinstance(outcome, AudioError if index == 5 else MissingPathError)
         else:
             assert isinstance(outcome, Emotion) and outcome.source == str(files[index])
+
+
+class Choosy:
+    """A real session that refuses rows of a second and more, as an engine's profile may."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        if lengths.max() >= 16_000:
+            raise UsageError("lengths", expected="less than a second", found=str(lengths.max()))
+        return self.session.run(samples, lengths)
+
+
+def test_a_row_that_the_model_refuses_is_its_own_error(
+    ser: edge_ser.Recognizer, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(2)
+    files = [tmp_path / f"{i}.wav" for i in range(4)]
+    for file, n in zip(files, (9000, 20_000, 8000, 7000), strict=True):
+        soundfile.write(file, 0.1 * rng.standard_normal(n), 16_000)
+    choosy = edge_ser.Recognizer(ser.bundle, Choosy(ser.session))
+    outcomes = dict(choosy.each(files))
+    assert isinstance(outcomes.pop(1), UsageError)
+    assert all(isinstance(o, Emotion) for o in outcomes.values()) and len(outcomes) == 3
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
