@@ -17,19 +17,22 @@ from typing import Any, Literal
 from edge_ser.bench.machine import available_memory, machine
 from edge_ser.cpu import integer_preset
 from edge_ser.doctor_gpu import (
-    LEAST_SM,
     Driver,
     Jetson,
+    TensorRt,
     find_driver,
     find_jetson,
-    tensorrt_modules,
+    find_tensorrt,
     version,
 )
+from edge_ser.doctor_tensorrt import building, running
 
 State = Literal["ok", "missing", "advice", "fails"]
 _ROOT = Path("/")
 # A large model in float32, loaded: 1.4 GB of weights, most of them once more as packed.
 _ENOUGH_BYTES = 3_000_000_000
+# Flags of Linux for products of matrices in bfloat16 on x86.
+_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 # module -> package of the extra "export"
 _EXPORT = {
     "torch": "torch",
@@ -71,7 +74,7 @@ class Machine:
 
     Attributes:
         driver: of NVIDIA's GPUs.
-        modules: TensorRT modules with their versions.
+        tensorrt: what is installed of it.
         jetson: JetPack, if this is one.
         integers: see `cpu.integer_preset`.
         instructions: instruction sets that decide the speed of matrix products.
@@ -79,7 +82,7 @@ class Machine:
     """
 
     driver: Driver
-    modules: dict[str, str]
+    tensorrt: TensorRt
     jetson: Jetson | None
     integers: str | None
     instructions: tuple[str, ...]
@@ -94,7 +97,7 @@ def look(root: Path = _ROOT) -> Machine:
     """
     return Machine(
         driver=find_driver(root),
-        modules=tensorrt_modules(),
+        tensorrt=find_tensorrt(root),
         jetson=find_jetson(root),
         integers=integer_preset(cpuinfo=root / "proc/cpuinfo"),
         instructions=tuple(machine(root)["instructions"]),
@@ -186,8 +189,8 @@ def _runtimes(here: Machine) -> Iterable[Finding]:
         yield Finding(
             "runtime", "onnx", "ok", f"ONNX Runtime {ort.__version__}, {', '.join(providers)}"
         )
-    names = ", ".join(f"{m} {v}" for m, v in here.modules.items())
-    yield Finding("runtime", "trt", *_tensorrt(here, names))
+    yield _openvino(here)
+    yield Finding("runtime", "trt", *running(here.driver, here.tensorrt, here.jetson is not None))
     torch = version("torch")
     yield Finding(
         "runtime", "torch", "ok" if torch else "missing", torch or "not installed",
@@ -195,20 +198,18 @@ def _runtimes(here: Machine) -> Iterable[Finding]:
     )  # fmt: skip
 
 
-def _tensorrt(here: Machine, names: str) -> tuple[State, str, str]:
-    gpus = here.driver.gpus
-    if not names:
-        how = "comes with JetPack" if here.jetson else "pip install 'edge-ser[trt]'"
-        return "missing", "neither tensorrt_rtx nor tensorrt installed", f"for trt targets: {how}"
-    if not gpus:
-        return "missing", f"{names}, but no GPU", "for trt targets: a GPU of NVIDIA's"
-    if gpus[0].sm < LEAST_SM:
-        return (
-            "missing",
-            f"{names}, but {gpus[0].name} is {gpus[0].sm_name}",
-            f"TensorRT needs sm{LEAST_SM[0]}{LEAST_SM[1]} or later: use an onnx target",
-        )
-    return "ok", f"{names} on {gpus[0].sm_name}", ""
+def _openvino(here: Machine) -> Finding:
+    """The second runtime for CPUs, whose gain depends on bfloat16."""
+    flags = [f for f in here.instructions if f in _BFLOAT16]
+    has = f"bfloat16 ({', '.join(flags)})" if flags else "no bfloat16"
+    release = version("openvino")
+    if release:
+        return Finding("runtime", "openvino", "ok", f"OpenVINO {release}, processor has {has}")
+    gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"
+    return Finding(
+        "runtime", "openvino", "missing", f"not installed; processor has {has}",
+        f"only for --runtime openvino, {gain}: pip install 'edge-ser[openvino]'",
+    )  # fmt: skip
 
 
 def _targets(here: Machine) -> Iterable[Finding]:
@@ -230,8 +231,7 @@ def _targets(here: Machine) -> Iterable[Finding]:
             )  # fmt: skip
         else:
             yield Finding("target", name, "ok", export)
-    state, found, _ = _tensorrt(here, ", ".join(here.modules))
-    yield Finding("target", "trt-*", state, found if state != "ok" else f"can run here: {found}")
+    yield Finding("target", "trt-*", *building(here.driver, here.tensorrt, here.jetson is not None))
 
 
 def _libraries() -> Iterable[Finding]:
@@ -258,11 +258,6 @@ def _libraries() -> Iterable[Finding]:
         "extra", "export", "missing" if lacking else "ok",
         "; ".join(filter(None, [have, f"without {', '.join(lacking)}" if lacking else ""])),
         "to export and train: pip install 'edge-ser[export]'" if lacking else "",
-    )  # fmt: skip
-    openvino = version("openvino")
-    yield Finding(
-        "library", "openvino", "ok" if openvino else "missing", openvino or "not installed",
-        "" if openvino else "nothing here needs it; some benchmarks compare with it",
     )  # fmt: skip
 
 

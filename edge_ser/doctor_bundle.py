@@ -8,9 +8,17 @@ from typing import Any
 
 from edge_ser.bundle import Bundle
 from edge_ser.doctor import Finding, Machine
+from edge_ser.doctor_tensorrt import INSTALL_TENSORRT
 from edge_ser.errors import EdgeSerError
 from edge_ser.session import Session
 from edge_ser.verify import verify
+
+# backend of an engine -> its module, how to get it, and how many parts of the version must be
+# the same for it to load, as the runtime has it
+_BACKENDS = {
+    "rtx": ("tensorrt_rtx", "pip install 'edge-ser[trt]' (x86-64)", 4),
+    "tensorrt": ("tensorrt", INSTALL_TENSORRT, 3),
+}
 
 
 def check_bundle(
@@ -39,7 +47,9 @@ def check_bundle(
             results = verify(bundle, open_session(bundle))
         except EdgeSerError as error:
             why = f"{target}: {error.subject}: expected {error.expected}, found {error.found}"
-            advice = "; ".join(filter(None, [error.advice, _engine_advice(bundle, here)]))
+            advice = "; ".join(
+                filter(None, [error.advice, _engine_advice(bundle, here, error.advice)])
+            )
             return Finding("bundle", name, "fails", _one_line(why), _one_line(advice))
     limits = bundle.manifest.limits
     failures = [f"{group}: {f}" for group, r in results.items() for f in r.failures(limits)]
@@ -53,7 +63,7 @@ def check_bundle(
     found = f"{target}: {count} recorded answers, VAD within {worst:.1e}"
     # a runtime that stands in for another, or integers made for another processor, say so
     told = [_one_line(str(w.message)) for w in caught if w.category is UserWarning]
-    advice = "; ".join([*told, *([_engine_advice(bundle, here)] if told else [])])
+    advice = "; ".join([*told, *([_engine_advice(bundle, here, " ".join(told))] if told else [])])
     return Finding("bundle", name, "advice" if told else "ok", found, advice.strip("; "))
 
 
@@ -65,26 +75,36 @@ def _wrong_answers(bundle: Bundle, here: Machine) -> str:
     return _engine_advice(bundle, here) or "do not use it on this device; export again"
 
 
-def _engine_advice(bundle: Bundle, here: Machine) -> str:
-    """What does not fit between a TensorRT engine and this machine."""
+def _engine_advice(bundle: Bundle, here: Machine, told: str = "") -> str:
+    """What does not fit between a TensorRT engine and this machine, beyond what is told already."""
     engine: dict[str, Any] = getattr(bundle.manifest, "engine", None) or {}
     if not engine:
         return ""
     advice = []
-    module = {"rtx": "tensorrt_rtx"}.get(str(engine.get("backend")), str(engine.get("backend")))
-    there = here.modules.get(module)
+    backend = str(engine.get("backend"))
+    module, install, parts = _BACKENDS.get(backend, (backend, f"pip install {backend}", 3))
+    there = here.tensorrt.modules.get(module)
     if there is None:
-        advice.append(f"it needs the module {module}: pip install 'edge-ser[trt]'")
-    elif there != engine.get("version"):
-        advice.append(f"it was built by {module} {engine.get('version')}, here is {there}")
+        advice.append(f"it needs the module {module}: {install}")
+    built = bool(engine.get("file"))
+    made_by = str(engine.get("version"))
+    if not built and "edge-ser build" not in told:
+        advice.append(f"it has no engine yet: run edge-ser build {bundle.root}")
+    # a module without a package, as from a tar file, has a version that is not known here
+    elif built and there and there[0].isdigit() and _first(there, parts) != _first(made_by, parts):
+        advice.append(f"it was built by {module} {made_by}, here is {there}")
     made_for = engine.get("sm", [])
     names = [made_for] if isinstance(made_for, str) else list(made_for)
     gpus = [g.sm_name for g in here.driver.gpus]
     if not gpus:
         advice.append("it needs a GPU of NVIDIA's: use an onnx target here")
-    elif names and not set(names) & set(gpus):
+    elif built and names and not set(names) & set(gpus):
         advice.append(f"it was built for {', '.join(names)}, here is {gpus[0]}: build it here")
     return "; ".join(advice)
+
+
+def _first(version: str, parts: int) -> list[str]:
+    return version.split(".")[:parts]
 
 
 def _one_line(text: str) -> str:

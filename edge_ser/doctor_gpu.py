@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -52,6 +53,10 @@ MODULES = {
 }
 # Least compute capability of TensorRT for RTX (Turing) and of TensorRT 10 (Turing as well).
 LEAST_SM = (7, 5)
+# Later ones that TensorRT for RTX has no engines for: Jetsons, and GPUs of data centres.
+NOT_RTX = frozenset({(8, 7), (9, 0), (10, 0), (10, 3), (11, 0)})
+# where JetPack puts it, which is not on the path
+_TRTEXEC = "usr/src/tensorrt/bin/trtexec"
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,36 @@ def _package(root: Path) -> str:
     text = _read(root / "proc/driver/nvidia/version")
     match = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
     return match[1] if match else ""
+
+
+@dataclass(frozen=True)
+class TensorRt:
+    """What is installed of TensorRT.
+
+    Attributes:
+        modules: Python modules with their versions.
+        cuda: major version of CUDA that a module was made for; 12, the oldest, where it is absent.
+        trtexec: the program that builds engines where there is no module; "" where there is none.
+    """
+
+    modules: dict[str, str] = field(default_factory=dict)
+    cuda: dict[str, int] = field(default_factory=dict)
+    trtexec: str = ""
+
+
+def find_tensorrt(root: Path = _ROOT) -> TensorRt:
+    """What is installed of TensorRT.
+
+    Args:
+        root: of the file system.
+    """
+    modules = tensorrt_modules()
+    # the name of the package says it, as it does to the runtime
+    cuda = {m: 13 if version(f"{m}_cu13") else 12 for m in modules}
+    program = shutil.which("trtexec")
+    if program is None and (root / _TRTEXEC).is_file():
+        program = str(root / _TRTEXEC)
+    return TensorRt(modules, cuda, program or "")
 
 
 def tensorrt_modules() -> dict[str, str]:

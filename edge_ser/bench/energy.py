@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edge_ser.errors import MeasurementError
+
 _ROOT = Path("/")
 _SAMPLE_SECONDS = 0.02
 # Rails that feed the whole board, by the names of Jetson generations; the others are parts of it.
-_WHOLE_BOARD = ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN")
+# The AGX Orin's VIN_SYS_5V0 is none: it stands beside the rails of GPU and CPU.
+_WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,12 @@ class Meter(Protocol):
         """Begin."""
 
     def stop(self) -> float:
-        """Joules since `start`."""
+        """Joules since `start`.
+
+        Raises:
+            OSError: the meter could not be read all the time.
+            ValueError: it gave something else than numbers.
+        """
 
 
 class Rapl:
@@ -85,6 +93,7 @@ class Rails:
         self.rails = whole[:1] or rails
         self.source = "rails " + ", ".join(name for name, _ in self.rails)
         self._joules = 0.0
+        self._error: OSError | ValueError | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -92,6 +101,12 @@ class Rails:
         return sum(read() for _, read in self.rails)
 
     def _sample(self) -> None:
+        try:
+            self._sum()
+        except (OSError, ValueError) as error:
+            self._error = error  # of a thread that nobody would hear: `stop` raises it
+
+    def _sum(self) -> None:
         watts, moment = self._watts(), time.perf_counter()
         while True:
             last = self._ended.wait(_SAMPLE_SECONDS)
@@ -103,16 +118,23 @@ class Rails:
 
     def start(self) -> None:
         """Begin."""
-        self._joules = 0.0
+        self._joules, self._error = 0.0, None
         self._ended.clear()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
     def stop(self) -> float:
-        """Joules since `start`."""
+        """Joules since `start`.
+
+        Raises:
+            OSError: a rail could not be read: what was summed until then is too little.
+            ValueError: it gave something else than a number.
+        """
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
+        if self._error is not None:
+            raise self._error
         return self._joules
 
 
@@ -148,15 +170,30 @@ def measure_energy(meter: Meter, run: Callable[[], object], seconds: float = 1.0
         meter: of `find_meter`.
         run: what is measured; returns when it is done.
         seconds: counters and sensors are slow, so a single short run cannot be seen.
+
+    Raises:
+        MeasurementError: the meter could not be read, at the beginning, the end or between.
     """
     run()
     began, runs = time.perf_counter(), 0
-    meter.start()
+    try:
+        meter.start()
+    except (OSError, ValueError) as error:
+        raise _unreadable(meter, error) from error
     while runs < 3 or time.perf_counter() - began < seconds:
         run()
         runs += 1
-    joules = meter.stop()
+    try:
+        joules = meter.stop()
+    except (OSError, ValueError) as error:
+        raise _unreadable(meter, error) from error
     return Energy(joules / runs, joules / (time.perf_counter() - began), runs, meter.source)
+
+
+def _unreadable(meter: Meter, error: Exception) -> MeasurementError:
+    return MeasurementError(
+        f"energy by {meter.source}", expected="a meter that can be read", found=str(error)
+    )
 
 
 def _hwmon_rails(root: Path) -> list[tuple[str, Callable[[], float]]]:

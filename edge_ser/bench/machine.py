@@ -22,7 +22,7 @@ _LIBRARIES = (
 )  # fmt: skip
 # Instruction sets that decide how fast products of matrices are.
 _FLAGS = (
-    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8",
+    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
     "asimddp", "i8mm", "sve", "bf16", "asimdhp",
 )  # fmt: skip
 

@@ -268,8 +268,11 @@ class Suite:
         if self.meter is not None:
             rate = c.manifest.preprocessing.sample_rate
             run = _pipeline(opened, [self._samples(seconds, rate)] * batch)
-            used = measure_energy(self.meter, lambda: run(None))
-            energy = EnergyUse(used.joules, used.watts, used.runs, used.source)
+            try:
+                used = measure_energy(self.meter, lambda: run(None))
+                energy = EnergyUse(used.joules, used.watts, used.runs, used.source)
+            except MeasurementError as error:
+                said.append(f"no energy: {error}")
         else:
             said.append(f"no energy: {self.no_meter}")
         arithmetic: Work | None = None

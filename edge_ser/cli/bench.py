@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
     """Declare the command."""
     from edge_ser_runtimes.registry import RUNTIMES
 
-    names = ", ".join((*RUNTIMES, "torch"))
+    names = ", ".join(("auto", *RUNTIMES, "torch"))
     parser = commands.add_parser(
         "bench",
         help="measure speed, memory and size on this machine",
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="NAME",
         help=f"{names}; several with commas or by repeating; torch is the reference model "
-        "(default: what runs the bundle's target)",
+        "(default: auto, what suits the bundle and runs here)",
     )
     parser.add_argument(
         "--checkpoint",

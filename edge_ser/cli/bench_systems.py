@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,13 @@ from edge_ser.bundle import Bundle, sha256
 from edge_ser.cli.common import needs, open_session
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.decode import Outputs
-from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.errors import (
+    BundleError,
+    DeviceError,
+    EdgeSerError,
+    MissingExtraError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from edge_ser_export.checkpoint import Checkpoint
@@ -125,12 +132,13 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
     Raises:
         UsageError: the runtime does not run the bundle's target.
     """
-    from edge_ser_runtimes.registry import RUNTIMES
+    from edge_ser_runtimes.registry import ON_REQUEST, RUNTIMES
 
     m = bundle.manifest
-    fitting = [n for n, (_, prefixes, *_) in RUNTIMES.items() if m.target.startswith(prefixes)]
-    if runtime == "auto" and fitting:
-        runtime = fitting[0]
+    fitting = [n for n, (_, prefixes) in RUNTIMES.items() if m.target.startswith(prefixes)]
+    usual = [n for n in fitting if n not in ON_REQUEST]
+    if runtime == "auto" and usual:
+        runtime = _first_that_opens(bundle, usual)
     if runtime not in fitting:
         raise UsageError(
             f"{label}/{runtime}",
@@ -165,6 +173,24 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
         cold=cold,
         products=products,
     )
+
+
+def _first_that_opens(bundle: Bundle, runtimes: list[str]) -> str:
+    """What `auto` of the registry would take; the last is not tried, as nothing comes after it."""
+    for name, following in itertools.pairwise(runtimes):
+        try:
+            session = open_session(bundle, name)
+        except (DeviceError, MissingExtraError, BundleError) as error:
+            print(
+                f"edge-ser: warning: runtime {following} instead of {name}: {error}",
+                file=sys.stderr,
+            )
+        else:
+            close = getattr(session, "close", None)
+            if close is not None:
+                close()
+            return name
+    return runtimes[-1]
 
 
 # --- the reference

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,11 @@ import pytest
 from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
+from edge_ser.bundle import Bundle, seal
+from edge_ser.cli import bench_systems
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.errors import UsageError
+from edge_ser_runtimes import registry
 
 Cli = Callable[..., Any]
 QUICK = ("bench", "--rounds", "4", "--max-time", "2", "--processes", "0")
@@ -277,6 +282,48 @@ def test_a_bundle_made_for_another_target(
     assert "default/onnx" in done.out
 
 
+def test_a_runtime_stands_in_with_one_warning_and_is_what_is_named(
+    cli: Cli, tiny_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_bundle()
+    manifest = Bundle.open(folder).manifest
+    engine = {
+        "file": "", "backend": "rtx", "version": "", "sm": ["sm89"], "graph": "model.onnx",
+        "graph_sha256": "0" * 64, "precision": "fp16", "device": "l4",
+        "profiles": [{"batch": [1, 1, 4], "samples": [800, 16_000, 48_000]}],
+        "io": [], "build_seconds": 0.0, "weight_bytes": 0, "activation_bytes": 0, "census": {},
+        "share": 1.0, "verified": False,
+    }  # fmt: skip
+    (folder / "manifest.json").unlink()
+    seal(folder, replace(manifest, target="trt-fp16", engine=engine))
+    monkeypatch.setattr("edge_ser_runtimes.cuda.LIBRARIES", ("libno-such-driver.so.1",))
+    done = cli(*ONE, folder)
+    assert done.code == 0, done.err
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "edge-ser: warning: runtime onnx instead of trt: CUDA driver: expected libno-such-driver"
+    )
+    assert f"{folder.name}/onnx" in done.out
+    asked = cli(*ONE, folder, "--runtime", "trt")
+    assert asked.error().startswith("CUDA driver: ") and asked.out == ""
+
+
+def test_auto_takes_the_engine_where_it_opens_and_never_what_is_on_request(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    session = SimpleNamespace(close=lambda: closed.append(True))
+    bundle = Bundle.open(DEFAULT_BUNDLE)
+    monkeypatch.setattr(bench_systems, "open_session", lambda *_: session)
+    engine = Bundle(bundle.root, replace(bundle.manifest, target="trt-fp16"))
+    assert bench_systems._bundle(engine, bundle.root, "x", "auto").name == "x/trt"
+    assert closed == [True], "it is opened again to be measured"
+    assert bench_systems._bundle(bundle, bundle.root, "x", "auto").name == "x/onnx"
+    monkeypatch.setattr(registry, "ON_REQUEST", {"openvino", "onnx"})
+    with pytest.raises(UsageError, match="x/auto: expected a runtime for onnx-fp32"):
+        bench_systems._bundle(bundle, bundle.root, "x", "auto")
+
+
 def test_a_bundle_that_is_not_there_or_broken(cli: Cli, tmp_path: Path, bundle_dir: Path) -> None:
     (bundle_dir / "model.onnx").write_bytes(b"short")
     done = cli(*ONE, tmp_path / "none", bundle_dir, DEFAULT_BUNDLE)
@@ -348,5 +395,5 @@ def test_help_names_runtimes_and_budgets(cli: Cli, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         cli("bench", "--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert "onnx, openvino, torch; several" in text
+    assert "auto, trt, onnx, openvino, torch; several" in text
     assert f"exceeded: {', '.join(FIGURES)}" in text

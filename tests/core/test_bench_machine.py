@@ -6,6 +6,7 @@ import pytest
 
 from edge_ser.bench.energy import Rails, Rapl, find_meter, measure_energy
 from edge_ser.bench.machine import available_memory, machine, same_machine, state
+from edge_ser.errors import MeasurementError
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -205,3 +206,42 @@ def test_rails_of_older_boards_and_those_without_a_total(tmp_path: Path) -> None
     meter.start()
     time.sleep(0.1)
     assert meter.stop() == pytest.approx(2 * 0.1, rel=0.4)
+
+
+def test_a_rail_beside_others_is_no_whole_board(tmp_path: Path) -> None:
+    files = {"name": "ina3221\n"}
+    for number, name in enumerate(("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"), 1):
+        files[f"in{number}_label"] = f"{name}\n"
+        files[f"in{number}_input"], files[f"curr{number}_input"] = "5000\n", f"{number}000\n"
+    write(tmp_path / "sys/class/hwmon/hwmon3", files)
+    meter, _ = find_meter(tmp_path)
+    assert isinstance(meter, Rails)
+    assert meter.source == "rails VDD_GPU_SOC, VDD_CPU_CV, VIN_SYS_5V0"
+    assert sum(read() for _, read in meter.rails) == pytest.approx(5 * (1 + 2 + 3))
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_a_rail_that_fails_meanwhile_gives_no_energy(good: int) -> None:
+    left = good
+
+    def read() -> float:
+        nonlocal left
+        if not left:
+            raise OSError("Remote I/O error")
+        left -= 1
+        return 10.0
+
+    meter = Rails([("VDD_IN", read)])
+    with pytest.raises(MeasurementError, match=r"energy by rails VDD_IN: .* found Remote I/O"):
+        measure_energy(meter, lambda: time.sleep(0.05), seconds=0.1)
+    left = 10_000  # another measurement begins anew
+    assert measure_energy(meter, lambda: time.sleep(0.02), seconds=0.1).joules > 0
+
+
+def test_a_counter_that_goes_away_gives_no_energy(tmp_path: Path) -> None:
+    rapl(tmp_path, {0: 0})
+    meter, _ = find_meter(tmp_path)
+    assert meter is not None
+    counter = tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj"
+    with pytest.raises(MeasurementError, match="a meter that can be read"):
+        measure_energy(meter, lambda: counter.write_text("\n"), seconds=0.01)

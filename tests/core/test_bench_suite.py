@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import edge_ser
 from edge_ser.audio import decode_file
 from edge_ser.bench import suite
+from edge_ser.bench.energy import Rails
 from edge_ser.bench.process import ColdSystem
 from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bench.stages import STAGES, stages
@@ -123,6 +124,21 @@ def test_records_of_two_systems(candidate: Callable[..., Candidate]) -> None:
     assert len({r.run for r in records}) == 1 and first.machine["cores"] >= 1
     assert first.latency.low_ms <= first.latency.p50_ms <= first.latency.high_ms
     assert first.latency.p50_ms <= first.latency.p90_ms <= first.latency.p99_ms
+
+
+def test_a_meter_that_fails_is_a_note_and_no_figure(
+    candidate: Callable[..., Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> float:
+        raise OSError("Remote I/O error")
+
+    monkeypatch.setattr(suite, "find_meter", lambda: (Rails([("VDD_IN", read)]), ""))
+    (record,), said = run(QUICK, candidate())
+    assert record.energy is None and not said
+    assert any(
+        n.startswith("no energy: energy by rails VDD_IN: expected a meter that can be read")
+        for n in record.notes
+    )
 
 
 def test_progress_takes_as_many_steps_as_were_announced(

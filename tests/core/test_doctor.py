@@ -14,14 +14,22 @@ from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.decode import Outputs
 from edge_ser.doctor import Finding, Machine, examine, look
 from edge_ser.doctor_bundle import check_bundle
-from edge_ser.doctor_gpu import Driver, Gpu, Jetson
-from edge_ser.errors import MissingExtraError
+from edge_ser.doctor_gpu import NOT_RTX, Driver, Gpu, Jetson, TensorRt
+from edge_ser.errors import DeviceError, MissingExtraError
 from edge_ser.session import Session
+from edge_ser_export.tensorrt.devices import SMS
 from edge_ser_runtimes.registry import open_session
 
 ORIN = Gpu("Orin", (8, 7), 8_000_000_000)
-BARE = Machine(Driver(trouble="no libcuda.so.1"), {}, None, "x86-vnni", ("avx512_vnni",))
-GPU = replace(BARE, driver=Driver((12, 6), "540.4", (ORIN,)), modules={"tensorrt": "10.3"})
+BARE = Machine(Driver(trouble="no libcuda.so.1"), TensorRt(), None, "x86-vnni", ("avx512_vnni",))
+GPU = replace(
+    BARE, driver=Driver((12, 6), "540.4", (ORIN,)), tensorrt=TensorRt({"tensorrt": "10.3"})
+)
+RTX = TensorRt({"tensorrt_rtx": "1.7.1.116"}, {"tensorrt_rtx": 13})
+BOTH = TensorRt({**RTX.modules, "tensorrt": "10.13"}, RTX.cuda)
+TRTEXEC = TensorRt(trtexec="/usr/src/tensorrt/bin/trtexec")
+H100 = Driver((13, 0), "", (Gpu("H100", (9, 0), 80_000_000_000),))
+L4 = Driver((13, 0), "", (Gpu("L4", (8, 9), 24_000_000_000),))
 
 
 def by_name(here: Machine, root: Path) -> dict[str, Finding]:
@@ -51,7 +59,30 @@ def test_this_machine(tmp_path: Path) -> None:
         (BARE, "target trt-*", "missing", "neither"),
         (GPU, "machine NVIDIA GPU", "ok", "Orin (sm87, 8 GB); driver 540.4, CUDA 12.6"),
         (GPU, "runtime trt", "ok", "tensorrt 10.3 on sm87"),
-        (GPU, "target trt-*", "ok", "can run here"),
+        (GPU, "target trt-*", "ok",
+         "builds and runs here: tensorrt 10.3 on sm87"),
+        (replace(BARE, tensorrt=RTX), "runtime trt", "missing", "but no GPU"),
+        (replace(BARE, tensorrt=RTX), "target trt-*", "advice",
+         "builds here with tensorrt_rtx 1.7.1.116 for other GPUs; does not run here: "),
+        (replace(BARE, tensorrt=RTX), "target trt-*", "advice", "--device"),
+        (replace(BARE, tensorrt=RTX, driver=L4), "runtime trt", "ok",
+         "tensorrt_rtx 1.7.1.116 on sm89"),
+        (replace(BARE, tensorrt=RTX, driver=L4), "target trt-*", "ok", "builds and runs here"),
+        (replace(BARE, tensorrt=RTX, driver=H100), "runtime trt", "missing",
+         "tensorrt_rtx 1.7.1.116 has no engines for sm90 for trt targets: install TensorRT's"),
+        (replace(BARE, tensorrt=RTX, driver=H100), "target trt-*", "advice",
+         "for other GPUs; does not run here: tensorrt_rtx 1.7.1.116 has no engines for sm90"),
+        (replace(BARE, tensorrt=BOTH, driver=H100), "runtime trt", "ok", "tensorrt 10.13 on sm90"),
+        (replace(BARE, tensorrt=RTX, driver=replace(L4, cuda=(12, 8))), "runtime trt", "missing",
+         "needs CUDA 13, the driver has CUDA 12.8 update NVIDIA's driver, or use an onnx target"),
+        (replace(BARE, tensorrt=replace(RTX, cuda={}), driver=replace(L4, cuda=(12, 8))),
+         "runtime trt", "ok", "on sm89"),
+        (replace(GPU, tensorrt=TRTEXEC), "runtime trt", "missing",
+         "trtexec, which builds engines, but no Python module that runs them"),
+        (replace(GPU, tensorrt=TRTEXEC), "target trt-*", "advice",
+         "builds here with /usr/src/tensorrt/bin/trtexec for sm87; does not run here"),
+        (replace(GPU, tensorrt=TRTEXEC), "target trt-*", "advice", "python3-libnvinfer"),
+        (replace(BARE, tensorrt=TRTEXEC), "target trt-*", "missing", "trtexec"),
         (replace(GPU, driver=Driver((12, 6), "", (replace(ORIN, sm=(6, 1)),))), "runtime trt",
          "missing", "TensorRT needs sm75 or later: use an onnx target"),
         (replace(GPU, driver=Driver((12, 6), "", (), "cuInit gave error 100")),
@@ -87,6 +118,46 @@ def test_little_memory_is_told(kilobytes: int, state: str, tmp_path: Path) -> No
     finding = by_name(look(tmp_path), tmp_path)["machine free memory"]
     assert finding.state == state
     assert f"{kilobytes * 1024 / 1e9:.1f} GB" in finding.found
+
+
+def test_what_tensorrt_for_rtx_leaves_out_is_what_the_builder_knows() -> None:
+    known = {s.name for s in SMS.values() if not s.rtx}
+    assert {Gpu("", sm, 0).sm_name for sm in NOT_RTX} == known
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("avx512_vnni",), "no bfloat16"),
+        (("avx512_bf16",), "bfloat16 (avx512_bf16)"),
+        (("avx512_bf16", "amx_bf16"), "bfloat16 (avx512_bf16, amx_bf16)"),
+    ],
+)
+@pytest.mark.parametrize("installed", ["", "2026.1"])
+def test_openvino_is_a_runtime_whose_gain_depends_on_bfloat16(
+    flags: tuple[str, ...],
+    words: str,
+    installed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "version", lambda package: installed)
+    found = by_name(replace(BARE, instructions=flags), tmp_path)
+    assert "library openvino" not in found
+    finding = found["runtime openvino"]
+    assert finding.found.endswith(f"processor has {words}")
+    if installed:
+        assert (finding.state, finding.advice) == ("ok", "")
+        assert finding.found.startswith("OpenVINO 2026.1, ")
+    else:
+        assert finding.state == "missing"
+        assert finding.advice.endswith("pip install 'edge-ser[openvino]'")
+
+
+def test_bfloat16_is_read_from_the_processors_flags(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text("flags : fpu amx_bf16 avx512_bf16\n")
+    assert set(look(tmp_path).instructions) == {"avx512_bf16", "amx_bf16"}
 
 
 def test_what_is_not_installed_comes_with_advice(
@@ -149,6 +220,7 @@ def changed(**fields: object) -> Bundle:
 
 
 ENGINE = {"file": "a.engine", "backend": "rtx", "version": "1.7.1", "sm": ["sm86"]}
+STANDARD = {**ENGINE, "backend": "tensorrt", "version": "10.3.0.26", "sm": ["sm87"]}
 
 
 @pytest.mark.parametrize(
@@ -173,9 +245,14 @@ def test_other_answers_fail_with_advice(
 @pytest.mark.parametrize(
     ("engine", "here", "advice"),
     [
-        (ENGINE, BARE, "it needs the module tensorrt_rtx"),
+        (ENGINE, BARE, "it needs the module tensorrt_rtx: pip install 'edge-ser[trt]'"),
+        (STANDARD, BARE, "it needs the module tensorrt: install TensorRT's Python package"),
+        (STANDARD, replace(GPU, tensorrt=TensorRt({"tensorrt": "10.4.0.26"})),
+         "it was built by tensorrt 10.3.0.26, here is 10.4.0.26"),
+        (STANDARD, replace(GPU, tensorrt=TensorRt({"tensorrt": "10.3.0"})), ""),
+        (STANDARD, replace(GPU, tensorrt=TensorRt({"tensorrt": "unknown version"})), ""),
         (ENGINE, BARE, "it needs a GPU of NVIDIA's: use an onnx target here"),
-        (ENGINE, replace(GPU, modules={"tensorrt_rtx": "1.6"}),
+        (ENGINE, replace(GPU, tensorrt=TensorRt({"tensorrt_rtx": "1.6"})),
          "it was built by tensorrt_rtx 1.7.1, here is 1.6; it was built for sm86, here is sm87"),
         ({**ENGINE, "backend": "tensorrt", "version": "10.3", "sm": "sm87"}, GPU, ""),
     ],
@@ -192,6 +269,26 @@ def test_an_engine_that_does_not_fit_says_why(
     assert finding.advice.startswith("run: pip install 'edge-ser[trt]'")
     assert advice in finding.advice
     assert finding.advice.endswith("'edge-ser[trt]'") == (advice == "")
+
+
+@pytest.mark.parametrize(("backend", "module"), [("rtx", "tensorrt_rtx"), ("tensorrt", "tensorrt")])
+def test_an_engine_that_is_still_to_be_built_has_no_version_to_compare(
+    backend: str, module: str
+) -> None:
+    def refuse(bundle: Bundle) -> Session:
+        raise DeviceError(bundle.root, expected="an engine", found="none")
+
+    bundle = changed(engine={**ENGINE, "file": "", "version": "", "backend": backend})
+    here = replace(GPU, tensorrt=TensorRt({module: "1.2.3.4"}))
+    finding = check_bundle(bundle, "x", here, refuse)
+    assert finding.state == "fails"
+    assert finding.advice == f"it has no engine yet: run edge-ser build {bundle.root}"
+
+    def refuse_with_advice(bundle: Bundle) -> Session:
+        raise DeviceError(bundle.root, expected="", found="", advice="run: edge-ser build x")
+
+    finding = check_bundle(bundle, "x", here, refuse_with_advice)
+    assert finding.advice == "run: edge-ser build x", "said once"
 
 
 def test_a_target_that_no_runtime_knows(tmp_path: Path) -> None:

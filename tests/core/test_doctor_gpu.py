@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.doctor_gpu import Gpu, Jetson, find_driver, find_jetson, tensorrt_modules, version
+from edge_ser import doctor_gpu
+from edge_ser.doctor_gpu import (
+    Gpu,
+    Jetson,
+    find_driver,
+    find_jetson,
+    find_tensorrt,
+    tensorrt_modules,
+    version,
+)
 
 DRIVER = """
 #include <string.h>
@@ -115,3 +124,19 @@ def test_modules_are_found_without_importing_them(
 def test_versions_come_from_metadata() -> None:
     assert version("numpy")
     assert version("no-such-package-at-all") == ""
+
+
+def test_trtexec_of_jetpack_and_the_cuda_of_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(
+        doctor_gpu, "tensorrt_modules", lambda: {"tensorrt_rtx": "1.7", "tensorrt": "10.3"}
+    )
+    packages = {"tensorrt_rtx_cu13": "1.7", "tensorrt_cu12": "10.3"}
+    monkeypatch.setattr(doctor_gpu, "version", lambda package: packages.get(package, ""))
+    found = find_tensorrt(tmp_path)
+    assert found.cuda == {"tensorrt_rtx": 13, "tensorrt": 12}
+    assert found.trtexec == ""
+    write(tmp_path, "usr/src/tensorrt/bin/trtexec", "")
+    assert find_tensorrt(tmp_path).trtexec == str(tmp_path / "usr/src/tensorrt/bin/trtexec")
