@@ -12,10 +12,10 @@ from edge_ser.errors import DataError
 from edge_ser.fidelity import concatenate
 from edge_ser.golden import Golden
 from edge_ser_export.parity import Reference
+from edge_ser_export.tensorrt.profiles import GOLDEN_SECONDS
 
 # Small enough to travel with every bundle, long and different enough to catch a wrong model.
 _UTTERANCES = 3
-_SECONDS = 2.0
 
 
 def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list[Path]) -> Golden:
@@ -33,7 +33,7 @@ def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list
     clips: list[NDArray[np.int16]] = []
     names: list[str] = []
     for path in speech:
-        x = decode_file(path, rate, _SECONDS)
+        x = decode_file(path, rate, GOLDEN_SECONDS)
         if x.size < rate // 4 or not x.any() or len(clips) == _UTTERANCES:
             continue  # a quarter of a second at least, so that its middle is speech
         clips.append(to_int16(x))

@@ -269,16 +269,16 @@ def export(
             raise _gate_error(out, parity, "no bundle was written")
         manifest = replace(manifest, parity=parity.summary())
         words = []
-        if "openvino" in options.runtimes:
+        if "openvino" in options.runtimes and parity.passed:
             proof = prove_in_openvino(work, manifest, judge, open_session)
             manifest = proof.manifest
             words.append(proof.words)
+        if judged.parent != work and parity.passed:  # before the minutes of building
+            _check_golden(Bundle(work, seal(work, manifest)), open_session)
         if plan is not None:
             progress("building the engine" if plan.backend else "writing the build bundle")
             manifest = replace(manifest, engine=write_engine(plan, work, preprocessing))
         manifest = seal(work, manifest)
-        if judged.parent != work:
-            _check_golden(Bundle(work, manifest), open_session)
         replaced = out.exists()
     if not parity.passed:
         kept = "the bundle was kept as asked"

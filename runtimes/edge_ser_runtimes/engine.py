@@ -128,15 +128,19 @@ def load_module(record: Record, driver: Driver) -> Any:
     """Import the TensorRT that the engine needs.
 
     Raises:
-        MissingExtraError: it is not installed, or its libraries are not found.
+        MissingExtraError: it is not installed, or does not load.
         DeviceError: it is of another version than the engine, or needs a newer driver.
     """
     try:
         trt = importlib.import_module(record.module)
-    except (ImportError, OSError) as error:
-        raise MissingExtraError(
-            "runtime trt", record.module, "trt", _INSTALL[record.backend]
-        ) from error
+        found = str(trt.__version__)
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        advice = _INSTALL[record.backend]
+        if not isinstance(error, ModuleNotFoundError):
+            # an empty wheel, or one without its libraries, imports badly in several ways
+            reason = (str(error).splitlines() or ["no reason given"])[0]
+            advice = f"it does not load ({reason}); {advice}"
+        raise MissingExtraError("runtime trt", record.module, "trt", advice) from error
     needed = _cuda_major(record.module)
     if driver.version < (needed, 0):
         raise DeviceError(
@@ -147,7 +151,7 @@ def load_module(record: Record, driver: Driver) -> Any:
         )
     # engines of TensorRT for RTX fit one release exactly; its builds differ in the fourth part
     parts = 4 if record.backend == "rtx" else 3
-    found, made = str(trt.__version__), record.version
+    made = record.version
     if found.split(".")[:parts] != made.split(".")[:parts]:
         raise DeviceError(
             record.path.name,

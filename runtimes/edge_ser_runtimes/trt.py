@@ -93,7 +93,8 @@ class TrtSession(BaseSession):
 
     def close(self) -> None:
         """Give the GPU's memory back; done by itself when the session is no longer used."""
-        self._close()
+        with self._lock:  # not while another thread runs
+            self._close()
 
     def timed_run(
         self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
@@ -169,10 +170,13 @@ class TrtSession(BaseSession):
         return self._executions[shape]
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
-        if not self._close.alive:
-            raise UsageError("session", expected="an open one", found="one that was closed")
-        parts, first = [], 0
-        with self._lock, self.gpu.current():
+        parts: list[Outputs] = []
+        first = 0
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._lock)
+            if not self._close.alive:
+                raise UsageError("session", expected="an open one", found="one that was closed")
+            stack.enter_context(self.gpu.current())
             while first < lengths.size:
                 rest = slice(first, None)
                 shape, rows = choose_shape(self._profiles, lengths[rest].size, samples.shape[1])

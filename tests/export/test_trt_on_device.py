@@ -22,6 +22,7 @@ from edge_ser.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.session import Session
 from edge_ser_export.tensorrt import on_device, target
+from edge_ser_export.tensorrt.backend import load_backend
 from edge_ser_export.tensorrt.on_device import build_on_device
 from edge_ser_export.tensorrt.target import EngineOptions, EnginePlan, plan_engine, write_engine
 from edge_ser_runtimes.registry import open_session
@@ -243,10 +244,22 @@ def test_neither_module_nor_program(
     here("sm87")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setattr(on_device, "find_trtexec", lambda: None)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
     before = contents(orin)
     with pytest.raises(MissingExtraError, match=r"module `tensorrt`.*python3-libnvinfer"):
         build_on_device(orin, never)
     assert contents(orin) == before
+
+
+def test_without_the_standard_module_a_build_bundle_is_planned(
+    here: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("sm87")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert plan_engine("trt-fp16", EngineOptions(("orin",))).backend is None
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    with pytest.raises(MissingExtraError, match=r"run: pip install tensorrt;"):
+        load_backend("tensorrt")
 
 
 # --- the standard TensorRT
@@ -323,12 +336,18 @@ else:
         name: np.fromfile(files[name], kind).reshape([int(n) for n in shapes[name].split("x")])
         for name, kind in (("samples", np.float32), ("lengths", np.int64))
     }}
+    rows, length = feed["samples"].shape
+    if rows > {most} or rows < {least} or length < 16000:
+        print("[E] Error[3]: shapes outside the profile")
+        sys.exit(1)
     session = onnxruntime.InferenceSession({graph!r})
     outputs = session.run(["vad", "region_logits"], feed)
     told = [
         {{"name": n, "dimensions": "x".join(map(str, v.shape)), "values": v.ravel().tolist()}}
         for n, v in zip(("vad", "region_logits"), outputs)
     ]
+    if {nan}:
+        told[0]["values"][0] = float("nan")
     json.dump(told, open(options["exportOutput"], "w"))
 """
 
@@ -341,13 +360,26 @@ def program(
     here("sm87")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
 
-    def install(version: str = "100300", fails: bool = False) -> Path:
+    def install(
+        version: str = "100300",
+        fails: bool = False,
+        nan: bool = False,
+        least: int = 1,
+        most: int = 2,
+    ) -> Path:
         folder = tmp_path / "bin"
         folder.mkdir(exist_ok=True)
         path, log = folder / "trtexec", tmp_path / "log"
         graph, _ = typed("spectral", "fp16")
         text = PROGRAM.format(
-            python=sys.executable, log=str(log), version=version, fails=fails, graph=str(graph)
+            python=sys.executable,
+            log=str(log),
+            version=version,
+            fails=fails,
+            graph=str(graph),
+            nan=nan,
+            least=least,
+            most=most,
         )
         path.write_text(text)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -370,7 +402,8 @@ def test_trtexec_where_only_that_is_installed(orin: Path, program: Callable[...,
         '"--maxShapes=samples:2x192000,lengths:2"',
     ):  # fmt: skip
         assert option in build
-    assert len(runs) == 5, "four utterances, and all as one batch"
+    assert len(runs) == 6, "four utterances, and all as batches of two"
+    assert "--shapes=samples:2x" in runs[4] and "--shapes=samples:2x" in runs[5]
     assert "--shapes=samples:1x16000,lengths:1" in runs[3], "the shortest, padded to the profile"
 
 
@@ -397,3 +430,42 @@ def test_trtexec_takes_one_profile(orin: Path, program: Callable[..., Path]) -> 
     seal(orin, replace(manifest, engine=manifest.engine | {"profiles": profiles}))
     with pytest.raises(UsageError, match=r"profiles: expected one, .* found 2"):
         build_on_device(orin, never)
+
+
+@pytest.mark.parametrize("batch", [(1, 1, 1), (3, 3, 3)])
+def test_trtexec_gets_only_shapes_of_the_profile(
+    orin: Path, program: Callable[..., Path], batch: tuple[int, int, int]
+) -> None:
+    program(least=batch[0], most=batch[2])
+    manifest = Bundle.open(orin).manifest
+    profiles = [{"batch": list(batch), "samples": [16_000, 48_000, 192_000]}]
+    seal(orin, replace(manifest, engine=manifest.engine | {"profiles": profiles}))
+    assert build_on_device(orin, never).manifest.engine["verified"] is True
+
+
+def test_trtexec_answers_that_are_not_finite(orin: Path, program: Callable[..., Path]) -> None:
+    program(nan=True)
+    before = contents(orin)
+    with pytest.raises(GateError, match=r"expected finite answers, found nan or inf"):
+        build_on_device(orin, never)
+    assert contents(orin) == before
+
+
+def test_trtexec_does_not_prove_precision(orin: Path, program: Callable[..., Path]) -> None:
+    program()
+    manifest = Bundle.open(orin).manifest
+    seal(orin, replace(manifest, engine=manifest.engine | {"census": {}, "share": 0.0}))
+    with pytest.raises(UsageError, match=r"found no count; install .*python3-libnvinfer"):
+        build_on_device(orin, never)
+
+
+def test_the_working_directory_and_links(
+    orin: Path, program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program()
+    link = orin.parent / "link"
+    link.symlink_to(orin)
+    build_on_device(link, never)
+    assert link.is_symlink() and Bundle.open(orin).manifest.engine["verified"] is True
+    monkeypatch.chdir(orin)
+    assert build_on_device(Path(), never).manifest.engine["verified"] is True

@@ -57,3 +57,9 @@ def test_wrong_profiles_are_one_line(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=f"--profile: expected {words}") as caught:
         parse_profile(text, RULES)
     assert "\n" not in str(caught.value)
+
+
+def test_the_recorded_answers_must_fit() -> None:
+    with pytest.raises(UsageError, match=r"largest length of at least 2 s, .* found 1x1s"):
+        read_profiles(["1x1s"], RULES)
+    assert read_profiles(["1x1s"], Preprocessing(max_seconds=1.0))[0].samples[2] == 16_000

@@ -191,6 +191,15 @@ def test_without_tensorrt(
         open_session(Bundle.open(folder), "trt")
 
 
+def test_a_tensorrt_without_contents(
+    trt_bundle: TrtBundle, gpu: FakeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = engines.MODULES["rtx"]
+    monkeypatch.setitem(sys.modules, module, type(sys)(module))
+    with pytest.raises(MissingExtraError, match=r"it does not load \(.*__version__.*\); run: pip"):
+        open_session(Bundle.open(trt_bundle(backend="rtx", version="1.7.1.116")), "trt")
+
+
 @pytest.mark.parametrize(
     ("backend", "made", "here"),
     [

@@ -68,6 +68,8 @@ def _missing(name: str, error: Exception) -> MissingExtraError:
     advice = (
         "run: pip install 'edge-ser[trt]' (TensorRT for RTX: Linux and Windows on x86-64)"
         if name == "rtx"
+        else "run: pip install tensorrt"
+        if platform.machine() in ("x86_64", "AMD64")
         else "on a Jetson JetPack brings it: sudo apt install python3-libnvinfer, and make the "
         "virtual environment with --system-site-packages"
     )

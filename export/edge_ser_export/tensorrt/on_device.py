@@ -64,6 +64,7 @@ def build_on_device(
         BundleError: damaged, or its graph is not the one that was exported.
         GateError: the engine does not give the recorded answers.
     """
+    path = path.resolve()  # `.` and links: what is replaced is the directory itself
     if path.is_file():
         raise UsageError(path, expected="a directory", found="a file", advice="unpack it first")
     bundle = Bundle.open(path)
@@ -86,6 +87,14 @@ def build_on_device(
     profiles = [Profile.from_dict(p) for p in engine["profiles"]]
     runs_here = local in {d.sm.name for d in targets}
     tool = _tool(name, runs_here, local, targets)
+    if isinstance(tool, Trtexec) and not engine["share"]:
+        raise UsageError(
+            path.name,
+            expected="a bundle whose precision was counted at export, which trtexec cannot do",
+            found="no count",
+            advice="install TensorRT's Python module (sudo apt install python3-libnvinfer), or "
+            "export where tensorrt_rtx is installed",
+        )
     with new_bundle(path) as work:
         for entry in bundle.manifest.files:
             if entry.path != engine["file"]:

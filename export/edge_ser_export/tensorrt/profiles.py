@@ -13,6 +13,8 @@ from edge_ser.errors import UsageError
 _PART = re.compile(r"(\d+)x(\d+(?:\.\d+)?)s")
 # Several rows share a run in servers; devices answer one utterance at a time.
 _DEFAULT_BATCH, _DEFAULT_SECONDS = 8, 3.0
+# Of the longest recorded answer, by which a device proves its engine; see `golden.make_golden`.
+GOLDEN_SECONDS = 2.0
 _FORM = "--profile MIN:OPT:MAX, each batch x seconds, such as 1x0.5s:1x3s:8x12s"
 
 
@@ -93,8 +95,17 @@ def read_profiles(texts: Sequence[str], preprocessing: Preprocessing) -> tuple[P
     """All profiles of an engine; the default one if none is given.
 
     Raises:
-        UsageError: see `parse_profile`.
+        UsageError: see `parse_profile`; none takes the longest recorded answer.
     """
     if not texts:
         return (default_profile(preprocessing),)
-    return tuple(parse_profile(t, preprocessing) for t in texts)
+    profiles = tuple(parse_profile(t, preprocessing) for t in texts)
+    golden = min(round(GOLDEN_SECONDS * preprocessing.sample_rate), preprocessing.max_samples)
+    if all(p.samples[2] < golden for p in profiles):
+        raise UsageError(
+            "--profile",
+            expected=f"a largest length of at least {golden / preprocessing.sample_rate:g} s, "
+            "that of the recorded answers which prove the engine",
+            found=", ".join(texts),
+        )
+    return profiles

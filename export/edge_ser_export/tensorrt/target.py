@@ -79,7 +79,7 @@ def plan_engine(target: str, options: EngineOptions) -> EnginePlan:
 
     Raises:
         UsageError: no or an unknown device, a precision that it lacks, an unsuitable backend.
-        MissingExtraError: the backend is needed here and not installed.
+        MissingExtraError: TensorRT for RTX is not installed.
     """
     precision = target.removeprefix("trt-")
     if not options.devices:
@@ -94,7 +94,12 @@ def plan_engine(target: str, options: EngineOptions) -> EnginePlan:
     check_precision(precision, devices)
     backend = None
     if name == "rtx" or local_sm() == devices[0].sm.name:
-        backend = load_backend(name)
+        try:
+            backend = load_backend(name)
+        except MissingExtraError:
+            if name == "rtx":
+                raise
+            # the device has other ways to build, such as trtexec
     return EnginePlan(precision, devices, name, backend, options.profiles)
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.decode import Outputs
-from edge_ser.errors import DeviceError, UsageError
+from edge_ser.errors import DeviceError, GateError, UsageError
+from edge_ser.fidelity import concatenate
 from edge_ser_export.tensorrt.profiles import Profile
 
 # Where JetPack puts it, which is not on the path.
@@ -111,10 +112,12 @@ class Trtexec:
 class TrtexecSession:
     """An engine run by the program, one process per batch: for the recorded answers only.
 
+    More rows than the profile takes are run in parts; fewer are filled up, as are short samples.
+
     Args:
         program: trtexec.
         engine: that it built.
-        profile: whose least shape inputs are padded to.
+        profile: of the engine.
         outputs: names of the engine's outputs.
     """
 
@@ -129,11 +132,22 @@ class TrtexecSession:
 
         Raises:
             DeviceError: the program fails, or its outputs are not as expected.
+            GateError: they are not finite.
         """
-        missing = self.profile.samples[0] - samples.shape[1]
-        if missing > 0:
-            samples = np.pad(samples, ((0, 0), (0, missing)))
-        batch, count = samples.shape
+        most = self.profile.batch[2]
+        parts = [
+            self._run(samples[first : first + most], lengths[first : first + most])
+            for first in range(0, lengths.size, most)
+        ]
+        return parts[0] if len(parts) == 1 else concatenate(parts)
+
+    def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        rows = lengths.size
+        batch = max(rows, self.profile.batch[0])
+        count = max(samples.shape[1], self.profile.samples[0])
+        samples = np.pad(samples, ((0, batch - rows), (0, count - samples.shape[1])))
+        # rows that only fill the profile have a length, too: means over none divide by zero
+        lengths = np.pad(lengths, (0, batch - rows), mode="edge")
         with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
             here = Path(folder)
             samples.astype(np.float32).tofile(here / "samples.bin")
@@ -145,15 +159,39 @@ class TrtexecSession:
                 f"--exportOutput={here / 'outputs.json'}",
                 "--iterations=1", "--warmUp=0", "--duration=0",
             )  # fmt: skip
-            told = json.loads((here / "outputs.json").read_text())
-        found = {t["name"]: np.array(t["values"], np.float32).reshape(batch, -1) for t in told}
+            found = self._read(here / "outputs.json", batch)
         missing_names = [n for n in self.outputs if n not in found]
         if missing_names:
             raise DeviceError(
                 self.program.path, expected=f"outputs {', '.join(self.outputs)}",
                 found=f"no {', '.join(missing_names)}",
             )  # fmt: skip
-        return Outputs(found["vad"], found.get("region_logits"))
+        if any(not np.isfinite(found[n][:rows]).all() for n in self.outputs):
+            raise self._not_finite()
+        logits = found.get("region_logits")
+        return Outputs(found["vad"][:rows], None if logits is None else logits[:rows])
+
+    def _read(self, path: Path, batch: int) -> dict[str, NDArray[np.float32]]:
+        """Outputs `[batch, n]` by name."""
+        # C++ prints nan and inf in words that JSON does not have
+        text = path.read_text(errors="replace")
+        if re.search(r"(?<=[\s,\[])[-+]?(nan|inf)(?=[\s,\]])", text, re.IGNORECASE):
+            raise self._not_finite()
+        try:
+            return {
+                t["name"]: np.array(t["values"], np.float32).reshape(batch, -1)
+                for t in json.loads(text)
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise DeviceError(
+                self.program.path, expected="outputs in JSON", found=f"others ({error})"
+            ) from error
+
+    def _not_finite(self) -> GateError:
+        return GateError(
+            self.engine.name, expected="finite answers", found="nan or inf",
+            advice="do not use this engine; export another precision",
+        )  # fmt: skip
 
 
 def _last(text: str) -> str:
