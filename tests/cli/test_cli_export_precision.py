@@ -159,7 +159,8 @@ def test_int8(int8: Done, plain_size: int) -> None:
     assert record["speed"]["speedup"] >= 1
     assert {c["recipe"].split(",")[0] for c in record["candidates"]} == {"dynamic", "static"}
     fastest = max(c["speed"]["speedup"] for c in record["candidates"] if c["passed"] and c["speed"])
-    assert record["speed"]["speedup"] == fastest
+    # of two within the noise, the one whose rows may share a run
+    assert record["speed"]["speedup"] >= 0.97 * fastest
     dynamic = record["recipe"].startswith("dynamic")
     assert manifest.max_batch == (1 if dynamic else None)
     size = (int8.bundle / "model.onnx").stat().st_size

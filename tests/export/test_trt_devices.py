@@ -1,5 +1,6 @@
 """Devices, precisions and backends: every impossible pair is refused before anything is built."""
 
+import platform
 import sys
 import types
 
@@ -124,10 +125,10 @@ def test_no_tensorrt_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "expected the Python module `tensorrt_rtx`, found it is not installed" in line
     assert "pip install 'edge-ser[trt]'" in line and "x86-64" in line
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(
-        MissingExtraError, match=r"on a Jetson JetPack brings it: .*python3-libnvinf"
-    ):
-        load_backend("tensorrt")
+    for machine, advice in (("x86_64", r"pip install tensorrt;"), ("aarch64", r"python3-libnvinf")):
+        monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
+        with pytest.raises(MissingExtraError, match=advice):
+            load_backend("tensorrt")
 
 
 def test_a_module_without_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,8 @@ def build_on_device(
         BundleError: damaged, or its graph is not the one that was exported.
         GateError: the engine does not give the recorded answers.
     """
-    path = path.resolve()  # `.` and links: what is replaced is the directory itself
+    # `.` and links: what is replaced is the directory itself
+    path = path.resolve() if path.exists() else path
     if path.is_file():
         raise UsageError(path, expected="a directory", found="a file", advice="unpack it first")
     bundle = Bundle.open(path)
