@@ -43,6 +43,13 @@ class Machine:
         return ", ".join(p for p in parts if p)
 
 
+def usable_cores() -> int:
+    """Logical processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def this_machine(cpuinfo: Path = CPUINFO) -> Machine:
     """The machine that this runs on.
 
@@ -51,12 +58,11 @@ def this_machine(cpuinfo: Path = CPUINFO) -> Machine:
     """
     facts = cpu_facts(cpuinfo)
     flags = set(f"{facts.get('flags', '')} {facts.get('Features', '')}".split())
-    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
     return Machine(
         system=platform.system(),
         architecture=platform.machine(),
         processor=facts.get("model name", ""),
         flags=tuple(f for f in _TOLD if f in flags),
-        cores=len(allowed(0)) if allowed else os.cpu_count() or 1,
+        cores=usable_cores(),
         python=platform.python_version(),
     )

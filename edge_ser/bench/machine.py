@@ -14,6 +14,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from edge_ser.cpu import cpu_facts
+from edge_ser.machine import usable_cores
+
 _ROOT = Path("/")
 # Whatever can change a time, where it is installed.
 _LIBRARIES = (
@@ -33,7 +36,7 @@ def machine(root: Path = _ROOT) -> dict[str, Any]:
     Args:
         root: of the file system.
     """
-    facts = _cpuinfo(root)
+    facts = cpu_facts(root / "proc/cpuinfo")
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     return {
         "processor": facts.get("model name")
@@ -89,13 +92,6 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
         or None,
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def usable_cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def available_memory(root: Path = _ROOT) -> int | None:
@@ -175,12 +171,6 @@ def _temperatures(root: Path) -> dict[str, float]:
         if value is not None:
             found[_read(zone / "type").strip() or zone.name] = round(value / 1000, 1)
     return found
-
-
-def _cpuinfo(root: Path) -> dict[str, str]:
-    lines = _read(root / "proc/cpuinfo").splitlines()
-    pairs = [line.split(":", 1) for line in lines if ":" in line]
-    return {k.strip(): v.strip() for k, v in reversed(pairs)}  # the first processor's win
 
 
 def _meminfo(root: Path) -> dict[str, int]:

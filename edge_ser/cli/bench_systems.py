@@ -37,10 +37,8 @@ _MEMORY_FACTOR, _WIDENED_FACTOR = 1.3, 2.6
 # Other processors than the one whose limit is measured.
 _ACCELERATED = ("trt",)
 
-_COLD_BUNDLE = """
-import edge_ser
-mark("import")
-ser = edge_ser.load(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+# What a fresh process does once it has a recogniser.
+_COLD_USE = """
 mark("load")
 ser(sys.argv[4])
 mark("first")
@@ -49,19 +47,17 @@ for _, outcome in ser.each([sys.argv[5]] * batch, batch):
     if isinstance(outcome, Exception):
         raise outcome
 """
-_COLD_TORCH = """
+_COLD_BUNDLE = f"""
+import edge_ser
+mark("import")
+ser = edge_ser.load(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+{_COLD_USE}"""
+_COLD_TORCH = f"""
 from edge_ser.cli.bench_systems import torch_recognizer
 import edge_ser_export.checkpoint
 mark("import")
 ser = torch_recognizer(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-mark("load")
-ser(sys.argv[4])
-mark("first")
-batch = int(sys.argv[6])
-for _, outcome in ser.each([sys.argv[5]] * batch, batch):
-    if isinstance(outcome, Exception):
-        raise outcome
-"""
+{_COLD_USE}"""
 
 
 def runtime_names() -> list[str]:
@@ -132,11 +128,10 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
     Raises:
         UsageError: the runtime does not run the bundle's target.
     """
-    from edge_ser_runtimes.registry import ON_REQUEST, RUNTIMES
+    from edge_ser_runtimes.registry import runtimes_of, usual_runtimes_of
 
     m = bundle.manifest
-    fitting = [n for n, (_, prefixes) in RUNTIMES.items() if m.target.startswith(prefixes)]
-    usual = [n for n in fitting if n not in ON_REQUEST]
+    fitting, usual = runtimes_of(m.target), usual_runtimes_of(m.target)
     if runtime == "auto" and usual:
         runtime = _first_that_opens(bundle, usual)
     if runtime not in fitting:

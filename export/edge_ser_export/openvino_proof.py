@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from edge_ser.bundle import Bundle
 from edge_ser.errors import GateError, MissingExtraError, UsageError
 from edge_ser.manifest import Manifest
 from edge_ser.session import Session, pad_batch
 from edge_ser_export.parity import Parity
+from edge_ser_export.run_graph import compare_runs, noise
 
 RUNTIME = "openvino"
 PARITY_FILE = "parity-openvino.json"
 # Of what is left in float; the faster first, where a processor has it.
 _PRECISIONS = {"int8": ("bf16", "f32")}
-_SECONDS, _PAIRS = 5.0, 9
+_SECONDS = 5.0
 
 
 def check_runtimes(names: Sequence[str], target: str, recipe: str) -> None:
@@ -104,7 +101,7 @@ def prove_in_openvino(
         parity = judge(session)
         if not parity.passed:
             continue
-        ratio = _speed(open_session(Bundle(folder, manifest), "onnx"), session)
+        ratio = _times_as_fast(open_session(Bundle(folder, manifest), "onnx"), session)
         evidence = {k: v for k, v in parity.to_dict().items() if k != "utterances"}
         (folder / PARITY_FILE).write_text(json.dumps(evidence, indent=1) + "\n")
         record = {"precision": precision, "times_onnx": round(ratio, 3)} | parity.summary()
@@ -125,17 +122,8 @@ def _with_proof(manifest: Manifest, record: dict[str, Any]) -> Manifest:
     return replace(manifest, parity=manifest.parity | {"runtimes": {RUNTIME: record}})
 
 
-def _speed(baseline: Session, candidate: Session) -> float:
-    """How many times as fast the second is: the median of pairs, each with its own threads."""
-    noise = np.random.default_rng(0).standard_normal(int(_SECONDS * 16_000), np.float32)
-    inputs = pad_batch([noise])
-    ratios = []
-    for pair in range(_PAIRS + 1):
-        seconds = []
-        for session in (baseline, candidate):
-            started = time.perf_counter()
-            session.run(*inputs)
-            seconds.append(time.perf_counter() - started)
-        if pair:
-            ratios.append(seconds[0] / seconds[1])
-    return statistics.median(ratios)
+def _times_as_fast(baseline: Session, candidate: Session) -> float:
+    """How many times as fast as the first the second is, each with its own threads."""
+    inputs = pad_batch([noise(_SECONDS)])
+    timed = compare_runs(lambda: baseline.run(*inputs), lambda: candidate.run(*inputs), _SECONDS)
+    return timed.speedup

@@ -59,7 +59,7 @@ def open_session(
     given: dict[str, Any] = {"provider": provider, "cuda_graphs": cuda_graphs or None}
     options = {name: value for name, value in given.items() if value is not None}
     target = bundle.manifest.target
-    fitting = [n for n, (_, prefixes) in RUNTIMES.items() if target.startswith(prefixes)]
+    fitting = runtimes_of(target)
     names = ", ".join(RUNTIMES)
     if runtime == "auto":
         if not fitting:
@@ -69,7 +69,7 @@ def open_session(
                 found=target,
                 advice="upgrade edge-ser",
             )
-        usual = [n for n in fitting if n not in ON_REQUEST]
+        usual = usual_runtimes_of(target)
         able = [n for n in usual if all(OPTIONS[option] == n for option in options)]
         return _first_that_opens(bundle, able or usual[:1], threads, options)
     if runtime not in RUNTIMES:
@@ -77,6 +77,16 @@ def open_session(
     if runtime not in fitting:
         raise UsageError("runtime", expected=f"one that runs {target}", found=runtime)
     return _open(bundle, runtime, threads, options)
+
+
+def runtimes_of(target: str) -> list[str]:
+    """Names of what runs a target."""
+    return [n for n, (_, prefixes) in RUNTIMES.items() if target.startswith(prefixes)]
+
+
+def usual_runtimes_of(target: str) -> list[str]:
+    """What "auto" chooses from, best first."""
+    return [n for n in runtimes_of(target) if n not in ON_REQUEST]
 
 
 def describe(session: Session) -> str:

@@ -14,11 +14,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from trace_once import folder
-from traced_graphs import traced
+from traced_graphs import drawn, traced
 
 from edge_ser.audio import Preprocessing
-from edge_ser_export.calibration import CalibrationSet, draw
-from edge_ser_export.parity import Reference
+from edge_ser_export.calibration import CalibrationSet
 from edge_ser_export.tensorrt.backend import Backend, load_backend
 from edge_ser_export.tensorrt.build import Built, build_engine
 from edge_ser_export.tensorrt.devices import find_device
@@ -37,12 +36,8 @@ def backend() -> Backend:
     return load_backend("rtx")
 
 
-@cache
 def calibration(kind: str) -> CalibrationSet:
-    config = traced(kind).model.config
-    reference = Reference(traced(kind).model)
-    rules = config.preprocessing(12.0, "refuse")
-    return draw(None, rules, config.partition, lambda x: reference.one(x).vad[0], count=4)
+    return drawn(kind, 4)
 
 
 def preprocessing(kind: str = "spectral") -> Preprocessing:

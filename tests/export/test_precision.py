@@ -3,7 +3,6 @@
 import copy
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,16 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from traced_graphs import traced, with_weights
+from traced_graphs import drawn, traced, with_weights
 
 from edge_ser.cpu import integer_preset
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import compare
-from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.optimize import save, strip_metadata
-from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS, Reference
+from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.precision import Lowered, PrecisionOptions, _check_speed, lower
 from edge_ser_export.run_graph import Comparison, answers, open_graph
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
-
-
-@cache
-def calibration(kind: str) -> CalibrationSet:
-    config = traced(kind).model.config
-    reference = Reference(traced(kind).model)
-    return draw(None, config.preprocessing(), config.partition, lambda x: reference.one(x).vad[0])
 
 
 def lowered(
@@ -38,7 +29,7 @@ def lowered(
     scratch = work / "scratch"
     scratch.mkdir()
     out = work / "model.onnx"
-    some = replace(calibration(kind), fit=calibration(kind).fit[:fit])
+    some = replace(drawn(kind), fit=drawn(kind).fit[:fit])
     partition = traced(kind).model.config.partition
     # on any machine, whatever is faster there
     asked = PrecisionOptions(force=True, **options)
@@ -48,7 +39,7 @@ def lowered(
 
 def assert_faithful(kind: str, done: Lowered, out: Path) -> float:
     """The gate's limits hold on the utterances to judge on; returns the largest difference."""
-    judged = calibration(kind)
+    judged = drawn(kind)
     expected = answers(open_graph(traced(kind).path), judged.samples(judged.judge))
     given = answers(open_graph(out), judged.samples(judged.judge))
     partition = traced(kind).model.config.partition
@@ -151,8 +142,8 @@ def test_too_loud_for_float16(tmp_path: Path) -> None:
     # the other form takes it
     (tmp_path / "again").mkdir()
     done, out = lowered(kind, "onnx-fp16", tmp_path / "again", graph=loud)
-    given = answers(open_graph(out), calibration(kind).samples(calibration(kind).fit[:2]))
-    expected = answers(open_graph(loud), calibration(kind).samples(calibration(kind).fit[:2]))
+    given = answers(open_graph(out), drawn(kind).samples(drawn(kind).fit[:2]))
+    expected = answers(open_graph(loud), drawn(kind).samples(drawn(kind).fit[:2]))
     np.testing.assert_allclose(given.vad, expected.vad, atol=1e-2)
     assert done.record["recipe"] == "weights"
 

@@ -14,14 +14,14 @@ import onnx_ir as ir
 import pytest
 from outlier_twin import norms, outlier_twin
 from trace_once import folder
-from traced_graphs import traced, with_weights
+from traced_graphs import drawn, traced, with_weights
 
 from edge_ser.cpu import integer_preset
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity import Fidelity
 from edge_ser.manifest import Limits
 from edge_ser_export import quantize
-from edge_ser_export.calibration import CalibrationSet, draw
+from edge_ser_export.calibration import CalibrationSet
 from edge_ser_export.optimize import optimize_for_cpu, save
 from edge_ser_export.parity import INT8_LIMITS, Reference
 from edge_ser_export.passes.products import find_products
@@ -49,13 +49,6 @@ ALWAYS_KEPT = {"spectral": ("log-mel",), "wavlm-tiny": ()}
 eight_bits = pytest.mark.skipif(
     integer_preset() == "x86", reason="8-bit sums saturate here, and 7 bits hide what is compared"
 )
-
-
-@cache
-def drawn(kind: str) -> CalibrationSet:
-    config = traced(kind).model.config
-    answer = Reference(traced(kind).model)
-    return draw(None, config.preprocessing(), config.partition, lambda x: answer.one(x).vad[0])
 
 
 def make(

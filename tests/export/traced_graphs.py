@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from tiny_models import encoder_config, joint_config, random_joint
 from trace_once import folder, trace_once
 
+from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.checkpoint import load_checkpoint
 from edge_ser_export.model import JointModel
 from edge_ser_export.optimize import optimize_for_cpu, save
+from edge_ser_export.parity import Reference
 from edge_ser_export.run_graph import feed
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
@@ -83,6 +85,16 @@ def traced(kind: str, doubles: bool = True) -> Traced:
     path = folder() / "traced.onnx"
     trace_once(model, path, MAX_SAMPLES, MIN_SAMPLES, doubles)
     return Traced(kind, model, path)
+
+
+@cache
+def drawn(kind: str, count: int = 64) -> CalibrationSet:
+    """Built-in speech to measure ranges on and to judge on, drawn with the reference's answers."""
+    config = traced(kind).model.config
+    reference = Reference(traced(kind).model)
+    return draw(
+        None, config.preprocessing(), config.partition, lambda x: reference.one(x).vad[0], count
+    )
 
 
 def _noise(*lengths: int) -> list[Floats]:
