@@ -169,8 +169,7 @@ def write(results: list[dict[str, Any]]) -> None:
         "a GPU. No engine was run: VAD, CCC and regions are those of the typed graph, with every "
         "rounding, in ONNX Runtime against PyTorch. wavlm-base and wavlm-large are of that size, "
         "with random weights, whose answers hardly depend on what is said: the least CCC of such "
-        "a model says more about its spread than about its error. Times are of a machine that "
-        "others used, too."
+        "a model says more about its spread than about its error."
     )
     steps = ["| model | precision | " + " | ".join(("imports", "tracing", "reference",
              "measuring ranges", "building the engine", "everything else")) + " |",

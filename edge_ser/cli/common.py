@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import sys
 import warnings
 from collections.abc import Iterator
@@ -31,6 +33,16 @@ def needs(extra: str, command: str) -> Iterator[None]:
         if not name or name.startswith("edge_ser"):
             raise
         raise MissingExtraError(f"edge-ser {command}", name, extra) from error
+
+
+def collect_rarely() -> None:
+    """Spare a process that ends with its command the search for cycles among torch's objects.
+
+    It would take half a second while torch is imported and a model is traced, and more than a
+    second when the process ends.
+    """
+    gc.set_threshold(100_000, 50, 50)
+    atexit.register(gc.freeze)
 
 
 def steps(total: int | None, quiet: bool = False) -> Any:

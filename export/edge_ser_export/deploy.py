@@ -62,17 +62,34 @@ class DeploymentModel(nn.Module):
         self.region_head = model.region_head
         self.train(model.training)
 
+    def shorten(self, depth: int | None) -> int:
+        """Leave out all but the first layers, and give what comes out of each of these, too.
+
+        Args:
+            depth: layers that are left; None: all, and nothing between them is given.
+
+        Returns:
+            layers of the model; 0 where that is no more than `depth`, or the encoder is another:
+            then nothing changes.
+        """
+        encoder = self.encoder
+        layers = len(encoder.attentions) if isinstance(encoder, DeploymentEncoder) else 0
+        if not isinstance(encoder, DeploymentEncoder) or (depth is not None and layers <= depth):
+            return 0
+        encoder.depth = depth
+        return layers
+
     def fold(self) -> None:
         """Replace what is computed from weights alone by its value: for export, not training."""
         if isinstance(self.encoder, DeploymentEncoder):
             self.encoder.fold()
 
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        hidden, mask = self.encoder(samples, lengths)
+        hidden, mask, *between = self.encoder(samples, lengths)
         pooled = self.pooling(hidden, mask)
         if self.region_head is None:
-            return (self.vad_head(pooled),)
-        return self.vad_head(pooled), self.region_head(pooled)
+            return self.vad_head(pooled), *between
+        return self.vad_head(pooled), self.region_head(pooled), *between
 
 
 class DeploymentEncoder(nn.Module):
@@ -87,6 +104,7 @@ class DeploymentEncoder(nn.Module):
         self.config = config
         self.windows = windows
         self.doubles = doubles
+        self.depth: int | None = None  # see DeploymentModel.shorten
         self.gates_keep_sign = False
         self.convolutions = model.feature_extractor.conv_layers
         self.projection = model.feature_projection
@@ -118,7 +136,7 @@ class DeploymentEncoder(nn.Module):
         x = x * mask.unsqueeze(2)
         return x + self.position(x), mask
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         x, mask = self.embed(samples, lengths)
         stable = self.config.do_stable_layer_norm
         if not stable:
@@ -130,14 +148,18 @@ class DeploymentEncoder(nn.Module):
         if table is not None and self.gates_keep_sign:
             # once for all layers: what a gate makes of it hides padding just as well
             table, keys = table + masked / _GATE_MOST, None
-        for layer, attend in zip(self.encoder.layers, self.attentions, strict=True):
+        between = []
+        layers = list(zip(self.encoder.layers, self.attentions, strict=True))
+        for layer, attend in layers[: self.depth]:
             if stable:
                 x = x + layer.dropout(attend(layer.layer_norm(x), table, keys))
                 x = x + layer.feed_forward(layer.final_layer_norm(x))
             else:
                 x = layer.layer_norm(x + layer.dropout(attend(x, table, keys)))
                 x = layer.final_layer_norm(x + layer.feed_forward(x))
-        return (self.encoder.layer_norm(x) if stable else x), mask
+            between.append(x)
+        x = self.encoder.layer_norm(x) if stable else x
+        return x, mask, *(between if self.depth is not None else ())
 
     def stem(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """Convolutional front end: samples `[batch, n]` -> `[batch, frames, channels]`."""
@@ -313,20 +335,27 @@ class GatedAttention(PlainAttention):
         super().__init__(module, heads)
         self.linear = module.gru_rel_pos_linear
         self.constant = module.gru_rel_pos_const  # [1, heads, 1, 1]
-        self.folded: tuple[Tensor, Tensor] | None = None
+        # as buffers, whose names tell a graph's reader which layer they are of
+        self.register_buffer("gate_weight", None, persistent=False)
+        self.register_buffer("gate_bias", None, persistent=False)
+        self.gate_weight: Tensor | None
+        self.gate_bias: Tensor | None
 
     def fold(self) -> None:
         """Keep the summed gate weights."""
         weight, bias = self._gate()
-        self.folded = weight.detach().clone(), bias.detach().clone()
+        self.gate_weight, self.gate_bias = weight.detach().clone(), bias.detach().clone()
 
     def _gate(self) -> tuple[Tensor, Tensor]:
         # eight outputs, summed in two groups of four: a linear layer with two
-        return self.linear.weight.view(2, 4, -1).sum(1), self.linear.bias.view(2, 4).sum(1)
+        weight = self.linear.weight.view(2, 4, -1).sum(1).t().contiguous()
+        return weight, self.linear.bias.view(2, 4).sum(1)
 
     def score_bias(self, x: Tensor, table: Tensor | None, keys: Tensor | None) -> Tensor:
-        weight, bias = self._gate() if self.folded is None else self.folded
-        gates = torch.sigmoid(F.linear(split_heads(x, self.heads), weight, bias))
+        weight, bias = self.gate_weight, self.gate_bias
+        if weight is None or bias is None:
+            weight, bias = self._gate()
+        gates = torch.sigmoid(split_heads(x, self.heads) @ weight + bias)
         update, reset = gates[..., 0:1], gates[..., 1:2]  # [batch, heads, frames, 1]
         scale = update * (reset * self.constant - 1.0) + 2.0
         biased: Tensor = cast(Tensor, table) * scale

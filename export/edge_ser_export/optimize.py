@@ -79,6 +79,14 @@ def save(model: ir.Model, path: Path, external_bytes: int) -> None:
     ir.save(model, path, external_data=beside)
 
 
+def save_beside(model: ir.Model, path: Path, source: Path, external_bytes: int) -> None:
+    """Write a graph made from `source`; large weights stay in its files, if in the same folder."""
+    if source.parent == path.parent:
+        ir.save(model, path)
+    else:
+        save(model, path, external_bytes)
+
+
 def describe(path: Path) -> dict[str, Any]:
     """Operators of a graph by how often they occur, and bytes of the graph with its weights."""
     model = onnx.load(path, load_external_data=False)

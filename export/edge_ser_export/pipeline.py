@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.metadata
 import json
 import platform
@@ -25,6 +24,7 @@ from edge_ser.verify import verify
 from edge_ser_export.calibration import CalibrationSet, draw
 from edge_ser_export.checkpoint import DEFAULT_EPOCH, Checkpoint, load_checkpoint
 from edge_ser_export.golden import make_golden
+from edge_ser_export.memory import release_memory
 from edge_ser_export.openvino_proof import OpenSession, check_runtimes, prove_in_openvino
 from edge_ser_export.optimize import store_half, strip_metadata
 from edge_ser_export.parity import (
@@ -207,13 +207,14 @@ def export(
         architecture = _architecture(checkpoint)
         # a large model must not lie in memory twice while the candidate runs
         checkpoint.release()
-        gc.collect()
+        release_memory()
         lowered = Lowered("fp32", "float32", FP32_LIMITS)
         judged = work / GRAPH
         if plan is not None:
             lowered, judged = write_graphs(
                 plan, graph, work, calibration, partition, scratch, progress
             )
+            release_memory()
         elif calibration is not None:
             lowered = lower(
                 options.target,
@@ -276,6 +277,7 @@ def export(
         if judged.parent != work and parity.passed:  # before the minutes of building
             _check_golden(Bundle(work, seal(work, manifest)), open_session)
         if plan is not None:
+            release_memory()
             progress("building the engine" if plan.backend else "writing the build bundle")
             manifest = replace(manifest, engine=write_engine(plan, work, preprocessing))
         manifest = seal(work, manifest)

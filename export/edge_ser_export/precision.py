@@ -14,6 +14,7 @@ import onnx_ir as ir
 from edge_ser.audio import decode_file
 from edge_ser.cpu import integer_preset
 from edge_ser.errors import GateError, UsageError
+from edge_ser.machine import usable_cores
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
 from edge_ser_export.calibration import CalibrationSet
@@ -21,7 +22,7 @@ from edge_ser_export.optimize import describe, optimize_for_cpu, save, tidy
 from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.passes.half import compute_half, float_value_names, store_weights_half
 from edge_ser_export.quantize import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
-from edge_ser_export.ranges import measure
+from edge_ser_export.ranges import Meter
 from edge_ser_export.run_graph import Comparison, Samples, compare_speed, multiplications
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
@@ -210,7 +211,9 @@ def _half_compute(
     model = ir.load(optimized)
     progress("measuring ranges")
     speech = itertools.chain(calibration.samples(calibration.fit), loud_speech(calibration))
-    extremes = measure(optimized, float_value_names(model), speech, work)
+    names, threads = float_value_names(model), usable_cores()
+    with Meter(optimized, names, work, channels=False, threads=threads) as meter:
+        extremes = meter.over(speech)
     kept = compute_half(model, extremes)
     halves = {
         n.name for n in model.graph if n.outputs and n.outputs[0].dtype == ir.DataType.FLOAT16

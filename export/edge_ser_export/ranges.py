@@ -10,80 +10,125 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edge_ser.errors import DataError
-from edge_ser_export.optimize import save
+from edge_ser_export.optimize import save_beside
 from edge_ser_export.passes.integers import Extremes, per_row
 from edge_ser_export.passes.products import Product
 from edge_ser_export.run_graph import Samples, feed, open_graph
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
+Row = NDArray[np.float32]
+
 
 def measure(
     graph: Path, names: Iterable[str], utterances: Iterable[Samples], work: Path
 ) -> dict[str, Extremes]:
-    """Extremes of values per channel over a set of utterances, run one by one.
+    """Extremes of values per channel over a set of utterances; see `Meter`."""
+    with Meter(graph, names, work) as meter:
+        return meter.over(utterances)
 
-    The graph itself reduces each value to two rows, so that nothing but those leaves it.
+
+class Meter:
+    """A graph that tells the extremes of its values while it runs, utterance by utterance.
+
+    The graph itself reduces each value, so that nothing but its extremes leaves it.
 
     Args:
         graph: optimised, in float32.
         names: of the values.
-        utterances: normalised samples `[n]` each.
-        work: folder for the instrumented graph.
-
-    Raises:
-        DataError: no utterance, or values that are not finite.
+        work: folder for the instrumented graph, which lies there while this is open.
+        channels: one pair of extremes per channel; else one per value, which takes a quarter of
+            the time.
+        threads: of the run. With another number sums are taken in another order: one thread where
+            extremes become scales, which must not depend on the machine.
     """
-    model = ir.load(graph)
-    inputs = {v.name: v for v in model.graph.inputs}
-    found = {v.name: v for node in model.graph for v in node.outputs} | inputs
-    wanted = list(dict.fromkeys(names))
-    for index, name in enumerate(wanted):
-        _reduce(model.graph, found[name], index)
-    path = work / "ranges.onnx"
-    save(model, path, EXTERNAL_DATA_BYTES)
-    session = open_graph(path)
-    outputs = [f"{role}.{i}" for i in range(len(wanted)) for role in ("low", "high")]
-    extremes: dict[str, Extremes] = {}
-    for x in utterances:
-        rows = session.run(outputs, feed([x]))
-        for index, name in enumerate(wanted):
-            low, high = rows[2 * index], rows[2 * index + 1]
-            if not (np.isfinite(low).all() and np.isfinite(high).all()):
-                raise DataError(
-                    "calibration", expected="finite activations", found=f"infinity in {name}"
-                )
-            before = extremes.get(name)
-            if name in inputs or (before is not None and before.low.size != low.size):
-                # the last axis is time, not channels
-                low, high = low.min(keepdims=True), high.max(keepdims=True)
-            if before is not None:
-                if low.size == 1:
-                    before = Extremes(before.low.min(keepdims=True), before.high.max(keepdims=True))
-                low, high = np.minimum(low, before.low), np.maximum(high, before.high)
-            extremes[name] = Extremes(low, high)
-    for file in work.glob("ranges.onnx*"):
-        file.unlink()
-    if not extremes:
-        raise DataError("calibration", expected="at least one utterance", found="none")
-    return extremes
+
+    def __init__(
+        self, graph: Path, names: Iterable[str], work: Path, channels: bool = True, threads: int = 1
+    ) -> None:
+        model = ir.load(graph)
+        inputs = {v.name: v for v in model.graph.inputs}
+        found = {v.name: v for node in model.graph for v in node.outputs} | inputs
+        self._names = list(dict.fromkeys(names))
+        self._inputs = set(inputs)
+        for index, name in enumerate(self._names):
+            _reduce(model.graph, found[name], index, channels)
+        self._path = work / "ranges.onnx"
+        save_beside(model, self._path, graph, EXTERNAL_DATA_BYTES)
+        # a value can go as soon as it was looked at
+        self._session = open_graph(self._path, threads, in_order=True)
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._session
+        for file in self._path.parent.glob(f"{self._path.name}*"):
+            file.unlink()
+
+    def over(self, utterances: Iterable[Samples]) -> dict[str, Extremes]:
+        """Extremes over utterances, run one by one.
+
+        Args:
+            utterances: normalised samples `[n]` each.
+
+        Raises:
+            DataError: no utterance, or values that are not finite.
+        """
+        names = self._names
+        outputs = [f"{role}.{i}" for i in range(len(names)) for role in ("low", "high")]
+        extremes: dict[str, Extremes] = {}
+        for x in utterances:
+            rows = self._session.run(outputs, feed([x]))
+            for index, name in enumerate(names):
+                low, high = (np.atleast_1d(r) for r in rows[2 * index : 2 * index + 2])
+                if not (np.isfinite(low).all() and np.isfinite(high).all()):
+                    raise DataError(
+                        "calibration", expected="finite activations", found=f"infinity in {name}"
+                    )
+                before = extremes.get(name)
+                if name in self._inputs or (before is not None and before.low.size != low.size):
+                    # the last axis is time, not channels
+                    low, high = low.min(keepdims=True), high.max(keepdims=True)
+                if before is not None:
+                    low, high = _join(before, low, high)
+                extremes[name] = Extremes(low, high)
+        if not extremes:
+            raise DataError("calibration", expected="at least one utterance", found="none")
+        return extremes
 
 
-def _reduce(graph: ir.Graph, value: ir.Value, index: int) -> None:
-    flat = ir.node("Flatten", [value], {"axis": -1})  # [everything else, channels]
-    axes = ir.Value(
-        name=f"range.axes.{index}", const_value=ir.tensor(np.array([0], np.int64)),
-        shape=ir.Shape([1]), type=ir.TensorType(ir.DataType.INT64),
-    )  # fmt: skip
-    graph.initializers[axes.name or ""] = axes
-    graph.append(flat)
+def _join(before: Extremes, low: Row, high: Row) -> tuple[Row, Row]:
+    if low.size == 1:
+        before = before.whole
+    return np.minimum(low, before.low), np.maximum(high, before.high)
+
+
+def _reduce(graph: ir.Graph, value: ir.Value, index: int, channels: bool) -> None:
+    """Write both extremes of a value as outputs, right behind where it comes from."""
+    producer = value.producer()
+    inputs: list[ir.Value] = [value]
+    nodes: list[ir.Node] = []
+    if channels:
+        flat = ir.node("Flatten", [value], {"axis": -1})  # [everything else, channels]
+        axes = ir.Value(
+            name=f"range.axes.{index}", const_value=ir.tensor(np.array([0], np.int64)),
+            shape=ir.Shape([1]), type=ir.TensorType(ir.DataType.INT64),
+        )  # fmt: skip
+        graph.initializers[axes.name or ""] = axes
+        nodes.append(flat)
+        flat.outputs[0].name = f"range.{index}"
+        inputs = [flat.outputs[0], axes]
     for operator, role in (("ReduceMin", "low"), ("ReduceMax", "high")):
-        node = ir.node(operator, [flat.outputs[0], axes], {"keepdims": 0})
+        node = ir.node(operator, inputs, {"keepdims": 0})
         output = node.outputs[0]
         output.name, output.dtype = f"{role}.{index}", ir.DataType.FLOAT
-        output.shape = ir.Shape([f"channels.{index}"])
-        graph.append(node)
+        output.shape = ir.Shape([f"channels.{index}"] if channels else [])
+        nodes.append(node)
         graph.outputs.append(output)
-    flat.outputs[0].name = f"range.{index}"
+    if producer is None:  # an input
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.insert_after(producer, nodes)
 
 
 def migration_factors(

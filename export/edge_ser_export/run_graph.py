@@ -22,17 +22,20 @@ from edge_ser.session import pad_batch
 Samples = NDArray[np.float32]
 
 
-def open_graph(path: Path, threads: int = 1) -> ort.InferenceSession:
+def open_graph(path: Path, threads: int = 1, in_order: bool = False) -> ort.InferenceSession:
     """A session as a device opens it.
 
     Args:
         path: of the ONNX file.
         threads: for one operator.
+        in_order: run nodes in the order in which they are written.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if in_order:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch._dynamo.config
+import torch.fx.experimental._config
+from onnxscript import opset20 as op
 
 from edge_ser.errors import UsageError
 from edge_ser_export.deploy import DeploymentModel
 from edge_ser_export.model import JointModel
+from edge_ser_export.repeat import TRACED, repeat_layers
 
 # LayerNormalization, Gelu and Mish are operators here, and both ONNX Runtime and TensorRT 10
 # take it (TensorRT's parser reads 9 to 20). From 23 on attention becomes one operator, whose
@@ -52,25 +57,10 @@ def trace(
     form = DeploymentModel(model, fast=True, doubles=doubles)
     form.fold()
     form.eval()
-    example = torch.zeros(_EXAMPLE_ROWS, _EXAMPLE_SAMPLES)
-    lengths = torch.tensor([_EXAMPLE_SAMPLES, _EXAMPLE_SAMPLES // 2])
     batch = torch.export.Dim("batch")
     time = torch.export.Dim("n", min=min_samples, max=max_samples)
-    outputs = ["vad"] + (["region_logits"] if model.region_head is not None else [])
-    # torch's cache of traced operators costs more than it saves where every size is symbolic
-    with _quiet(), torch._dynamo.config.patch(fake_tensor_cache_enabled=False):
-        program = torch.onnx.export(
-            form,
-            (example, lengths),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["samples", "lengths"],
-            output_names=outputs,
-            dynamic_shapes={"samples": {0: batch, 1: time}, "lengths": {0: batch}},
-            verbose=False,
-        )
-    if program is None:  # only without dynamo
-        raise RuntimeError("torch.onnx.export returned nothing")
+    with _quiet():
+        program = _program(form, {0: batch, 1: time})
     weights = sum(t.numel() * t.element_size() for t in form.state_dict().values())
     program.save(path, external_data=weights > EXTERNAL_DATA_BYTES)
     # caches of the exporter keep the program alive; it must not keep the weights alive too
@@ -79,6 +69,101 @@ def trace(
     if program.exported_program is not None:
         program.exported_program.state_dict.clear()
         program.exported_program.constants.clear()
+
+
+def _program(form: DeploymentModel, sizes: dict[int, Any]) -> torch.onnx.ONNXProgram:
+    """The graph of a model in ONNX."""
+    outputs = ["vad"] + (["region_logits"] if form.region_head is not None else [])
+    if form.shorten(TRACED):
+        captured = _capture(form, sizes)
+        program = _translate(captured, [*outputs, "first", "second"], optimize=False)
+        tensors: dict[str, torch.Tensor] = {
+            **dict(form.named_parameters(remove_duplicate=False)),
+            **dict(form.named_buffers(remove_duplicate=False)),
+        }
+        depth = form.shorten(None)
+        if repeat_layers(program, tensors, _used(captured), depth):
+            return program
+    return _translate(_capture(form, sizes), outputs)
+
+
+def _used(captured: torch.export.ExportedProgram) -> set[str]:
+    """Names of parameters and buffers that something is computed from."""
+    read = {node.name for node in captured.graph.nodes if node.op == "placeholder" and node.users}
+    return {
+        spec.target
+        for spec in captured.graph_signature.input_specs
+        if spec.target is not None and spec.arg.name in read
+    }
+
+
+def _capture(form: DeploymentModel, sizes: dict[int, Any]) -> torch.export.ExportedProgram:
+    """What a model computes, as a graph of torch's operators, with `samples` of given sizes."""
+    example = torch.zeros(_EXAMPLE_ROWS, _EXAMPLE_SAMPLES)
+    lengths = torch.tensor([_EXAMPLE_SAMPLES, _EXAMPLE_SAMPLES // 2])
+    with (
+        # torch's cache of traced operators costs more than it saves where every size is symbolic
+        torch._dynamo.config.patch(fake_tensor_cache_enabled=False),
+        # a size that is 0 or 1 is nothing special: as `torch.onnx.export` itself captures
+        torch.fx.experimental._config.patch(backed_size_oblivious=True),  # type: ignore[attr-defined]
+    ):
+        return torch.export.export(
+            form,
+            (example, lengths),
+            dynamic_shapes={"samples": sizes, "lengths": {0: sizes[0]}},
+            strict=False,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+
+
+def _cast(value: Any, dtype: int, non_blocking: bool = False, copy: bool = False) -> Any:
+    """`aten.to.dtype` in ONNX."""
+    return op.Cast(value, to=dtype)
+
+
+def _subtract_from(value: Any, other: float) -> Any:
+    """`aten.rsub.Scalar` in ONNX."""
+    return op.Sub(other, value)
+
+
+# Those of the deployment form's operators that torch's exporter knows by their decomposition only.
+_OPERATORS: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.ops.aten.to.dtype: _cast,
+    torch.ops.aten.rsub.Scalar: _subtract_from,
+}
+
+
+def _translate(
+    captured: torch.export.ExportedProgram, outputs: list[str], optimize: bool = True
+) -> torch.onnx.ONNXProgram:
+    """A captured graph in ONNX.
+
+    torch's exporter first captures the graph again, to take operators apart that ONNX has not.
+    That takes longer than everything else together, and the deployment form has next to no such
+    operators: it is left out, unless the translation meets one.
+    """
+
+    def translate(program: torch.export.ExportedProgram) -> torch.onnx.ONNXProgram:
+        done = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["samples", "lengths"],
+            output_names=outputs,
+            custom_translation_table=_OPERATORS,
+            optimize=optimize,
+            verbose=False,
+        )
+        if done is None:  # only without dynamo
+            raise RuntimeError("torch.onnx.export returned nothing")
+        return done
+
+    whole: Any = copy.copy(captured)
+    whole.run_decompositions = lambda *_: whole
+    try:
+        return translate(whole)
+    except torch.onnx.errors.OnnxExporterError:
+        return translate(captured)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from edge_ser_export.optimize import save
 from edge_ser_export.passes.integers import Extremes, per_row
 from edge_ser_export.passes.products import find_products
 from edge_ser_export.passes.windows import convolutions_to_products
-from edge_ser_export.ranges import _per_channel, measure, migration_factors
+from edge_ser_export.ranges import Meter, _per_channel, measure, migration_factors
 from edge_ser_export.run_graph import feed
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
@@ -30,6 +30,39 @@ def small(body: str, work: Path, **weights: Array) -> Path:
 
 
 # --- measuring
+
+
+def test_extremes_of_whole_values_are_those_of_their_channels(tmp_path: Path) -> None:
+    path = traced(KIND).optimized
+    products = find_products(ir.load(path))
+    names = ["samples", *dict.fromkeys(o.source.name or "" for p in products for o in p.operands)]
+    with Meter(path, names, tmp_path, channels=False) as meter:
+        together = meter.over(UTTERANCES)
+        alone = meter.over(UTTERANCES[:1])  # nothing is left of the set before
+    assert list(tmp_path.iterdir()) == []
+    for rows, found in ((UTTERANCES, together), (UTTERANCES[:1], alone)):
+        channels = measure(path, names, rows, tmp_path)
+        assert list(found) == names
+        for name in names:
+            assert found[name].low.shape == found[name].high.shape == (1,)
+            assert found[name].low == channels[name].whole.low
+            assert found[name].high == channels[name].whole.high
+    assert any(together[n].high > alone[n].high for n in names)
+
+
+def test_graph_in_the_same_folder_keeps_its_weights_there(tmp_path: Path) -> None:
+    model = ir.load(traced("spectral").optimized)
+    save(model, tmp_path / "m.onnx", 0)
+    before = {f.name: f.stat().st_size for f in tmp_path.iterdir()}
+    assert before["m.onnx.data"] > 1_000_000
+    with Meter(tmp_path / "m.onnx", ["vad"], tmp_path) as meter:
+        there = {f.name: f.stat().st_size for f in tmp_path.iterdir()}
+        assert set(there) - set(before) == {"ranges.onnx"}
+        assert there["ranges.onnx"] < before["m.onnx"] + 10_000
+        found = meter.over(UTTERANCES)["vad"]
+    assert {f.name: f.stat().st_size for f in tmp_path.iterdir()} == before
+    expected = measure(traced("spectral").optimized, ["vad"], UTTERANCES, tmp_path)["vad"]
+    np.testing.assert_array_equal(found.low, expected.low)
 
 
 def test_extremes_are_those_of_all_utterances(tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ class Extremes:
         return Extremes(self.low / factors, self.high / factors)
 
     @property
+    def whole(self) -> Extremes:
+        """Of all channels: `[1]` each."""
+        return Extremes(self.low.min(keepdims=True), self.high.max(keepdims=True))
+
+    @property
     def largest(self) -> NDArray[np.float32]:
         """Largest magnitude per channel."""
         largest: NDArray[np.float32] = np.maximum(np.abs(self.low), np.abs(self.high))

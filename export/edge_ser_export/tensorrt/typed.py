@@ -13,16 +13,17 @@ import onnx_ir as ir
 
 from edge_ser.errors import GateError
 from edge_ser.fidelity import compare
+from edge_ser.machine import usable_cores
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
 from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.optimize import describe, save, tidy
+from edge_ser_export.optimize import describe, save, save_beside, tidy
 from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.passes.half import HALF_MAX, HEADROOM, compute_half, float_value_names
 from edge_ser_export.passes.integers import Extremes
 from edge_ser_export.passes.names import name_nodes
 from edge_ser_export.precision import Lowered, loud_speech
-from edge_ser_export.ranges import measure
+from edge_ser_export.ranges import Meter
 from edge_ser_export.run_graph import answers, multiplications, open_graph
 from edge_ser_export.tensorrt.census import MIN_SHARE, SECONDS
 from edge_ser_export.tensorrt.explicit import float_types, write_explicit
@@ -114,14 +115,15 @@ def write_typed(
         save(model, out, EXTERNAL_DATA_BYTES)
         return Typed(precision, _STORAGE[precision], LIMITS[precision], out, record)
     named = work / "named.onnx"
-    save(model, named, EXTERNAL_DATA_BYTES)
+    save_beside(model, named, traced, EXTERNAL_DATA_BYTES)
+    names = float_value_names(model)
     del model
     progress("measuring ranges")
     calibration = typing.calibration
-    names = float_value_names(ir.load(named))
-    spoken = calibration.samples(calibration.fit)
-    extremes = measure(named, names, spoken, work)
-    loud = _louder(extremes, named, names, typing, work)
+    threads = 1 if precision in _EIGHT else usable_cores()
+    with Meter(named, names, work, channels=False, threads=threads) as meter:
+        extremes = meter.over(calibration.samples(calibration.fit))
+        loud = _louder(extremes, meter, typing)
     explicit = work / "explicit.onnx"
     writer = _Writer(typing, named, extremes, loud, out, explicit)
     if precision in _EIGHT:
@@ -134,24 +136,19 @@ def write_typed(
     record |= {
         "kept_in_float32": writer.kept,
         "loudest": [{"value": n, "magnitude": m} for m, n in loudest[:8]],
-        "graph": {"before": describe(named), "after": describe(out)},
+        "graph": {"before": describe(traced), "after": describe(out)},
         "calibration": calibration.to_dict(),
     }
     return Typed(precision, _STORAGE[precision], LIMITS[precision], explicit, record)
 
 
-def _louder(
-    extremes: dict[str, Extremes], named: Path, names: list[str], typing: Typing, work: Path
-) -> dict[str, Extremes]:
+def _louder(extremes: dict[str, Extremes], meter: Meter, typing: Typing) -> dict[str, Extremes]:
     """Extremes over overdriven speech too: it decides what stays in float32, but sets no scale."""
     if typing.calibration is None or typing.precision == "bf16":
         return extremes
-    over = measure(named, names, loud_speech(typing.calibration), work)
+    over = meter.over(loud_speech(typing.calibration))
     return {
-        n: Extremes(
-            np.minimum(e.low.min(keepdims=True), over[n].low.min(keepdims=True)),
-            np.maximum(e.high.max(keepdims=True), over[n].high.max(keepdims=True)),
-        )
+        n: Extremes(np.minimum(e.low, over[n].low), np.maximum(e.high, over[n].high))
         for n, e in extremes.items()
     }
 
@@ -225,11 +222,15 @@ def _search(writer: _Writer) -> list[str]:
     calibration = typing.calibration
     assert calibration is not None  # write_typed has asked
     limits = LIMITS[typing.precision]
-    right = answers(open_graph(writer.named), calibration.samples(calibration.judge))
+    right = answers(
+        open_graph(writer.named, usable_cores()), calibration.samples(calibration.judge)
+    )
 
     def passes(left: list[str]) -> bool:
         writer.write(left)
-        given = answers(open_graph(writer.explicit), calibration.samples(calibration.judge))
+        given = answers(
+            open_graph(writer.explicit, usable_cores()), calibration.samples(calibration.judge)
+        )
         return not compare(right, given, typing.partition, limits.margin).failures(limits)
 
     if passes([]):
@@ -246,11 +247,11 @@ def _search(writer: _Writer) -> list[str]:
         if group is not None:
             macs[group] += m.macs
     few = calibration.fit[:_RANKING_UTTERANCES]
-    exact = answers(open_graph(writer.named), calibration.samples(few))
+    exact = answers(open_graph(writer.named, usable_cores()), calibration.samples(few))
     damage = {}
     for group in groups:
         writer.write(g for g in groups if g != group)
-        given = answers(open_graph(writer.explicit), calibration.samples(few))
+        given = answers(open_graph(writer.explicit, usable_cores()), calibration.samples(few))
         damage[group] = float(np.abs(exact.vad - given.vad).mean())
     worst = sorted(groups, key=lambda g: -damage[g] / macs[g])
     counts = itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16)))

@@ -1,0 +1,29 @@
+"""What commands share."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import atexit, gc
+# runs last: what is registered first is called last
+atexit.register(lambda: print("frozen", gc.get_freeze_count() > 1000))
+from edge_ser.cli import main
+print("code", main({arguments!r}))
+print("threshold", gc.get_threshold()[0] > 10_000)
+"""
+
+
+def told(*arguments: str) -> list[str]:
+    program = PROGRAM.format(arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-3:]
+
+
+def test_export_spares_the_process_the_search_for_cycles() -> None:
+    assert told("export", "nowhere.pt") == ["code 2", "threshold True", "frozen True"]
+
+
+def test_commands_that_stay_light_leave_the_collector_alone() -> None:
+    assert told("inspect", "nowhere") == ["code 2", "threshold False", "frozen False"]
