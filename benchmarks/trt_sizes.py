@@ -25,6 +25,16 @@ from typing import Any
 from export_sizes import SIZES
 
 RESULTS = Path(__file__).parent / "results"
+# Columns of the table of times, and the export's own words for what is in them.
+_STEPS = {
+    "imports": ("imports",),
+    "tracing": ("tracing",),
+    "reference in PyTorch": ("recording the reference's answers", "reference", "file"),
+    "ranges": ("measuring ranges",),
+    "eight bits": ("choosing what is in eight bits",),
+    "gate": ("single", "padded", "speech"),
+    "engine": ("building the engine",),
+}
 
 
 def checkpoint(size: str, work: Path) -> str:
@@ -44,9 +54,10 @@ def checkpoint(size: str, work: Path) -> str:
 _EXPORT = """
 import json, sys, time
 from pathlib import Path
-from edge_ser.cli.common import open_session
+from edge_ser.cli.common import collect_rarely, open_session
 from edge_ser.cli.export import parity_audio
 started = time.perf_counter()
+collect_rarely()  # as the command does
 from edge_ser_export import pipeline
 from edge_ser_export.tensorrt.target import EngineOptions
 source, target, device, out, report = sys.argv[1:]
@@ -171,12 +182,10 @@ def write(results: list[dict[str, Any]]) -> None:
         "with random weights, whose answers hardly depend on what is said: the least CCC of such "
         "a model says more about its spread than about its error."
     )
-    steps = ["| model | precision | " + " | ".join(("imports", "tracing", "reference",
-             "measuring ranges", "building the engine", "everything else")) + " |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    steps = ["| model | precision | " + " | ".join(_STEPS) + " | everything else |",
+             "|---|---|" + "---|" * (len(_STEPS) + 1)]  # fmt: skip
     for r in results:
-        named = [r["steps"].get(s, 0.0) for s in ("imports", "tracing", "reference",
-                 "measuring ranges", "building the engine")]  # fmt: skip
+        named = [sum(r["steps"].get(w, 0.0) for w in words) for words in _STEPS.values()]
         rest = sum(r["steps"].values()) - sum(named)
         cells = " | ".join(f"{s:.1f} s" for s in (*named, rest))
         steps.append(f"| {r['size']} | {r['precision']} | {cells} |")

@@ -2,7 +2,7 @@
 
 import sys
 
-from edge_ser.cli import main
+from edge_ser.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from edge_ser import __version__
 from edge_ser.cli import bench, build, doctor, export, inspect, predict, train, verify
+from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.parser import Parser
 from edge_ser.errors import EdgeSerError
 
@@ -33,6 +34,13 @@ def build_parser() -> Parser:
     for module in _COMMANDS:
         module.add_parser(commands)
     return parser
+
+
+def program() -> int:
+    """Run the command as a process of its own; returns its exit code."""
+    if sys.argv[1:2] == ["export"]:
+        collect_rarely()
+    return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

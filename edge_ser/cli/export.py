@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle import Bundle
-from edge_ser.cli.common import collect_rarely, needs, open_session, step, steps
+from edge_ser.cli.common import needs, open_session, step, steps
 from edge_ser.errors import UsageError
 from edge_ser.session import Session
 
@@ -125,7 +125,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint and arguments.named:
         raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     with needs("export", "export"):
-        collect_rarely()
         from edge_ser_export import pipeline
         from edge_ser_export.precision import PrecisionOptions
         from edge_ser_export.tensorrt.target import EngineOptions

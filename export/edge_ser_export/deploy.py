@@ -37,7 +37,7 @@ _GATE_LEAST, _GATE_MOST = 0.9, 3.0
 
 
 class DeploymentModel(nn.Module):
-    """A joint model with its encoder in deployment form; same inputs and outputs.
+    """A joint model with its encoder in deployment form; same inputs and outputs, see `shorten`.
 
     Args:
         model: the reference, whose parameters are shared.
@@ -137,6 +137,7 @@ class DeploymentEncoder(nn.Module):
         return x + self.position(x), mask
 
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Frames `[batch, frames, hidden]` and their mask; shortened: each layer, too."""
         x, mask = self.embed(samples, lengths)
         stable = self.config.do_stable_layer_norm
         if not stable:

@@ -80,7 +80,10 @@ def save(model: ir.Model, path: Path, external_bytes: int) -> None:
 
 
 def save_beside(model: ir.Model, path: Path, source: Path, external_bytes: int) -> None:
-    """Write a graph made from `source`; large weights stay in its files, if in the same folder."""
+    """Write a graph made from `source`; large weights stay in its files, if in the same folder.
+
+    Requires: weights as they were loaded, and that `source` and its files outlive `path`.
+    """
     if source.parent == path.parent:
         ir.save(model, path)
     else:

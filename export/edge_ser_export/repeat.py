@@ -18,7 +18,7 @@ from onnx_ir.tensor_adapters import TorchTensor
 # Layers to trace: the second one is the pattern, as the first may compute what all of them share.
 TRACED = 2
 # Weights and modules of the second layer, by name.
-_SECOND = re.compile(r"\b(encoder\.encoder\.layers|encoder\.attentions)\.1(?=\.|\b)")
+_SECOND = re.compile(r"\b(encoder\.encoder\.layers|encoder\.attentions)\.1\b")
 
 
 def repeat_layers(
@@ -37,12 +37,12 @@ def repeat_layers(
         depth: layers of the model.
 
     Returns:
-        whether that was possible: each weight of the second layer has to be in the graph as it is
-        in the model, not in something that was computed from it.
+        whether that was possible: layers have to be alike, and each weight of the second one has
+        to be in the graph as it is in the model, not in something that was computed from it.
     """
     own = [name for name in used if _SECOND.match(name)]
     initializers = program.model.graph.initializers
-    if not own or any(name not in initializers for name in own):
+    if not own or any(name not in initializers for name in own) or not _alike(tensors, depth):
         return False
     data = dict(tensors)
     for name in own:
@@ -74,6 +74,22 @@ def repeat_layers(
         use.node.replace_input_with(use.idx, current)
     for name in own:
         graph.initializers[name].const_value = TorchTensor(data[name].detach(), name=name)
+    return True
+
+
+def _alike(tensors: Mapping[str, torch.Tensor], depth: int) -> bool:
+    """Whether all layers from the second on have tensors of the same names, sizes and types."""
+    second = {n: t for n, t in tensors.items() if _SECOND.match(n)}
+    for index in range(TRACED, depth):
+        theirs = {_of(n, index): t for n, t in second.items()}
+        if any(
+            n not in tensors or tensors[n].shape != t.shape or tensors[n].dtype != t.dtype
+            for n, t in theirs.items()
+        ):
+            return False
+        starts = tuple({m[1] + f".{index}." for n in second if (m := _SECOND.match(n))})
+        if sum(n.startswith(starts) for n in tensors) != len(theirs):
+            return False
     return True
 
 

@@ -63,7 +63,11 @@ def trace(
         program = _program(form, {0: batch, 1: time})
     weights = sum(t.numel() * t.element_size() for t in form.state_dict().values())
     program.save(path, external_data=weights > EXTERNAL_DATA_BYTES)
-    # caches of the exporter keep the program alive; it must not keep the weights alive too
+    _forget_weights(program)
+
+
+def _forget_weights(program: torch.onnx.ONNXProgram) -> None:
+    """Caches of the exporter keep a program alive; it must not keep the weights alive too."""
     for value in program.model.graph.initializers.values():
         value.const_value = None
     if program.exported_program is not None:
@@ -76,7 +80,7 @@ def _program(form: DeploymentModel, sizes: dict[int, Any]) -> torch.onnx.ONNXPro
     outputs = ["vad"] + (["region_logits"] if form.region_head is not None else [])
     if form.shorten(TRACED):
         captured = _capture(form, sizes)
-        program = _translate(captured, [*outputs, "first", "second"], optimize=False)
+        program = _translate(captured, [*outputs, "layer.0", "layer.1"], optimize=False)
         tensors: dict[str, torch.Tensor] = {
             **dict(form.named_parameters(remove_duplicate=False)),
             **dict(form.named_buffers(remove_duplicate=False)),
@@ -84,6 +88,7 @@ def _program(form: DeploymentModel, sizes: dict[int, Any]) -> torch.onnx.ONNXPro
         depth = form.shorten(None)
         if repeat_layers(program, tensors, _used(captured), depth):
             return program
+        _forget_weights(program)
     return _translate(_capture(form, sizes), outputs)
 
 

@@ -4,17 +4,18 @@ import subprocess
 import sys
 
 PROGRAM = """
-import atexit, gc
+import atexit, gc, sys
 # runs last: what is registered first is called last
 atexit.register(lambda: print("frozen", gc.get_freeze_count() > 1000))
-from edge_ser.cli import main
-print("code", main({arguments!r}))
+from edge_ser.cli import program
+sys.argv[1:] = {arguments!r}
+print("code", program())
 print("threshold", gc.get_threshold()[0] > 10_000)
 """
 
 
 def told(*arguments: str) -> list[str]:
-    program = PROGRAM.format(arguments=arguments)
+    program = PROGRAM.format(arguments=list(arguments))
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -16,7 +16,7 @@ def resident_mb() -> float:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's account of a process")
 def test_memory_between_what_is_kept_goes_back_to_the_system() -> None:
     # below the size that the C library asks the system for one by one
-    blocks = [bytes(100_000) for _ in range(3000)]
+    blocks = [b"x" * 100_000 for _ in range(3000)]
     full = resident_mb()
     kept = blocks[::100]
     del blocks

@@ -14,6 +14,7 @@ from tiny_models import encoder_config, joint_config, noise, random_joint
 
 from edge_ser_export import repeat
 from edge_ser_export import trace as tracing
+from edge_ser_export.deploy import DeploymentModel
 from edge_ser_export.model import JointModel
 from edge_ser_export.passes.names import name_nodes
 from edge_ser_export.repeat import repeat_layers
@@ -35,6 +36,9 @@ MODELS: dict[str, Callable[[], JointModel]] = {
     "wav2vec2-group": lambda: random_joint(
         joint_config(encoder_config("wav2vec2-group", num_hidden_layers=3))
     ),
+    "wav2vec2-layer, no regions": lambda: random_joint(
+        joint_config(encoder_config("wav2vec2-layer", num_hidden_layers=3), region_count=0)
+    ),
     "fresh wavlm-group": lambda: fresh("wavlm-group"),
 }
 
@@ -46,8 +50,8 @@ def outputs(path: Path) -> list[Any]:
     return found
 
 
-def traced(model: JointModel, path: Path) -> ir.Model:
-    trace(model, path, 40_000, 400)
+def traced(model: JointModel, path: Path, doubles: bool = True) -> ir.Model:
+    trace(model, path, 40_000, 400, doubles)
     return ir.load(path)
 
 
@@ -63,16 +67,17 @@ def test_repeated_layers_are_those_of_a_whole_trace(
         return done[-1]
 
     monkeypatch.setattr(tracing, "repeat_layers", watched)
-    short = traced(model, tmp_path / "short.onnx")
+    doubles = "layer" in name  # engines are traced without
+    short = traced(model, tmp_path / "short.onnx", doubles)
     assert done == [True]
     monkeypatch.setattr(tracing, "repeat_layers", lambda *_: False)
-    whole = traced(model, tmp_path / "whole.onnx")
+    whole = traced(model, tmp_path / "whole.onnx", doubles)
     kinds = [Counter(n.op_type for n in m.graph) for m in (short, whole)]
     assert kinds[0] == kinds[1]
     for graph in (short, whole):
         name_nodes(graph)
     assert {n.name for n in short.graph} == {n.name for n in whole.graph}
-    assert len(short.graph) == len(list(whole.graph))
+    assert all(v.uses() for v in short.graph.initializers.values())
     both = zip(outputs(tmp_path / "short.onnx"), outputs(tmp_path / "whole.onnx"), strict=True)
     for ours, theirs in both:
         assert np.array_equal(ours, theirs)
@@ -81,7 +86,6 @@ def test_repeated_layers_are_those_of_a_whole_trace(
 def test_shapes_are_known_in_every_layer(tmp_path: Path) -> None:
     model = random_joint(joint_config(encoder_config("wavlm-layer", num_hidden_layers=4)))
     graph = traced(model, tmp_path / "m.onnx").graph
-    name_nodes(ir.load(tmp_path / "m.onnx"))
     sizes: dict[str, list[Any]] = {}
     for node in graph:
         scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
@@ -92,6 +96,7 @@ def test_shapes_are_known_in_every_layer(tmp_path: Path) -> None:
                 )
     assert len(sizes["1"]) > 10
     assert sizes["1"] == sizes["2"] == sizes["3"]
+    assert "None" not in str(sizes["1"])
 
 
 def test_a_layer_that_is_no_pattern_is_traced_as_all_are(
@@ -112,13 +117,30 @@ def test_a_layer_that_is_no_pattern_is_traced_as_all_are(
         assert np.array_equal(ours, theirs)
 
 
+def test_layers_that_differ_are_no_pattern() -> None:
+    model = MODELS["wavlm-layer"]()
+    form = DeploymentModel(model)
+    form.fold()
+    tensors: dict[str, torch.Tensor] = {
+        **dict(form.named_parameters(remove_duplicate=False)),
+        **dict(form.named_buffers(remove_duplicate=False)),
+    }
+    name = "encoder.encoder.layers.{}.feed_forward.output_dense.weight".format
+    assert repeat._alike(tensors, 5)
+    assert not repeat._alike(tensors, 6)
+    assert not repeat._alike({n: t for n, t in tensors.items() if n != name(3)}, 5)
+    assert not repeat._alike(tensors | {name(3): tensors[name(3)][1:]}, 5)
+    assert not repeat._alike(tensors | {name(3): tensors[name(3)].half()}, 5)
+    assert not repeat._alike(tensors | {name(4) + "_mask": tensors[name(4)]}, 5)
+
+
 def test_no_graph_is_captured_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any) -> None:
         raise AssertionError("decompositions were run")
 
     monkeypatch.setattr(torch.export.ExportedProgram, "run_decompositions", never)
-    for name in ("wavlm-layer", "spectral"):
-        traced(random_joint(joint_config(name)), tmp_path / f"{name}.onnx")
+    traced(MODELS["wav2vec2-group"](), tmp_path / "layers.onnx")
+    traced(random_joint(joint_config("spectral")), tmp_path / "spectral.onnx")
 
 
 def test_what_has_no_translation_is_decomposed(

@@ -7,37 +7,21 @@ left rounds ten times less than the hardware does. Casts that are in the graph, 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.optimize import save, tidy
 from edge_ser_export.passes.edit import Writer, constant
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
 _LOW = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 _FLOATS = (*_LOW, ir.DataType.FLOAT)
 
 
-def write_explicit(typed: Path, out: Path) -> None:
-    """Write the explicit form of a precision-typed graph.
+def spell_out(model: ir.Model) -> None:
+    """Write all roundings of a precision-typed graph as Cast nodes, in place.
 
     Ensures: the same values as if every node computed in float32 and rounded its outputs to the
-    types they have in `typed`; float32 nodes are untouched.
-
-    Args:
-        typed: ONNX file with float16 or bfloat16 values.
-        out: file to write.
+    types they had, float16 or bfloat16; float32 nodes are untouched.
     """
-    model = ir.load(typed)
-    spell_out(model)
-    tidy(model)
-    save(model, out, EXTERNAL_DATA_BYTES)
-
-
-def spell_out(model: ir.Model) -> None:
-    """Write all roundings of a graph as Cast nodes, in place; see `write_explicit`."""
     graph = model.graph
     types = float_types(model)
     widened: dict[ir.Value, ir.Value] = {}

@@ -97,6 +97,7 @@ def insert_qdq(
     """
     pairs: dict[ir.Value, ir.Value] = {}
     weights: dict[ir.Value, ir.Value] = {}
+    done = 0
     for target in targets:
         node = target.node
         x, w = node.inputs[0], node.inputs[1]
@@ -108,7 +109,8 @@ def insert_qdq(
             weights[w] = _weight(model.graph, node, w, target.axis, kind)
         node.replace_input_with(0, pairs[x])
         node.replace_input_with(1, weights[w])
-    return len(targets)
+        done += 1
+    return done
 
 
 def _activation(graph: ir.Graph, x: ir.Value, extremes: Extremes, kind: ir.DataType) -> ir.Value:

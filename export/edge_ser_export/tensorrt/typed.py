@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from edge_ser.decode import Outputs
 from edge_ser.errors import GateError
 from edge_ser.fidelity import compare
 from edge_ser.machine import usable_cores
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
-from edge_ser_export.calibration import CalibrationSet
+from edge_ser_export.calibration import CalibrationSet, Utterance
+from edge_ser_export.memory import release_memory
 from edge_ser_export.optimize import describe, save, save_beside, tidy
 from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.passes.half import HALF_MAX, HEADROOM, compute_half, float_value_names
@@ -26,7 +28,7 @@ from edge_ser_export.precision import Lowered, loud_speech
 from edge_ser_export.ranges import Meter
 from edge_ser_export.run_graph import answers, multiplications, open_graph
 from edge_ser_export.tensorrt.census import MIN_SHARE, SECONDS
-from edge_ser_export.tensorrt.explicit import float_types, write_explicit
+from edge_ser_export.tensorrt.explicit import float_types, spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.tensorrt.target import GRAPH, EnginePlan
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
@@ -126,12 +128,12 @@ def write_typed(
         loud = _louder(extremes, meter, typing)
     explicit = work / "explicit.onnx"
     writer = _Writer(typing, named, extremes, loud, out, explicit)
+    left: list[str] = []
     if precision in _EIGHT:
         progress("choosing what is in eight bits")
         left = _search(writer)
         record |= {"recipe": str(precision), "kept_in_float16": left}
-    else:
-        writer.write(())
+    writer.write(left)
     loudest = sorted(((float(e.largest.max()), n) for n, e in loud.items()), reverse=True)
     record |= {
         "kept_in_float32": writer.kept,
@@ -167,6 +169,21 @@ class _Writer:
 
     def write(self, left: Iterable[str]) -> None:
         """Write both forms, with parts of the model left in float16."""
+        model = self._typed(left)
+        for file in self.out.parent.glob(f"{self.out.name}*"):
+            file.unlink()
+        save(model, self.out, EXTERNAL_DATA_BYTES)
+        self._spell_out(model)
+        del model
+        release_memory()
+
+    def try_out(self, left: Iterable[str]) -> Path:
+        """Write and return the explicit form alone."""
+        self._spell_out(self._typed(left))
+        release_memory()
+        return self.explicit
+
+    def _typed(self, left: Iterable[str]) -> ir.Model:
         model = ir.load(self.named)
         precision = self.typing.precision
         if precision in _EIGHT:
@@ -179,11 +196,12 @@ class _Writer:
         if self.typing.narrow_front_end:
             _check_products(model)
         tidy(model)
-        for file in self.out.parent.glob(f"{self.out.name}*"):
-            file.unlink()
-        save(model, self.out, EXTERNAL_DATA_BYTES)
-        del model
-        write_explicit(self.out, self.explicit)
+        return model
+
+    def _spell_out(self, model: ir.Model) -> None:
+        spell_out(model)
+        tidy(model)
+        save(model, self.explicit, EXTERNAL_DATA_BYTES)
 
     def _wide(self, node: ir.Node) -> bool:
         """Nodes that stay in float32 whatever their range is."""
@@ -211,26 +229,28 @@ def _check_products(model: ir.Model) -> None:
 
 
 def _search(writer: _Writer) -> list[str]:
-    """Quantise as much as the limits bear; returns the parts that were left in float16.
+    """Quantise as much as the limits bear; returns the parts to leave in float16.
 
     Where all of it is too much, every part is quantised alone, and those go back to float16 first
     that do most damage for the multiplications they save; no more of them than the gate on
     precision lets pass. Where that is not enough, everything is quantised, and the gate on
-    answers says so.
+    answers says so. All cores are used: what differs in the last digit is judged the same.
     """
     typing = writer.typing
     calibration = typing.calibration
     assert calibration is not None  # write_typed has asked
     limits = LIMITS[typing.precision]
-    right = answers(
-        open_graph(writer.named, usable_cores()), calibration.samples(calibration.judge)
-    )
+
+    def exact(part: Sequence[Utterance]) -> Outputs:
+        return answers(open_graph(writer.named, usable_cores()), calibration.samples(part))
+
+    def typed(left: Iterable[str], part: Sequence[Utterance]) -> Outputs:
+        return answers(open_graph(writer.try_out(left), usable_cores()), calibration.samples(part))
+
+    right = exact(calibration.judge)
 
     def passes(left: list[str]) -> bool:
-        writer.write(left)
-        given = answers(
-            open_graph(writer.explicit, usable_cores()), calibration.samples(calibration.judge)
-        )
+        given = typed(left, calibration.judge)
         return not compare(right, given, typing.partition, limits.margin).failures(limits)
 
     if passes([]):
@@ -247,12 +267,11 @@ def _search(writer: _Writer) -> list[str]:
         if group is not None:
             macs[group] += m.macs
     few = calibration.fit[:_RANKING_UTTERANCES]
-    exact = answers(open_graph(writer.named, usable_cores()), calibration.samples(few))
+    true = exact(few)
     damage = {}
     for group in groups:
-        writer.write(g for g in groups if g != group)
-        given = answers(open_graph(writer.explicit, usable_cores()), calibration.samples(few))
-        damage[group] = float(np.abs(exact.vad - given.vad).mean())
+        given = typed((g for g in groups if g != group), few)
+        damage[group] = float(np.abs(true.vad - given.vad).mean())
     worst = sorted(groups, key=lambda g: -damage[g] / macs[g])
     counts = itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16)))
     for count in counts:
@@ -261,7 +280,6 @@ def _search(writer: _Writer) -> list[str]:
             break
         if passes(left):
             return left
-    writer.write([])
     return []
 
 
