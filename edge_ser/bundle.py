@@ -244,7 +244,7 @@ def check_new_bundle(path: Path) -> None:
             path,
             expected="a folder that can be written",
             found=f"{folder}, where nothing can be made ({error.strerror or error})",
-            advice="choose another place with -o",
+            advice="make it writable, or choose another place",
         ) from error
 
 

@@ -6,6 +6,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a g
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -60,7 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # disk full, no permission: the user's to solve
-        _complain(f"{error.filename or 'file'}: {error.strerror or error}")
+        place = error.filename or "file"
+        if error.errno == errno.ENOSPC:
+            place = f"{error.filename or 'where it is written'}: expected room for all files, found"
+            _complain(f"{place} {error.strerror}; free some, or choose another place")
+        else:
+            _complain(f"{place}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         _complain("interrupted")

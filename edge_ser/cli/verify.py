@@ -96,7 +96,12 @@ def run(arguments: argparse.Namespace) -> int:
     if failures:
         raise _failed(bundle, failures)
     if not arguments.json:
-        print("verified: this device gives the reference's answers")
+        from edge_ser_runtimes.registry import describe
+
+        where = describe(session)
+        if bundle.manifest.engine and not where.startswith("trt"):
+            where += "; the engine was not run"
+        print(f"verified: this device gives the reference's answers, with {where}")
     return 0
 
 

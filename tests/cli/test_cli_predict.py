@@ -237,7 +237,8 @@ def test_a_full_disk_is_one_line(format_: str, utterances: list[Path]) -> None:
         done = program("--format", format_, str(utterances[0]), stdout=full)
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
-    assert line.startswith("edge-ser: error: ") and "No space left" in line
+    assert line.startswith("edge-ser: error: ") and "found No space left" in line
+    assert line.endswith("free some, or choose another place")
 
 
 @pytest.mark.parametrize(("stream", "argument"), [("stdin", "-"), ("stdout", "--json")])

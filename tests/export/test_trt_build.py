@@ -23,6 +23,7 @@ from edge_ser_export.tensorrt import build as building
 from edge_ser_export.tensorrt.build import Built, build_engine, parse_only
 from edge_ser_export.tensorrt.census import Census, check_share
 from edge_ser_export.tensorrt.devices import find_device
+from edge_ser_export.tensorrt.interrupts import HeldInterrupts
 from edge_ser_export.tensorrt.profiles import Profile, default_profile
 
 pytestmark = needs_rtx
@@ -116,7 +117,7 @@ def test_turing_takes_float16_throughout_only() -> None:
     with pytest.raises(GateError, match=r"float16 products of sm75: .*encoder.log_mel/MatMul"):
         typed("spectral", "fp16", True)
     wide, _ = typed("spectral", "fp16")
-    with pytest.raises(GateError, match=r"TensorRT: expected an engine, found .*FP32 GEMM"):
+    with pytest.raises(GateError, match=r"expected a GPU with float32 products.*sm75"):
         build_engine(backend(), wide, "fp16", t4, [SHORT])
 
 
@@ -224,6 +225,42 @@ def test_ctrl_c_stops_the_builder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tensorrt-build" not in {t.name for t in threading.enumerate()}
     # and the module still works
     assert build("spectral", "fp16", ["sm86"], [SHORT]).census.share == 1
+
+
+def test_an_interrupt_in_a_callback_of_the_builder_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Raised there, TensorRT would print it and go on: it is held until the end."""
+    sent: list[str] = []
+    add = building._Log.add
+
+    def interrupting(log: building._Log, severity: str, message: str) -> None:
+        if not sent:
+            sent.append(threading.current_thread().name)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+        add(log, severity, message)
+
+    monkeypatch.setattr(building._Log, "add", interrupting)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build("spectral", "fp16", ["sm86"], [SHORT])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sent == ["MainThread"]
+
+
+def test_a_program_that_handles_interrupts_itself_keeps_doing_so() -> None:
+    mine: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: mine.append(number))
+    try:
+        with HeldInterrupts() as held:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert mine == [signal.SIGINT] and not held.asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_errors_of_the_builder_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,12 @@ def test_an_unknown_device_is_told_with_examples(name: str) -> None:
     assert "orin" in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "meant"), [("rtx4090", "rtx-4090"), ("sm_86", "sm86")])
+def test_a_slip_of_the_pen_is_told_what_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"found {name}; did you mean {meant}\\?"):
+        find_device(name)
+
+
 @pytest.mark.parametrize("name", ["xavier", "jetson nano", "v100", "gtx-1080", "sm72"])
 def test_a_device_that_is_too_old_is_told_as_that(name: str) -> None:
     with pytest.raises(UsageError, match=r"TensorRT 10.3 or newer supports: sm75 and later"):

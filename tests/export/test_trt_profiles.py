@@ -50,6 +50,7 @@ def test_the_default_takes_all_that_the_model_takes() -> None:
         ("1x5s:1x3s:8x12s", "seconds .*ascending order"),
         ("4x1s:1x3s:8x12s", "batch .*ascending order"),
         ("0x1s:1x3s:8x12s", "batch of at least 1"),
+        ("1x1s:1x3s:1025x3s", "at most 1024 rows, found .*activations take memory"),
         ("1x1s:1x3s:1x13s", "at most 12 s, the model's longest utterance.*raise --max-seconds"),
     ],
 )

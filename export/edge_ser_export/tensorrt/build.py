@@ -20,6 +20,7 @@ from edge_ser.errors import BundleError, GateError, UsageError
 from edge_ser_export.tensorrt.backend import Backend
 from edge_ser_export.tensorrt.census import Census, check_share, fused_attention, take_census
 from edge_ser_export.tensorrt.devices import Device
+from edge_ser_export.tensorrt.interrupts import HeldInterrupts
 from edge_ser_export.tensorrt.profiles import Profile
 
 ENGINE = "model.engine"
@@ -87,6 +88,18 @@ def build_engine(
         UsageError: the module does not know a device, or refuses a profile.
         KeyboardInterrupt: after the builder has stopped.
     """
+    with HeldInterrupts() as interrupts:
+        return _build(backend, graph, precision, devices, profiles, interrupts)
+
+
+def _build(
+    backend: Backend,
+    graph: Path,
+    precision: str,
+    devices: Sequence[Device],
+    profiles: Sequence[Profile],
+    interrupts: HeldInterrupts,
+) -> Built:
     trt = backend.module
     started = time.perf_counter()
     log = _Log()
@@ -101,7 +114,7 @@ def build_engine(
         _set_devices(trt, config, devices)
     for profile in profiles:
         _add_profile(builder, config, network, profile)
-    plan = _run(trt, builder, network, config, log)
+    plan = _run(trt, builder, network, config, log, interrupts)
     del parser  # it owns the weights that the network reads
     told = "\n".join(log.facts)
     return Built(
@@ -122,13 +135,14 @@ def parse_only(backend: Backend, graph: Path, precision: str) -> Census:
         BundleError: the parser does not take the graph.
         GateError: too little of it is in `precision`.
     """
-    log = _Log()
-    builder = backend.module.Builder(_logger(backend.module, log))
-    network, parser = parse(backend, builder, graph, log)
-    census = take_census(backend.module, network, precision)
-    check_share(census, precision)
-    del parser
-    return census
+    with HeldInterrupts():
+        log = _Log()
+        builder = backend.module.Builder(_logger(backend.module, log))
+        network, parser = parse(backend, builder, graph, log)
+        census = take_census(backend.module, network, precision)
+        check_share(census, precision)
+        del parser
+        return census
 
 
 def parse(backend: Backend, builder: Any, graph: Path, log: _Log | None = None) -> tuple[Any, Any]:
@@ -222,7 +236,9 @@ def _add_profile(builder: Any, config: Any, network: Any, profile: Profile) -> N
         raise UsageError("--profile", expected="shapes that the graph takes", found=str(profile))
 
 
-def _run(trt: Any, builder: Any, network: Any, config: Any, log: _Log) -> bytes:
+def _run(
+    trt: Any, builder: Any, network: Any, config: Any, log: _Log, interrupts: HeldInterrupts
+) -> bytes:
     """Build in a thread, so that Ctrl-C reaches the builder by way of its progress monitor."""
     stop = threading.Event()
     outcome: dict[str, Any] = {}
@@ -250,16 +266,24 @@ def _run(trt: Any, builder: Any, network: Any, config: Any, log: _Log) -> bytes:
             try:
                 # not join(): an interrupt in it makes Python 3.11 take the thread for finished
                 while not done.wait(0.05):
-                    pass
+                    if interrupts.asked:
+                        stop.set()
             except KeyboardInterrupt as error:
                 interrupted = error
                 stop.set()
         thread.join()
-    if interrupted is not None:
-        raise interrupted
+    if interrupted is not None or interrupts.asked:
+        raise interrupted or KeyboardInterrupt
     if "error" in outcome:
         raise outcome["error"]
     plan = outcome.get("plan")
+    if plan is None and "FP32 GEMM is not supported" in log.reason:
+        raise GateError(
+            "TensorRT",
+            expected="a GPU with float32 products, which the log-mel front end of this model takes",
+            found="one without (sm75)",
+            advice="use an onnx target there, or a model without that front end",
+        )
     if plan is None:
         raise GateError(
             "TensorRT",

@@ -7,6 +7,7 @@ found to build for it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -111,10 +112,12 @@ def find_device(name: str) -> Device:
         )
     sm = SMS.get(DEVICES.get(plain, plain))
     if sm is None:
+        close = difflib.get_close_matches(plain, [*DEVICES, *SMS], n=1, cutoff=0.8)
         raise UsageError(
             "--device",
             expected=f"a GPU such as {', '.join(_examples())}, or one of {', '.join(SMS)}",
             found=name,
+            advice=f"did you mean {close[0]}?" if close else "",
         )
     return Device(plain, sm)
 

@@ -12,6 +12,8 @@ from edge_ser.errors import UsageError
 
 _PART = re.compile(r"(\d+)x(\d+(?:\.\d+)?)s")
 # Several rows share a run in servers; devices answer one utterance at a time.
+# More take 6 GB of activations even with the default model, and overflow the builder's own count.
+_MOST_ROWS = 1024
 _DEFAULT_BATCH, _DEFAULT_SECONDS = 8, 3.0
 # Of the longest recorded answer, by which a device proves its engine; see `golden.make_golden`.
 GOLDEN_SECONDS = 2.0
@@ -67,7 +69,8 @@ def parse_profile(text: str, preprocessing: Preprocessing) -> Profile:
             the model's shortest becomes that.
 
     Raises:
-        UsageError: not of that form, not in ascending order, or longer than the model's longest.
+        UsageError: not of that form, not in ascending order, too many rows, or longer than the
+            model's longest.
     """
     parts = text.strip().lower().split(":")
     found = [_PART.fullmatch(p) for p in parts]
@@ -81,6 +84,13 @@ def parse_profile(text: str, preprocessing: Preprocessing) -> Profile:
         if list(values) != sorted(values) or values[0] < 1:
             raise UsageError("--profile", expected=f"{what} of at least 1 sample and row, "
                              "in ascending order", found=text)  # fmt: skip
+    if batch[2] > _MOST_ROWS:
+        raise UsageError(
+            "--profile",
+            expected=f"at most {_MOST_ROWS} rows",
+            found=text,
+            advice="activations take memory for the largest batch, whatever runs",
+        )
     if samples[2] > preprocessing.max_samples:
         raise UsageError(
             "--profile",
