@@ -11,9 +11,9 @@ from edge_ser.audio import Preprocessing
 from edge_ser.errors import UsageError
 
 _PART = re.compile(r"(\d+)x(\d+(?:\.\d+)?)s")
-# Several rows share a run in servers; devices answer one utterance at a time.
 # More take 6 GB of activations even with the default model, and overflow the builder's own count.
 _MOST_ROWS = 1024
+# Several rows share a run in servers; devices answer one utterance at a time.
 _DEFAULT_BATCH, _DEFAULT_SECONDS = 8, 3.0
 # Of the longest recorded answer, by which a device proves its engine; see `golden.make_golden`.
 GOLDEN_SECONDS = 2.0
