@@ -61,12 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # disk full, no permission: the user's to solve
-        place = error.filename or "file"
+        found = error.strerror or str(error)
         if error.errno == errno.ENOSPC:
-            place = f"{error.filename or 'where it is written'}: expected room for all files, found"
-            _complain(f"{place} {error.strerror}; free some, or choose another place")
-        else:
-            _complain(f"{place}: {error.strerror or error}")
+            found = f"expected room for it, found {found}; free some, or choose another place"
+        _complain(f"{error.filename or 'file'}: {found}")
         return 2
     except KeyboardInterrupt:
         _complain("interrupted")

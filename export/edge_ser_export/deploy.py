@@ -73,8 +73,10 @@ class DeploymentModel(nn.Module):
             then nothing changes.
         """
         encoder = self.encoder
-        layers = len(encoder.attentions) if isinstance(encoder, DeploymentEncoder) else 0
-        if not isinstance(encoder, DeploymentEncoder) or (depth is not None and layers <= depth):
+        if not isinstance(encoder, DeploymentEncoder):
+            return 0
+        layers = len(encoder.attentions)
+        if depth is not None and layers <= depth:
             return 0
         encoder.depth = depth
         return layers

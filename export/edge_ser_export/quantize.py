@@ -19,7 +19,7 @@ from edge_ser.fidelity import Fidelity, compare
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
 from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.memory import release_memory
+from edge_ser_export.memory import forget_weights
 from edge_ser_export.optimize import save, tidy
 from edge_ser_export.passes.integers import Extremes, Scheme, quantize_products
 from edge_ser_export.passes.products import find_products
@@ -246,8 +246,7 @@ class Quantizer:
         for old in path.parent.glob(f"{path.name}*"):
             old.unlink()
         save(model, path, EXTERNAL_DATA_BYTES)
-        del model
-        release_memory()
+        forget_weights(model)
         return path
 
     def judge(self, path: Path, recipe: Recipe) -> tuple[Fidelity, Fidelity]:

@@ -16,8 +16,6 @@ from edge_ser_export.passes.products import Product
 from edge_ser_export.run_graph import Samples, feed, open_graph
 from edge_ser_export.trace import EXTERNAL_DATA_BYTES
 
-Row = NDArray[np.float32]
-
 
 def measure(
     graph: Path, names: Iterable[str], utterances: Iterable[Samples], work: Path
@@ -85,22 +83,14 @@ class Meter:
                     raise DataError(
                         "calibration", expected="finite activations", found=f"infinity in {name}"
                     )
+                found = Extremes(low, high)
+                if name in self._inputs:
+                    found = found.whole  # the last axis is time, not channels
                 before = extremes.get(name)
-                if name in self._inputs or (before is not None and before.low.size != low.size):
-                    # the last axis is time, not channels
-                    low, high = low.min(keepdims=True), high.max(keepdims=True)
-                if before is not None:
-                    low, high = _join(before, low, high)
-                extremes[name] = Extremes(low, high)
+                extremes[name] = found if before is None else before.joined(found)
         if not extremes:
             raise DataError("calibration", expected="at least one utterance", found="none")
         return extremes
-
-
-def _join(before: Extremes, low: Row, high: Row) -> tuple[Row, Row]:
-    if low.size == 1:
-        before = before.whole
-    return np.minimum(low, before.low), np.maximum(high, before.high)
 
 
 def _reduce(graph: ir.Graph, value: ir.Value, index: int, channels: bool) -> None:

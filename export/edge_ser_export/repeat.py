@@ -21,6 +21,14 @@ TRACED = 2
 _SECOND = re.compile(r"\b(encoder\.encoder\.layers|encoder\.attentions)\.1\b")
 
 
+def named_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by every name that they have."""
+    return {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
+
+
 def repeat_layers(
     program: torch.onnx.ONNXProgram,
     tensors: Mapping[str, torch.Tensor],
@@ -32,7 +40,7 @@ def repeat_layers(
     Args:
         program: not yet optimised, whose last two outputs are what comes out of either layer;
             changed in place.
-        tensors: all parameters and buffers of the model.
+        tensors: see `named_tensors`.
         used: names of those that were used while two layers were traced.
         depth: layers of the model.
 

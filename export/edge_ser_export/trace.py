@@ -18,8 +18,9 @@ from onnxscript import opset20 as op
 
 from edge_ser.errors import UsageError
 from edge_ser_export.deploy import DeploymentModel
+from edge_ser_export.memory import forget_weights
 from edge_ser_export.model import JointModel
-from edge_ser_export.repeat import TRACED, repeat_layers
+from edge_ser_export.repeat import TRACED, named_tensors, repeat_layers
 
 # LayerNormalization, Gelu and Mish are operators here, and both ONNX Runtime and TensorRT 10
 # take it (TensorRT's parser reads 9 to 20). From 23 on attention becomes one operator, whose
@@ -68,8 +69,7 @@ def trace(
 
 def _forget_weights(program: torch.onnx.ONNXProgram) -> None:
     """Caches of the exporter keep a program alive; it must not keep the weights alive too."""
-    for value in program.model.graph.initializers.values():
-        value.const_value = None
+    forget_weights(program.model)
     if program.exported_program is not None:
         program.exported_program.state_dict.clear()
         program.exported_program.constants.clear()
@@ -81,12 +81,8 @@ def _program(form: DeploymentModel, sizes: dict[int, Any]) -> torch.onnx.ONNXPro
     if form.shorten(TRACED):
         captured = _capture(form, sizes)
         program = _translate(captured, [*outputs, "layer.0", "layer.1"], optimize=False)
-        tensors: dict[str, torch.Tensor] = {
-            **dict(form.named_parameters(remove_duplicate=False)),
-            **dict(form.named_buffers(remove_duplicate=False)),
-        }
         depth = form.shorten(None)
-        if repeat_layers(program, tensors, _used(captured), depth):
+        if repeat_layers(program, named_tensors(form), _used(captured), depth):
             return program
         _forget_weights(program)
     return _translate(_capture(form, sizes), outputs)

@@ -121,10 +121,7 @@ def test_layers_that_differ_are_no_pattern() -> None:
     model = MODELS["wavlm-layer"]()
     form = DeploymentModel(model)
     form.fold()
-    tensors: dict[str, torch.Tensor] = {
-        **dict(form.named_parameters(remove_duplicate=False)),
-        **dict(form.named_buffers(remove_duplicate=False)),
-    }
+    tensors = repeat.named_tensors(form)
     name = "encoder.encoder.layers.{}.feed_forward.output_dense.weight".format
     assert repeat._alike(tensors, 5)
     assert not repeat._alike(tensors, 6)

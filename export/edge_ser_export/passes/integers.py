@@ -49,6 +49,13 @@ class Extremes:
         """Of all channels: `[1]` each."""
         return Extremes(self.low.min(keepdims=True), self.high.max(keepdims=True))
 
+    def joined(self, other: Extremes) -> Extremes:
+        """Over both; of all channels together where they have not the same ones."""
+        a, b = self, other
+        if a.low.size != b.low.size:  # the last axis is time, not channels
+            a, b = a.whole, b.whole
+        return Extremes(np.minimum(a.low, b.low), np.maximum(a.high, b.high))
+
     @property
     def largest(self) -> NDArray[np.float32]:
         """Largest magnitude per channel."""

@@ -272,8 +272,8 @@ def _run(
                 interrupted = error
                 stop.set()
         thread.join()
-    if interrupted is not None or interrupts.asked:
-        raise interrupted or KeyboardInterrupt
+    if interrupted is not None:
+        raise interrupted
     if "error" in outcome:
         raise outcome["error"]
     plan = outcome.get("plan")

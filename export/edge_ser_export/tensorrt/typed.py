@@ -18,7 +18,7 @@ from edge_ser.machine import usable_cores
 from edge_ser.manifest import Limits
 from edge_ser.sphere import Partition
 from edge_ser_export.calibration import CalibrationSet, Utterance
-from edge_ser_export.memory import release_memory
+from edge_ser_export.memory import forget_weights
 from edge_ser_export.optimize import describe, save, save_beside, tidy
 from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.passes.half import HALF_MAX, HEADROOM, compute_half, float_value_names
@@ -149,10 +149,7 @@ def _louder(extremes: dict[str, Extremes], meter: Meter, typing: Typing) -> dict
     if typing.calibration is None or typing.precision == "bf16":
         return extremes
     over = meter.over(loud_speech(typing.calibration))
-    return {
-        n: Extremes(np.minimum(e.low, over[n].low), np.maximum(e.high, over[n].high))
-        for n, e in extremes.items()
-    }
+    return {n: e.joined(over[n]) for n, e in extremes.items()}
 
 
 @dataclass
@@ -174,13 +171,10 @@ class _Writer:
             file.unlink()
         save(model, self.out, EXTERNAL_DATA_BYTES)
         self._spell_out(model)
-        del model
-        release_memory()
 
     def try_out(self, left: Iterable[str]) -> Path:
         """Write and return the explicit form alone."""
         self._spell_out(self._typed(left))
-        release_memory()
         return self.explicit
 
     def _typed(self, left: Iterable[str]) -> ir.Model:
@@ -202,6 +196,7 @@ class _Writer:
         spell_out(model)
         tidy(model)
         save(model, self.explicit, EXTERNAL_DATA_BYTES)
+        forget_weights(model)
 
     def _wide(self, node: ir.Node) -> bool:
         """Nodes that stay in float32 whatever their range is."""
