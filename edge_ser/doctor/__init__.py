@@ -1,0 +1,1 @@
+"""`edge-ser doctor`: what this machine has and lacks, and whether bundles run on it."""

@@ -1,0 +1,1 @@
+"""Whether two sets of answers are the same, and by which limits."""

@@ -1,0 +1,28 @@
+"""Measuring speed and memory so that an engineer can decide from the figures.
+
+`timing.measure` runs any number of systems in turn, A B A B, and gives medians, percentiles and
+ratios with their intervals; `process.measure_cold` starts fresh processes for the time to a first
+result and for peak memory. Neither knows what a system is: a callable, or a few lines of Python.
+"""
+
+from edge_ser.bench.process import Cold, ColdSystem, measure_cold
+from edge_ser.bench.stats import Estimate, Verdict, median, quantile, ratio, verdict
+from edge_ser.bench.timing import Plan, Result, System, Timing, measure, prepare_all
+
+__all__ = [
+    "Cold",
+    "ColdSystem",
+    "Estimate",
+    "Plan",
+    "Result",
+    "System",
+    "Timing",
+    "Verdict",
+    "measure",
+    "measure_cold",
+    "median",
+    "prepare_all",
+    "quantile",
+    "ratio",
+    "verdict",
+]

@@ -1,0 +1,1 @@
+"""Which speech calibrates a model, and the ranges measured on it."""

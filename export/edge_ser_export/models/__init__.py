@@ -1,0 +1,1 @@
+"""The joint model: what it is made of, as reference and in its deployment form."""

@@ -1,0 +1,1 @@
+"""Lower precision, with the evidence that it is one."""

@@ -1,0 +1,1 @@
+"""The parity gate: does the exported model say what the PyTorch model says?"""

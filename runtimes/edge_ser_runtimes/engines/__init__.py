@@ -1,0 +1,1 @@
+"""TensorRT engines built from the graph of a bundle, without torch or onnx."""

@@ -1,0 +1,1 @@
+"""TensorRT engines on NVIDIA GPUs, without torch or a CUDA package."""
