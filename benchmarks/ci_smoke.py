@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_ser.bench import Estimate, Plan, measure
-from edge_ser.bench.machine import machine
+from edge_ser.host.facts import machine
+from edge_ser.measure import Estimate, Plan, measure
 
 STORED = Path(__file__).parent / "results" / "ci-smoke.json"
 SECONDS = 5.0
@@ -88,11 +88,11 @@ def systems(work: Path) -> dict[str, Callable[[None], Any]]:
     import torch
 
     import edge_ser
-    from edge_ser.bench.peak import Gemms, heaviest, products
     from edge_ser.bench.speech import speech
+    from edge_ser.measure.products import Gemms, heaviest, products
     from edge_ser.session import pad_batch
-    from edge_ser_export.quantize import Recipe
-    from edge_ser_export.run_graph import feed, open_graph
+    from edge_ser_export.graph.run import feed, open_graph
+    from edge_ser_export.precision.int8 import Recipe
 
     torch.set_num_threads(1)
     built = int8_speed.build("default", work)

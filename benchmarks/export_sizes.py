@@ -40,8 +40,8 @@ def write_run(size: str, folder: Path) -> None:
     """A run directory of the training code with random weights."""
     import torch
 
-    from edge_ser_export.config import EncoderConfig, ModelConfig
-    from edge_ser_export.model import JointModel
+    from edge_ser_export.models.config import EncoderConfig, ModelConfig
+    from edge_ser_export.models.joint import JointModel
 
     torch.manual_seed(0)
     encoder = EncoderConfig(**SIZES[size])

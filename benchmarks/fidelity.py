@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import open_session
 from edge_ser.data import sample_utterances
-from edge_ser.decode import Outputs
-from edge_ser.fidelity import compare, concatenate, label_fidelity
+from edge_ser.emotion.decode import Outputs
+from edge_ser.fidelity.compare import compare, concatenate, label_fidelity
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
-from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
-from edge_ser_export.precision import PrecisionOptions
+from edge_ser_export.precision.lower import PrecisionOptions
+from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.training.data import Corpus, read_labels
 
 RESULTS = Path(__file__).parent / "results"

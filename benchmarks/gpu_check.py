@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import EdgeSerError
-from edge_ser_runtimes.cuda import Driver, Gpu
+from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

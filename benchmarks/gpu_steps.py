@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.bundle import Bundle, seal
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, EdgeSerError
-from edge_ser.fidelity import Fidelity
+from edge_ser.fidelity.compare import Fidelity
 from edge_ser.verify import verify
 
 SAMPLE_RATE_HZ = 16_000
@@ -113,7 +113,7 @@ def answers(bundle: Bundle, session: Any) -> dict[str, Any]:
 
 def engine_step(record: Record, arguments: dict[str, Any], started: float) -> None:
     """An engine on this GPU: attempts, answers, times, memory."""
-    from edge_ser_runtimes.cuda import Driver, Gpu
+    from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
     os.environ["XDG_CACHE_HOME"] = arguments[
         "cache"
@@ -142,8 +142,8 @@ def first_that_runs(record: Record, arguments: dict[str, Any], sm: str) -> tuple
     Raises:
         DeviceError: none does; `record` says why.
     """
-    from edge_ser_runtimes.kernel_cache import cache_paths
-    from edge_ser_runtimes.trt import TrtSession
+    from edge_ser_runtimes.tensorrt.kernel_cache import cache_paths
+    from edge_ser_runtimes.tensorrt.session import TrtSession
 
     step, work = arguments["step"], Path(arguments["cache"])
     again, graphs = "again" in step, "graphs" in step
@@ -204,7 +204,7 @@ def rebuild(folder: Path, out: Path, target: str | None, sm: str) -> Path:
     """A copy of a bundle with an engine of TensorRT for RTX, recorded as being for this GPU."""
     import tensorrt_rtx as trt
 
-    from edge_ser_runtimes.engine import new_log
+    from edge_ser_runtimes.tensorrt.engine import new_log
 
     manifest = Bundle.open(folder).manifest
     shutil.copytree(folder, out)
@@ -258,8 +258,8 @@ class TorchSession:
     def __init__(self, checkpoint: Path, kind: str, device: str = "cuda") -> None:
         import torch
 
-        from edge_ser_export.checkpoint import load_checkpoint
-        from edge_ser_export.deploy import DeploymentModel
+        from edge_ser_export.checkpoints.load import load_checkpoint
+        from edge_ser_export.models.deployment import DeploymentModel
 
         self.torch, self.kind, self.device = torch, kind, device
         self.dtype = torch.bfloat16 if kind == "bf16" else torch.float16
@@ -348,7 +348,7 @@ def torch_step(record: Record, arguments: dict[str, Any], started: float) -> Non
 
 def onnx_step(record: Record, arguments: dict[str, Any], started: float) -> None:
     """The bundle's graph in ONNX Runtime's CUDA provider."""
-    from edge_ser_runtimes.ort import OrtSession
+    from edge_ser_runtimes.onnxruntime.session import OrtSession
 
     precision = arguments["step"].removeprefix("onnx-")
     bundle = Bundle.open(Path(arguments["bundles"]) / f"trt-{precision}")

@@ -45,14 +45,14 @@ from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edge_ser.session import pad_batch
-from edge_ser_export import deploy
-from edge_ser_export.calibration import CalibrationSet, draw
-from edge_ser_export.checkpoint import Checkpoint, load_checkpoint
-from edge_ser_export.optimize import optimize_for_cpu, save, strip_metadata
-from edge_ser_export.parity import INT8_LIMITS
-from edge_ser_export.quantize import CPUS, Quantizer, Recipe
-from edge_ser_export.run_graph import feed, multiplications, open_graph, share_of
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES, trace
+from edge_ser_export.calibration.draw import CalibrationSet, draw
+from edge_ser_export.checkpoints.load import Checkpoint, load_checkpoint
+from edge_ser_export.graph.rewrite import optimize_for_cpu, save, strip_metadata
+from edge_ser_export.graph.run import feed, multiplications, open_graph, share_of
+from edge_ser_export.models import deployment as deploy
+from edge_ser_export.precision.int8 import CPUS, Quantizer, Recipe
+from edge_ser_export.proof.parity import INT8_LIMITS
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES, trace
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 5.0

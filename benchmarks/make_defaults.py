@@ -22,9 +22,9 @@ import sys
 import time
 from pathlib import Path
 
+from edge_ser_export_data import CALIBRATION, CHECKPOINTS
+
 ROOT = Path(__file__).resolve().parent.parent
-CHECKPOINTS = ROOT / "export" / "edge_ser_export" / "checkpoints"
-CALIBRATION = ROOT / "export" / "edge_ser_export" / "calibration_samples"
 RESULTS = ROOT / "benchmarks" / "results" / "default-checkpoints.json"
 SAMPLES = ("rms_iv_hostile", "slt_vi_docile", "slt_vii_bored")
 
@@ -60,9 +60,9 @@ def main() -> None:
     corpus, cache = work / "corpus", work / "cache"
     python, tool = shlex.quote(sys.executable), f"{shlex.quote(sys.executable)} -m edge_ser"
     if not corpus.exists():
-        call(f"{python} -m edge_ser_export.synth {corpus} --seed 7")
+        call(f"{python} -m corpus {corpus} --seed 7")
     if not (work / "samples").exists():
-        call(f"{python} -m edge_ser_export.synth --samples {work / 'samples'}")
+        call(f"{python} -m corpus --samples {work / 'samples'}")
     data = f"{corpus / 'labels.csv'} --audio {corpus / 'audio'} --cache {cache}"
     results = {}
     CHECKPOINTS.mkdir(exist_ok=True)

@@ -33,13 +33,13 @@ from peers_ import page
 from peers_.environments import ENVIRONMENTS, Environment, make
 from peers_.link import Clock, PeerError, Worker, build
 
-from edge_ser.bench import Estimate, Plan, measure, verdict
-from edge_ser.bench.machine import machine, state
 from edge_ser.bench.speech import speech
+from edge_ser.host.facts import machine, state
+from edge_ser.measure import Estimate, Plan, measure, verdict
 from edge_ser.session import pad_batch
-from edge_ser_export.optimize import store_half, strip_metadata
-from edge_ser_export.quantize import Recipe
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.graph.rewrite import store_half, strip_metadata
+from edge_ser_export.precision.int8 import Recipe
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 5.0
@@ -203,7 +203,7 @@ def _finish(graph: Path) -> None:
 
 
 def _builtin(name: str) -> Path:
-    from edge_ser_export.checkpoint import BUILTIN
+    from edge_ser_export.checkpoints.load import BUILTIN
 
     return BUILTIN[name]
 

@@ -59,7 +59,7 @@ from edge_ser.cli.export import parity_audio
 started = time.perf_counter()
 collect_rarely()  # as the command does
 from edge_ser_export import pipeline
-from edge_ser_export.tensorrt.target import EngineOptions
+from edge_ser_runtimes.engines.plan import EngineOptions
 source, target, device, out, report = sys.argv[1:]
 steps = [("imports", started)]
 def progress(word):

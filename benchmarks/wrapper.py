@@ -24,12 +24,12 @@ from typing import Any
 import edge_ser
 import edge_ser_runtimes
 from edge_ser.audio import decode_file
-from edge_ser.bench import ColdSystem, Estimate, Plan, measure, measure_cold, median, ratio
-from edge_ser.bench.machine import machine, state
 from edge_ser.bench.speech import speech, write_wav
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
+from edge_ser.host.facts import machine, state
+from edge_ser.measure import ColdSystem, Estimate, Plan, measure, measure_cold, median, ratio
 from edge_ser.recognizer import Recognizer
 from edge_ser.session import pad_batch
 from edge_ser_runtimes.base import BaseSession

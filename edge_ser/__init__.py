@@ -5,13 +5,14 @@ ser = edge_ser.load()              # or a bundle made by `edge-ser export`
 emotion = ser("speech.wav")        # or ser(samples, sample_rate), or ser([file, ...])
 """
 
-from edge_ser.bundle import Bundle
-from edge_ser.decode import Emotion
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Emotion
+from edge_ser.emotion.sphere import Partition, Region, Sphere
 from edge_ser.errors import EdgeSerError
-from edge_ser.recognizer import Recognizer, load
-from edge_ser.sphere import Partition, Region, Sphere
+from edge_ser.load import load
+from edge_ser.recognizer import Recognizer
+from edge_ser.version import __version__
 
-__version__ = "0.1.0"
 __all__ = [
     "Bundle",
     "EdgeSerError",

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.audio import Samples, decode_array, decode_file
-from edge_ser.bundle import Bundle
-from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Emotion, decode
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Emotion, decode
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.session import Session, pad_batch
 
 if TYPE_CHECKING:
-    from edge_ser.manifest import Manifest
+    from edge_ser.bundle.manifest import Manifest
 
 Source = str | Path | BinaryIO
 _BATCH_SIZE = 8
@@ -203,37 +202,3 @@ def _name(source: Source) -> str:
     if isinstance(source, str | Path):
         return str(source)
     return str(getattr(source, "name", "<stream>"))
-
-
-def load(
-    bundle: str | Path | None = None,
-    runtime: str = "auto",
-    threads: int | None = None,
-    *,
-    provider: str | None = None,
-    cuda_graphs: bool = False,
-) -> Recognizer:
-    """Load a bundle for use.
-
-    Args:
-        bundle: directory or .zip; None: the small default model inside this package.
-        runtime: "onnx", "openvino", "trt", or "auto": the best for the bundle's target, which is
-            never openvino. Where that one cannot run on this device, another one does, and a
-            warning says why.
-        threads: for the computation; None: the runtime's own choice.
-        provider: of ONNX Runtime: "cpu" (default), "cuda", "tensorrt" or "rtx".
-        cuda_graphs: of TensorRT: replay the work of lengths that come again.
-
-    Raises:
-        MissingPathError: no such bundle.
-        BundleError: incomplete, altered, or of another schema version.
-        UsageError: no such runtime or provider, or fewer than one thread.
-        MissingExtraError: the runtime's library is not installed.
-        DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
-    """
-    opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
-    # here, so that whoever imports this package for its types does not load the runtimes
-    from edge_ser_runtimes import registry
-
-    session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
-    return Recognizer(opened, session)

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 
 
 class Session(Protocol):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edge_ser.audio import from_int16
-from edge_ser.bundle import Bundle
-from edge_ser.decode import Outputs
-from edge_ser.fidelity import Fidelity, compare, concatenate
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Outputs
+from edge_ser.fidelity.compare import Fidelity, compare, concatenate
 from edge_ser.session import Session, pad_batch
 
 

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 import edge_ser
-from edge_ser.bundle import Bundle, Golden, seal
+from edge_ser.bundle.bundle import Bundle, Golden, seal
+from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
-from edge_ser.manifest import Manifest, TensorSpec
 
 Change = Callable[[dict[str, Any]], None]
 

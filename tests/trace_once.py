@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from edge_ser_export.model import JointModel
-from edge_ser_export.trace import trace
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.trace.capture import trace
 
 _folder = tempfile.TemporaryDirectory(prefix="edge-ser-tests-")
 _traces: dict[str, Path] = {}

@@ -12,5 +12,5 @@ The modules, from the meaning to the file:
 - `effects`: voice quality and recording channel, on samples.
 - `corpus`: who says what in which split, and writing it to disk.
 
-Make one with `python -m edge_ser_export.synth OUT`; the extra `edge-ser[synth]` has what it needs.
+Make one with `python -m corpus OUT`; the extra `edge-ser[synth]` has what it needs.
 """

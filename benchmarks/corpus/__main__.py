@@ -1,4 +1,4 @@
-"""Command line: `python -m edge_ser_export.synth [--samples] OUT`."""
+"""Command line: `python -m corpus [--samples] OUT`."""
 
 import argparse
 import sys
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m edge_ser_export.synth",
+        prog="python -m corpus",
         description="Make a corpus of synthetic emotional prosody, laid out like MSP-Podcast.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -68,7 +68,7 @@ def load_compiled(arguments: dict[str, Any]) -> Run:
 def _torch(arguments: dict[str, Any], wrap: Callable[[Any], Any]) -> Run:
     import torch
 
-    from edge_ser_export.checkpoint import load_checkpoint
+    from edge_ser_export.checkpoints.load import load_checkpoint
 
     torch.set_num_threads(THREADS)
     model = wrap(load_checkpoint(arguments["checkpoint"]).model.eval())

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from edge_ser.bench.machine import same_machine
 from edge_ser.bench.records import Record
 from edge_ser.errors import UsageError
+from edge_ser.host.facts import same_machine
 
 # Of a history, so many of the latest runs are what is normal; between them lies the noise that no
 # single run can see.

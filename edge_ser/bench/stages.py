@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from edge_ser.audio import Preprocessing, decode_file, resample
-from edge_ser.bench.stats import quantile
-from edge_ser.decode import Outputs, decode
-from edge_ser.manifest import Manifest
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.emotion.decode import Outputs, decode
+from edge_ser.measure.stats import quantile
 from edge_ser.session import pad_batch
 
 STAGES = ("read", "resample", "prepare", "session", "answer")

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.audio import Samples
-from edge_ser.bench.energy import find_meter, measure_energy
-from edge_ser.bench.machine import available_memory, machine, state
-from edge_ser.bench.process import Cold, ColdSystem, measure_cold
 from edge_ser.bench.records import Against, EnergyUse, Fresh, Latency, Record, Work
 from edge_ser.bench.speech import FILE_RATE_HZ, speech, write_wav
 from edge_ser.bench.stages import stages
-from edge_ser.bench.stats import verdict
-from edge_ser.bench.timing import Plan, Result, Timing, measure
 from edge_ser.bench.work import Peaks, Products
-from edge_ser.decode import decode
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.emotion.decode import decode
 from edge_ser.errors import EdgeSerError, MeasurementError, UsageError
-from edge_ser.manifest import Manifest
+from edge_ser.host.facts import available_memory, machine, state
+from edge_ser.measure.energy import find_meter, measure_energy
+from edge_ser.measure.process import Cold, ColdSystem, measure_cold
+from edge_ser.measure.stats import verdict
+from edge_ser.measure.timing import Plan, Result, Timing, measure
 from edge_ser.session import Session, pad_batch
 
 # Steps of the progress bar for one length, batch and number of threads.

@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from edge_ser.bundle.external_data import external_files
+from edge_ser.bundle.golden import Golden
+from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.errors import BundleError, EdgeSerError, MissingPathError, UsageError
-from edge_ser.golden import Golden
-from edge_ser.manifest import FileEntry, Manifest
-from edge_ser.onnx_scan import external_files
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from edge_ser.audio import Preprocessing
+from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, EdgeSerError
-from edge_ser.labels import DIMENSIONS, SCORE_MAX, SCORE_MIN
-from edge_ser.sphere import Partition
 
 SCHEMA_VERSION = 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_ser.manifest import Manifest
+from edge_ser.bundle.manifest import Manifest
 
 Row = tuple[str, str]
 

@@ -12,11 +12,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from edge_ser import __version__
 from edge_ser.cli import bench, build, doctor, export, inspect, predict, train, verify
 from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.parser import Parser
 from edge_ser.errors import EdgeSerError
+from edge_ser.version import __version__
 
 _COMMANDS = (export, build, verify, predict, inspect, bench, doctor, train)
 

@@ -14,10 +14,10 @@ from edge_ser.bench.compare import Comparison, compare
 from edge_ser.bench.plot import check_plot_path, write_plot
 from edge_ser.bench.records import Record, append, check_history, read_history
 from edge_ser.bench.suite import Options, Suite
-from edge_ser.bench.timing import Plan
 from edge_ser.cli.bench_systems import candidates
 from edge_ser.cli.common import steps
 from edge_ser.errors import EdgeSerError, GateError, UsageError
+from edge_ser.measure.timing import Plan
 
 _STDOUT = "-"
 _LEFT_LATENCY, _LEFT_CHANGES = ("length", "system"), (0, 1, 5)

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.bench.process import ColdSystem
 from edge_ser.bench.suite import Candidate
 from edge_ser.bench.work import Products
-from edge_ser.bundle import Bundle, sha256
+from edge_ser.bundle.bundle import Bundle, sha256
 from edge_ser.cli.common import needs, open_session
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import (
     BundleError,
     DeviceError,
@@ -22,9 +21,10 @@ from edge_ser.errors import (
     MissingExtraError,
     UsageError,
 )
+from edge_ser.measure.process import ColdSystem
 
 if TYPE_CHECKING:
-    from edge_ser_export.checkpoint import Checkpoint
+    from edge_ser_export.checkpoints.load import Checkpoint
 
 TORCH = "torch"
 # Resident memory of a process that has loaded ONNX Runtime and numpy, but no model; measured.
@@ -54,7 +54,7 @@ ser = edge_ser.load(sys.argv[1], sys.argv[2], int(sys.argv[3]))
 {_COLD_USE}"""
 _COLD_TORCH = f"""
 from edge_ser.cli.bench_systems import torch_recognizer
-import edge_ser_export.checkpoint
+import edge_ser_export.checkpoints.load
 mark("import")
 ser = torch_recognizer(sys.argv[1], sys.argv[2], int(sys.argv[3]))
 {_COLD_USE}"""
@@ -218,7 +218,7 @@ def torch_recognizer(checkpoint: str, bundle: str, threads: int) -> Any:
         threads: for one operator.
     """
     from edge_ser.recognizer import Recognizer
-    from edge_ser_export.checkpoint import load_checkpoint
+    from edge_ser_export.checkpoints.load import load_checkpoint
 
     opened = Bundle.open(bundle)
     return Recognizer(opened, _TorchSession(load_checkpoint(checkpoint), threads))
@@ -234,7 +234,7 @@ def _torch(bundle: Bundle, path: Path, checkpoint: str | None) -> Candidate:
     with needs("export", "bench --runtime torch"):
         import torch  # noqa: F401 - said before anything is measured
 
-        from edge_ser_export.checkpoint import BUILTIN, load_checkpoint
+        from edge_ser_export.checkpoints.load import BUILTIN, load_checkpoint
     m = bundle.manifest
     source = checkpoint
     made_from = m.provenance.get("checkpoint", {})

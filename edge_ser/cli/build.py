@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from edge_ser_export.tensorrt.on_device import build_on_device
+    from edge_ser_runtimes.engines.on_device import build_on_device
 
     with steps(None) as bar:
         done = build_on_device(

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from edge_ser.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from edge_ser.bundle import Bundle
+    from edge_ser.bundle.bundle import Bundle
     from edge_ser.session import Session
 
 

@@ -9,13 +9,13 @@ import sys
 import textwrap
 from typing import Any
 
-from edge_ser import __version__
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import open_session, step, steps
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.doctor import Finding, examine, look, python_version
-from edge_ser.doctor_bundle import check_bundle
+from edge_ser.doctor.bundles import check_bundle
+from edge_ser.doctor.examine import Finding, examine, look, python_version
 from edge_ser.errors import EdgeSerError
+from edge_ser.version import __version__
 
 _SCHEMA_VERSION = 1
 _DEFAULT_NAME = "default model"

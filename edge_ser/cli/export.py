@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import needs, open_session, step, steps
 from edge_ser.errors import UsageError
 from edge_ser.session import Session
@@ -126,8 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     with needs("export", "export"):
         from edge_ser_export import pipeline
-        from edge_ser_export.precision import PrecisionOptions
-        from edge_ser_export.tensorrt.target import EngineOptions
+        from edge_ser_export.precision.lower import PrecisionOptions
+        from edge_ser_runtimes.engines.plan import EngineOptions
 
         source = arguments.checkpoint or arguments.named or "spectral"
         options = pipeline.ExportOptions(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from edge_ser import provenance
-from edge_ser.bundle import MANIFEST, Bundle
+from edge_ser.bundle import provenance
+from edge_ser.bundle.bundle import MANIFEST, Bundle
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.provenance import brief, table
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.manifest import Manifest
-from edge_ser.provenance import brief, table
 
 
 def add_parser(commands: Any) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from edge_ser.bundle import is_bundle
+from edge_ser.bundle.bundle import is_bundle
 from edge_ser.cli.common import add_runtime_options, told_warnings
 from edge_ser.data import sample_utterances
-from edge_ser.decode import Emotion
+from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
-from edge_ser.recognizer import load
+from edge_ser.load import load
 
 # Suffixes looked for inside a directory; a file named outright is read whatever its suffix.
 _SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}

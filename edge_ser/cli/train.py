@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from edge_ser_export.checkpoint import load_checkpoint
+    from edge_ser_export.checkpoints.load import load_checkpoint
     from edge_ser_export.training.build import check_encoder
     from edge_ser_export.training.data import Corpus, read_labels
     from edge_ser_export.training.train import TrainConfig, Trainer
@@ -153,7 +153,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from edge_ser_export.checkpoint import load_checkpoint
+    from edge_ser_export.checkpoints.load import load_checkpoint
     from edge_ser_export.training.data import Corpus, read_labels
     from edge_ser_export.training.evaluate import evaluate
 

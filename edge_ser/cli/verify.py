@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edge_ser import __version__, provenance
-from edge_ser.bundle import Bundle
+from edge_ser.bundle import provenance
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import (
     add_runtime_options,
     needs,
@@ -22,13 +22,14 @@ from edge_ser.cli.common import (
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity import Fidelity, limit_words
-from edge_ser.machine import this_machine
-from edge_ser.report import check_report_path, write_report
-from edge_ser.report_data import Evidence, load_evidence, read_evidence
-from edge_ser.report_origin import Writing
+from edge_ser.fidelity.compare import Fidelity, limit_words
+from edge_ser.host.machine import this_machine
+from edge_ser.report.data import Evidence, load_evidence, read_evidence
+from edge_ser.report.origin import Writing
+from edge_ser.report.page import check_report_path, write_report
 from edge_ser.session import Session
 from edge_ser.verify import verify
+from edge_ser.version import __version__
 
 
 def add_parser(commands: Any) -> None:
@@ -144,8 +145,8 @@ def _line(result: Fidelity) -> str:
 
 def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
     with needs("export", "verify --reference"):
-        from edge_ser_export.checkpoint import load_checkpoint
-        from edge_ser_export.parity import (
+        from edge_ser_export.checkpoints.load import load_checkpoint
+        from edge_ser_export.proof.parity import (
             Reference,
             parity_steps,
             reference_answers,

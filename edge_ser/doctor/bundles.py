@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from edge_ser.bundle import Bundle
-from edge_ser.doctor import Finding, Machine
-from edge_ser.doctor_tensorrt import INSTALL_TENSORRT
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.doctor.examine import Finding, Machine
+from edge_ser.doctor.tensorrt import INSTALL_TENSORRT
 from edge_ser.errors import EdgeSerError
 from edge_ser.session import Session
 from edge_ser.verify import verify

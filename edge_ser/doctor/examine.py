@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_ser.bench.machine import available_memory, machine
-from edge_ser.cpu import integer_preset
-from edge_ser.doctor_gpu import (
+from edge_ser.doctor.tensorrt import building, running
+from edge_ser.host.cpu import integer_preset
+from edge_ser.host.facts import available_memory, machine
+from edge_ser.host.nvidia import (
     Driver,
     Jetson,
     TensorRt,
@@ -25,7 +26,6 @@ from edge_ser.doctor_gpu import (
     find_tensorrt,
     version,
 )
-from edge_ser.doctor_tensorrt import building, running
 
 State = Literal["ok", "missing", "advice", "fails"]
 _ROOT = Path("/")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edge_ser.doctor_gpu import LEAST_SM, NOT_RTX, Driver, TensorRt
+from edge_ser.host.nvidia import LEAST_SM, NOT_RTX, Driver, TensorRt
 
 State = Literal["ok", "missing", "advice"]
 Told = tuple[State, str, str]

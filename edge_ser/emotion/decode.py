@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.labels import scores_from_unit
-from edge_ser.sphere import Partition, Region, Sphere, to_cartesian, to_spherical
+from edge_ser.emotion.scale import scores_from_unit
+from edge_ser.emotion.sphere import Partition, Region, Sphere, to_cartesian, to_spherical
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_ser.emotion.scale import OCTANTS, SCORE_MAX, SCORE_MIN, TEMPERAMENTS
 from edge_ser.errors import UsageError
-from edge_ser.labels import OCTANTS, SCORE_MAX, SCORE_MIN, TEMPERAMENTS
 
 Floats = NDArray[np.float64]
 

@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ser.decode import Outputs
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.scale import (
+    DIMENSIONS,
+    SCORE_MAX,
+    SCORE_MIN,
+    scores_from_unit,
+    unit_from_scores,
+)
+from edge_ser.emotion.sphere import Partition, angular_distance, to_cartesian
 from edge_ser.errors import UsageError
-from edge_ser.labels import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit, unit_from_scores
-from edge_ser.manifest import Limits
-from edge_ser.metrics import ccc, pearson
-from edge_ser.sphere import Partition, angular_distance, to_cartesian
+from edge_ser.fidelity.metrics import ccc, pearson
 
 # Angles of points this near to neutral are noise: one millionth of VAD turns them by degrees.
 _MIN_RADIUS = 0.02

@@ -14,8 +14,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from edge_ser.cpu import cpu_facts
-from edge_ser.machine import usable_cores
+from edge_ser.host.cpu import cpu_facts
+from edge_ser.host.machine import usable_cores
 
 _ROOT = Path("/")
 # Whatever can change a time, where it is installed.

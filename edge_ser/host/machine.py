@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_ser.cpu import CPUINFO, cpu_facts
+from edge_ser.host.cpu import CPUINFO, cpu_facts
 
 # Instruction sets that decide which kernels a runtime takes: of x86, then of arm64.
 _TOLD = (

@@ -5,9 +5,9 @@ ratios with their intervals; `process.measure_cold` starts fresh processes for t
 result and for peak memory. Neither knows what a system is: a callable, or a few lines of Python.
 """
 
-from edge_ser.bench.process import Cold, ColdSystem, measure_cold
-from edge_ser.bench.stats import Estimate, Verdict, median, quantile, ratio, verdict
-from edge_ser.bench.timing import Plan, Result, System, Timing, measure, prepare_all
+from edge_ser.measure.process import Cold, ColdSystem, measure_cold
+from edge_ser.measure.stats import Estimate, Verdict, median, quantile, ratio, verdict
+from edge_ser.measure.timing import Plan, Result, System, Timing, measure, prepare_all
 
 __all__ = [
     "Cold",

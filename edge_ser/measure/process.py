@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from edge_ser.bench.device import device_memory
-from edge_ser.bench.stats import Estimate, median
 from edge_ser.errors import MeasurementError
+from edge_ser.host.gpu_memory import device_memory
+from edge_ser.measure.stats import Estimate, median
 
 # Lines of a child that are meant for us.
 _SIGN = "edge-ser-bench:"

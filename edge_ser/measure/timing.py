@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-from edge_ser.bench.stats import CLAIM_CONFIDENCE, Estimate, median, quantile, ratio
+from edge_ser.measure.stats import CLAIM_CONFIDENCE, Estimate, median, quantile, ratio
 
 Batch = TypeVar("Batch")
 # A system that takes longer per run is not disturbed by the few milliseconds after another one.

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.fidelity import brief
-from edge_ser.labels import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit
-from edge_ser.manifest import Limits
-from edge_ser.report_data import Damage, Utterance
-from edge_ser.report_svg import (
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit
+from edge_ser.emotion.sphere import Partition, to_cartesian, to_spherical
+from edge_ser.fidelity.compare import brief
+from edge_ser.report.data import Damage, Utterance
+from edge_ser.report.svg import (
     SHAPES,
     Scale,
     arrow,
@@ -25,7 +26,6 @@ from edge_ser.report_svg import (
     mark,
     text,
 )
-from edge_ser.sphere import Partition, to_cartesian, to_spherical
 
 # Drawings that are as wide as the page have room for large text where the page is narrow; the style
 # sheet says so by this class.

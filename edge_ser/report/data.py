@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import PARITY, SENSITIVITY, Bundle
+from edge_ser.bundle.bundle import PARITY, SENSITIVITY, Bundle
+from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import BundleError
-from edge_ser.labels import DIMENSIONS
 
 # Longer than any utterance, and than any difference of VAD.
 _LARGEST = 1e9

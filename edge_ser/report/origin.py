@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from edge_ser import provenance
-from edge_ser.machine import Machine
-from edge_ser.manifest import Manifest
-from edge_ser.provenance import Row
+from edge_ser.bundle import provenance
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.provenance import Row
+from edge_ser.host.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.manifest import Limits, Manifest
+from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import MissingPathError, UsageError
-from edge_ser.fidelity import Fidelity, limit_words
-from edge_ser.labels import DIMENSIONS
-from edge_ser.manifest import Limits, Manifest
-from edge_ser.report_charts import (
+from edge_ser.fidelity.compare import Fidelity, limit_words
+from edge_ser.report.charts import (
     Style,
     flips,
     key_mark,
@@ -27,11 +27,11 @@ from edge_ser.report_charts import (
     sphere,
     styles,
 )
-from edge_ser.report_data import Damage, Evidence, load_damage, measures
-from edge_ser.report_origin import Writing, bundle_rows, writing_rows
-from edge_ser.report_style import STYLE
-from edge_ser.report_svg import element, text
-from edge_ser.report_tables import facts_table, flip_table, label_table, measures_table
+from edge_ser.report.data import Damage, Evidence, load_damage, measures
+from edge_ser.report.origin import Writing, bundle_rows, writing_rows
+from edge_ser.report.style import STYLE
+from edge_ser.report.svg import element, text
+from edge_ser.report.tables import facts_table, flip_table, label_table, measures_table
 
 _GROUPS = {
     "single": "one utterance per run, of all lengths",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_ser.fidelity import MIN_JUDGED, SMALL, brief, percent
-from edge_ser.labels import DIMENSIONS
-from edge_ser.manifest import Limits
-from edge_ser.report_charts import Flip
-from edge_ser.report_data import Measures
-from edge_ser.report_svg import element, text
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.scale import DIMENSIONS
+from edge_ser.fidelity.compare import MIN_JUDGED, SMALL, brief, percent
+from edge_ser.report.charts import Flip
+from edge_ser.report.data import Measures
+from edge_ser.report.svg import element, text
 
 # Changed regions are listed up to here; the drawing has all of them.
 _MOST_LISTED = 20

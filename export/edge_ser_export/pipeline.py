@@ -15,19 +15,28 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ser.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, check_new_bundle, new_bundle, seal
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import (
+    GOLDEN,
+    PARITY,
+    SENSITIVITY,
+    Bundle,
+    check_new_bundle,
+    new_bundle,
+    seal,
+)
+from edge_ser.bundle.manifest import Manifest, TensorSpec
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError, UsageError
-from edge_ser.manifest import Manifest, TensorSpec
 from edge_ser.session import Session
 from edge_ser.verify import verify
-from edge_ser_export.calibration import CalibrationSet, draw
-from edge_ser_export.checkpoint import DEFAULT_EPOCH, Checkpoint, load_checkpoint
-from edge_ser_export.golden import make_golden
+from edge_ser_export.calibration.draw import CalibrationSet, draw
+from edge_ser_export.checkpoints.load import DEFAULT_EPOCH, Checkpoint, load_checkpoint
+from edge_ser_export.graph.rewrite import store_half, strip_metadata
+from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
-from edge_ser_export.openvino_proof import OpenSession, check_runtimes, prove_in_openvino
-from edge_ser_export.optimize import store_half, strip_metadata
-from edge_ser_export.parity import (
+from edge_ser_export.precision.lower import Lowered, PrecisionOptions, lower
+from edge_ser_export.proof.golden import make_golden
+from edge_ser_export.proof.parity import (
     FP32_LIMITS,
     Parity,
     Reference,
@@ -35,16 +44,15 @@ from edge_ser_export.parity import (
     reference_answers,
     run_parity,
 )
-from edge_ser_export.precision import Lowered, PrecisionOptions, lower
-from edge_ser_export.run_graph import Samples
-from edge_ser_export.tensorrt.profiles import read_profiles
-from edge_ser_export.tensorrt.target import (
+from edge_ser_export.proof.runtime import OpenSession, check_runtimes, prove_in_openvino
+from edge_ser_export.tensorrt.typed import write_graphs
+from edge_ser_export.trace.capture import OPSET, trace
+from edge_ser_runtimes.engines.plan import (
     EngineOptions,
     plan_engine,
     write_engine,
 )
-from edge_ser_export.tensorrt.typed import write_graphs
-from edge_ser_export.trace import OPSET, trace
+from edge_ser_runtimes.engines.profiles import read_profiles
 
 Target = Literal[
     "onnx-fp32", "onnx-fp16", "onnx-int8", "trt-fp32", "trt-fp16", "trt-bf16", "trt-int8", "trt-fp8"

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import Bundle
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, UsageError
 
 
@@ -60,7 +60,7 @@ class BaseSession(ABC):
         outputs = parts[0]
         if len(parts) > 1:
             # here, as a first result should not wait for what judges answers
-            from edge_ser.fidelity import concatenate
+            from edge_ser.fidelity.compare import concatenate
 
             outputs = concatenate(parts)
         self._check(outputs, samples.shape[0])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import Bundle
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser_runtimes.base import BaseSession
 

@@ -8,15 +8,15 @@ import sys
 import warnings
 from typing import Any, cast
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
 from edge_ser.session import Session
 
 # name -> (module:class, prefixes of the targets it runs); loaded only when asked for. Of several
 # that run a target, "auto" takes the first that can run here.
 RUNTIMES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "trt": ("edge_ser_runtimes.trt:TrtSession", ("trt-",)),
-    "onnx": ("edge_ser_runtimes.ort:OrtSession", ("onnx-", "trt-")),
+    "trt": ("edge_ser_runtimes.tensorrt.session:TrtSession", ("trt-",)),
+    "onnx": ("edge_ser_runtimes.onnxruntime.session:OrtSession", ("onnx-", "trt-")),
     "openvino": ("edge_ser_runtimes.openvino:OpenVinoSession", ("onnx-",)),
 }
 # never chosen by "auto": for one who has measured that it is faster
@@ -46,8 +46,8 @@ def open_session(
             the options asked for. Where that one cannot run on this device, the next one does, and
             a warning says why.
         threads: for the computation; None: the runtime's own choice.
-        provider: of the runtime onnx: see `edge_ser_runtimes.ort.OrtSession`.
-        cuda_graphs: of the runtime trt: see `edge_ser_runtimes.trt.TrtSession`.
+        provider: of the runtime onnx: see `edge_ser_runtimes.onnxruntime.session.OrtSession`.
+        cuda_graphs: of the runtime trt: see `edge_ser_runtimes.tensorrt.session.TrtSession`.
 
     Raises:
         UsageError: no such runtime or option, or none for the target.

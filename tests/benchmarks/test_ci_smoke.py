@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ci_smoke import Ratio, judge, like, report, stored_ratios
 
-from edge_ser.bench import ratio
+from edge_ser.measure import ratio
 
 QUIET = Ratio(1.0, 0.995, 1.005)
 

@@ -14,8 +14,8 @@ from peers_.environments import Environment, install, make
 from peers_.link import Clock, PeerError, Worker, build
 from peers_.tiny import LogMel, Wav2Small
 
-from edge_ser.bench import Plan, measure
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.measure import Plan, measure
 
 PYTHON = Path(sys.executable)
 

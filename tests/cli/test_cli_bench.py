@@ -14,7 +14,7 @@ import pytest
 from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
-from edge_ser.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.cli import bench_systems
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
@@ -296,7 +296,7 @@ def test_a_runtime_stands_in_with_one_warning_and_is_what_is_named(
     }  # fmt: skip
     (folder / "manifest.json").unlink()
     seal(folder, replace(manifest, target="trt-fp16", engine=engine))
-    monkeypatch.setattr("edge_ser_runtimes.cuda.LIBRARIES", ("libno-such-driver.so.1",))
+    monkeypatch.setattr("edge_ser_runtimes.tensorrt.cuda.LIBRARIES", ("libno-such-driver.so.1",))
     done = cli(*ONE, folder)
     assert done.code == 0, done.err
     (line,) = done.err.splitlines()

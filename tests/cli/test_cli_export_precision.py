@@ -16,13 +16,13 @@ import soundfile
 from trace_once import folder, trace_once
 
 import edge_ser
-from edge_ser.bundle import SENSITIVITY, Bundle
+from edge_ser.bundle.bundle import SENSITIVITY, Bundle
 from edge_ser.cli import main
 from edge_ser_export import pipeline
-from edge_ser_export.calibration import default_calibration_samples
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.optimize import strip_metadata
-from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.calibration.draw import default_calibration_samples
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.graph.rewrite import strip_metadata
+from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
 
 Cli = Callable[..., Any]
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from trace_once import trace_once
 
-from edge_ser.bundle import Bundle, graph_sha256
+from edge_ser.bundle.bundle import Bundle, graph_sha256
 from edge_ser.cli import main
 from edge_ser_export import pipeline
-from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS
-from edge_ser_export.tensorrt import build as building
+from edge_ser_export.proof.parity import BF16_LIMITS, FP16_LIMITS
+from edge_ser_runtimes.engines import build as building
 
 Cli = Callable[..., Any]
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 import edge_ser
-from edge_ser.bundle import Bundle, Golden, seal
+from edge_ser.bundle.bundle import Bundle, Golden, seal
 from edge_ser.data import DEFAULT_BUNDLE
 
 Cli = Callable[..., Any]

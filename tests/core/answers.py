@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edge_ser.decode import Outputs
-from edge_ser.manifest import Limits
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.decode import Outputs
 
 LIMITS = Limits(vad=1e-4, region_logits=1e-3)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.decode import Outputs
-from edge_ser.fidelity import Fidelity, compare, label_fidelity
-from edge_ser.manifest import Limits
-from edge_ser.report_data import Evidence, read_evidence
-from edge_ser.sphere import Partition
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.sphere import Partition
+from edge_ser.fidelity.compare import Fidelity, compare, label_fidelity
+from edge_ser.report.data import Evidence, read_evidence
 
 FP32 = Limits(1e-4, 1e-3)
 INT8 = Limits(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.bench.energy import Rails, Rapl, find_meter, measure_energy
-from edge_ser.bench.machine import available_memory, machine, same_machine, state
 from edge_ser.errors import MeasurementError
+from edge_ser.host.facts import available_memory, machine, same_machine, state
+from edge_ser.measure.energy import Rails, Rapl, find_meter, measure_energy
 
 
 def write(root: Path, files: dict[str, str]) -> None:

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from edge_ser.bench import ColdSystem, measure_cold
+from edge_ser.measure import ColdSystem, measure_cold
 
 MEGABYTE = 1_000_000
 

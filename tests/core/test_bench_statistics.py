@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from edge_ser.bench import Estimate, median, quantile, ratio, verdict
-from edge_ser.bench.stats import CLAIM_CONFIDENCE
+from edge_ser.measure import Estimate, median, quantile, ratio, verdict
+from edge_ser.measure.stats import CLAIM_CONFIDENCE
 
 
 def skewed(rng: np.random.Generator, count: int, typical: float = 0.01) -> list[float]:

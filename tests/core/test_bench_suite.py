@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 import edge_ser
 from edge_ser.audio import decode_file
 from edge_ser.bench import suite
-from edge_ser.bench.energy import Rails
-from edge_ser.bench.process import ColdSystem
 from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bench.stages import STAGES, stages
 from edge_ser.bench.suite import Candidate, Options, Suite
-from edge_ser.bench.timing import Plan
 from edge_ser.bench.work import Peaks, Products
 from edge_ser.errors import BundleError, EdgeSerError, MeasurementError, MissingPathError
+from edge_ser.measure.energy import Rails
+from edge_ser.measure.process import ColdSystem
+from edge_ser.measure.timing import Plan
 from edge_ser.session import Session
 
 QUICK = Options(seconds=(1.0,), plan=Plan(max_rounds=3, min_rounds=3), processes=0)

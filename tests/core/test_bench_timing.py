@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_ser.bench import Plan, System, measure, prepare_all, verdict
+from edge_ser.measure import Plan, System, measure, prepare_all, verdict
 
 
 class Clock:

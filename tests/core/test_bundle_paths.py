@@ -9,7 +9,7 @@ import pytest
 from bundle_files import EditManifest, TinyBundle, ZipBundle, listing, snapshot
 
 import edge_ser
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bundle_files import EditManifest, ZipBundle, snapshot
 
-from edge_ser.bundle import Bundle, is_bundle
+from edge_ser.bundle.bundle import Bundle, is_bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError, MissingPathError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bundle_files import ZipBundle, listing, snapshot
 
-from edge_ser.bundle import Bundle, check_new_bundle, new_bundle, seal, sha256
+from edge_ser.bundle.bundle import Bundle, check_new_bundle, new_bundle, seal, sha256
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.cpu import integer_preset
+from edge_ser.host.cpu import integer_preset
 
 
 def info(folder: Path, flags: str) -> Path:

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from edge_ser.decode import Emotion, Outputs, decode, softmax
+from edge_ser.emotion.decode import Emotion, Outputs, decode, softmax
+from edge_ser.emotion.sphere import Partition
 from edge_ser.session import pad_batch
-from edge_ser.sphere import Partition
 
 
 def outputs(vad: list[list[float]], logits: list[list[float]] | None = None) -> Outputs:

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ser import doctor
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
-from edge_ser.doctor import Finding, Machine, examine, look
-from edge_ser.doctor_bundle import check_bundle
-from edge_ser.doctor_gpu import NOT_RTX, Driver, Gpu, Jetson, TensorRt
+from edge_ser.doctor import examine as doctor
+from edge_ser.doctor.bundles import check_bundle
+from edge_ser.doctor.examine import Finding, Machine, examine, look
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, MissingExtraError
+from edge_ser.host.nvidia import NOT_RTX, Driver, Gpu, Jetson, TensorRt
 from edge_ser.session import Session
-from edge_ser_export.tensorrt.devices import SMS
+from edge_ser_runtimes.engines.devices import SMS
 from edge_ser_runtimes.registry import open_session
 
 ORIN = Gpu("Orin", (8, 7), 8_000_000_000)

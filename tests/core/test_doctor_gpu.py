@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser import doctor_gpu
-from edge_ser.doctor_gpu import (
+from edge_ser.host import nvidia as doctor_gpu
+from edge_ser.host.nvidia import (
     Gpu,
     Jetson,
     find_driver,

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from answers import LIMITS, outputs, points
 
-from edge_ser.decode import Outputs
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
-from edge_ser.fidelity import (
+from edge_ser.fidelity.compare import (
     MIN_JUDGED,
     Fidelity,
     brief,
@@ -18,9 +21,6 @@ from edge_ser.fidelity import (
     limit_words,
     percent,
 )
-from edge_ser.labels import DIMENSIONS, scores_from_unit
-from edge_ser.manifest import Limits
-from edge_ser.sphere import Partition
 
 LOW = Limits(
     vad=0.5,

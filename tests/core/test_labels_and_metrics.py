@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from edge_ser.labels import (
+from edge_ser.emotion.scale import (
     DIMENSIONS,
     OCTANTS,
     TEMPERAMENTS,
     scores_from_unit,
     unit_from_scores,
 )
-from edge_ser.metrics import ccc, pearson
+from edge_ser.fidelity.metrics import ccc, pearson
 
 
 def test_order_of_dimensions_and_octants() -> None:

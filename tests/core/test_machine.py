@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.cpu import cpu_facts
-from edge_ser.machine import this_machine
+from edge_ser.host.cpu import cpu_facts
+from edge_ser.host.machine import this_machine
 
 X86 = """processor\t: 0
 model name\t: Some CPU: fast @ 3 GHz

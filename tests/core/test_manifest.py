@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.manifest import FileEntry, Limits, Manifest, TensorSpec
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
-from edge_ser.manifest import FileEntry, Limits, Manifest, TensorSpec
-from edge_ser.sphere import Partition
 
 MANIFEST = Manifest(
     name="tiny",

@@ -9,7 +9,7 @@ import pytest
 from bundle_files import TinyBundle
 from test_manifest import DOCUMENT, MANIFEST, read
 
-from edge_ser.bundle import Bundle, graph_sha256, seal, sha256
+from edge_ser.bundle.bundle import Bundle, graph_sha256, seal, sha256
 from edge_ser.errors import BundleError
 
 ENGINE: dict[str, Any] = {

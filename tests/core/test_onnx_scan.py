@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from edge_ser.bundle.external_data import external_files
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
-from edge_ser.onnx_scan import external_files
 
 
 def external(location: str) -> TensorProto:

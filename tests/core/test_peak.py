@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_ser.bench import peak
-from edge_ser.bench.peak import Gemms, Product, gemm_peak, heaviest, matmul_model, products
 from edge_ser.errors import UsageError
+from edge_ser.measure import products as peak
+from edge_ser.measure.products import Gemms, Product, gemm_peak, heaviest, matmul_model, products
 
 rng = np.random.default_rng(0)
 

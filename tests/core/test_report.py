@@ -19,10 +19,10 @@ from evidence import (
 )
 
 import edge_ser
-from edge_ser.manifest import Limits, Manifest
-from edge_ser.report import page
-from edge_ser.report_data import Damage, read_evidence
-from edge_ser.sphere import Partition
+from edge_ser.bundle.manifest import Limits, Manifest
+from edge_ser.emotion.sphere import Partition
+from edge_ser.report.data import Damage, read_evidence
+from edge_ser.report.page import page
 
 HOSTILE = """<script>alert(1)</script>&"'><img src=x onerror=alert(1)>"""
 

@@ -10,13 +10,13 @@ import pytest
 from evidence import FP32, INT8, Page, document, evidence, fidelity, rows
 
 import edge_ser
-from edge_ser.bundle import Bundle
-from edge_ser.machine import Machine
-from edge_ser.manifest import Manifest
-from edge_ser.report import page, write_report
-from edge_ser.report_data import read_evidence
-from edge_ser.report_origin import Writing, bundle_rows, writing_rows
-from edge_ser.sphere import Partition
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.emotion.sphere import Partition
+from edge_ser.host.machine import Machine
+from edge_ser.report.data import read_evidence
+from edge_ser.report.origin import Writing, bundle_rows, writing_rows
+from edge_ser.report.page import page, write_report
 
 HOSTILE = "<script>alert(1)</script>"
 MACHINE = Machine("Linux", "aarch64", "Cortex-A76", ("asimddp", "i8mm"), 4, "3.12.1")

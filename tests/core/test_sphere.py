@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_ser.errors import UsageError
-from edge_ser.labels import scores_from_unit
-from edge_ser.sphere import (
+from edge_ser.emotion.scale import scores_from_unit
+from edge_ser.emotion.sphere import (
     Partition,
     Sphere,
     angular_distance,
     to_cartesian,
     to_spherical,
 )
+from edge_ser.errors import UsageError
 
 # signs of arousal (X), valence (Y), dominance (Z); Mehrabian's name
 OCTANTS = {

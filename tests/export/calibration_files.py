@@ -9,8 +9,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.sphere import Partition
-from edge_ser_export.calibration import CalibrationSet, Utterance, draw
+from edge_ser.emotion.sphere import Partition
+from edge_ser_export.calibration.draw import CalibrationSet, Utterance, draw
 
 Floats = NDArray[np.float32]
 RATE = 16_000

@@ -21,15 +21,16 @@ from tiny_models import (
 )
 from training_runs import Train, split_rows, write_labels
 
-from edge_ser.bundle import MANIFEST
+from edge_ser.bundle.bundle import MANIFEST
 from edge_ser.cli import main
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline
-from edge_ser_export.calibration import default_calibration_samples
-from edge_ser_export.store import save_checkpoint
-from edge_ser_export.tensorrt import on_device, target
-from edge_ser_export.tensorrt.target import EngineOptions, EnginePlan, plan_engine
+from edge_ser_export.calibration.draw import default_calibration_samples
+from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.training.data import Corpus, read_labels
+from edge_ser_runtimes.engines import on_device
+from edge_ser_runtimes.engines import plan as target
+from edge_ser_runtimes.engines.plan import EngineOptions, EnginePlan, plan_engine
 
 
 @pytest.fixture(scope="session")

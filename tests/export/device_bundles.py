@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rtx_graphs import preprocessing, typed
 
-from edge_ser.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.session import Session
-from edge_ser_export.tensorrt.target import EnginePlan, write_engine
+from edge_ser_runtimes.engines.plan import EnginePlan, write_engine
 from edge_ser_runtimes.registry import open_session
 
 

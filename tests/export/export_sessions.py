@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import Bundle
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError
 from edge_ser.session import Session
 from edge_ser_runtimes import registry

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from edge_ser_export.model import JointModel
+from edge_ser_export.models.joint import JointModel
 
 CHANNELS = 3
 FACTOR = 100.0

@@ -17,12 +17,12 @@ from trace_once import folder
 from traced_graphs import drawn, traced
 
 from edge_ser.audio import Preprocessing
-from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.tensorrt.backend import Backend, load_backend
-from edge_ser_export.tensorrt.build import Built, build_engine
-from edge_ser_export.tensorrt.devices import find_device
-from edge_ser_export.tensorrt.profiles import Profile, default_profile
+from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.tensorrt.typed import Typed, Typing, write_typed
+from edge_ser_runtimes.engines.backend import Backend, load_backend
+from edge_ser_runtimes.engines.build import Built, build_engine
+from edge_ser_runtimes.engines.devices import find_device
+from edge_ser_runtimes.engines.profiles import Profile, default_profile
 
 HAS_WHEEL = platform.machine().lower() in ("x86_64", "amd64") and platform.system() != "Darwin"
 needs_rtx = pytest.mark.skipif(

@@ -15,10 +15,10 @@ from calibration_files import RATE, RULES, Floats, answer, names, octants, of, s
 from numpy.typing import NDArray
 
 from edge_ser.audio import decode_file
-from edge_ser.labels import OCTANTS
-from edge_ser.sphere import Partition
-from edge_ser_export import calibration
-from edge_ser_export.calibration import draw
+from edge_ser.emotion.scale import OCTANTS
+from edge_ser.emotion.sphere import Partition
+from edge_ser_export.calibration import draw as calibration
+from edge_ser_export.calibration.draw import draw
 
 
 def never(samples: Floats) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from calibration_files import names, octants, of, speak
 
 from edge_ser.cli import predict
 from edge_ser.errors import DataError, MissingPathError, UsageError
-from edge_ser_export.calibration_sources import AUDIO_SUFFIXES
+from edge_ser_export.calibration.sources import AUDIO_SUFFIXES
 
 
 def write_table(path: Path, *lines: str) -> Path:

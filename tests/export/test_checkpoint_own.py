@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from tiny_models import Run, half_exact, joint_config, noise, random_joint, run_one, same
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])

@@ -17,7 +17,7 @@ from tiny_models import (
 )
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoint import load_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
 
 # --- the challenge baseline
 

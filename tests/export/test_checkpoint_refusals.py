@@ -24,8 +24,8 @@ from tiny_models import (
 
 from edge_ser.cli import main
 from edge_ser.errors import CheckpointError, MissingPathError, UsageError
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
 
 
 @dataclass

@@ -24,10 +24,10 @@ from tiny_models import (
 )
 
 from edge_ser.cli import main
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError, UsageError
-from edge_ser.sphere import Partition
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.model import RegressionHead
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.models.joint import RegressionHead
 
 
 @pytest.fixture

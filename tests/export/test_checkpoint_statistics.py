@@ -10,7 +10,7 @@ import torch
 from tiny_models import MEAN, STD
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.safe_pickle import load_statistics
+from edge_ser_export.checkpoints.safe_pickle import load_statistics
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

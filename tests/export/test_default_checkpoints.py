@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import decode_file
-from edge_ser.bundle import Bundle, sha256
+from edge_ser.bundle.bundle import Bundle, sha256
 from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
-from edge_ser.labels import unit_from_scores
-from edge_ser.metrics import ccc
-from edge_ser_export.calibration import default_calibration_samples
-from edge_ser_export.checkpoint import BUILTIN, load_checkpoint
-from edge_ser_export.parity import Reference
+from edge_ser.emotion.scale import unit_from_scores
+from edge_ser.fidelity.metrics import ccc
+from edge_ser_export.calibration.draw import default_calibration_samples
+from edge_ser_export.checkpoints.load import BUILTIN, load_checkpoint
+from edge_ser_export.proof.parity import Reference
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS = default_calibration_samples()

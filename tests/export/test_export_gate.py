@@ -13,17 +13,17 @@ from tiny_models import MEAN, STD, encoder_config, joint_config, random_joint
 from torch import nn
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle import MANIFEST, PARITY, Bundle
+from edge_ser.bundle.bundle import MANIFEST, PARITY, Bundle
 from edge_ser.cli import main
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, DataError, GateError, UsageError
 from edge_ser.session import Session
-from edge_ser.sphere import Partition
 from edge_ser_export import pipeline
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.deploy import DeploymentModel
-from edge_ser_export.model import JointModel
-from edge_ser_export.parity import (
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.models.deployment import DeploymentModel
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.proof.parity import (
     FP32_LIMITS,
     Reference,
     build_cases,
@@ -31,7 +31,7 @@ from edge_ser_export.parity import (
     reference_answers,
     run_parity,
 )
-from edge_ser_export.trace import trace
+from edge_ser_export.trace.capture import trace
 
 # --- what is refused before any work
 

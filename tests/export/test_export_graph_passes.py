@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import noise
 
-from edge_ser_export.optimize import store_half, strip_metadata
+from edge_ser_export.graph.rewrite import store_half, strip_metadata
 
 
 def session_of(model: onnx.ModelProto) -> ort.InferenceSession:

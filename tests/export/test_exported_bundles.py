@@ -24,15 +24,15 @@ from tiny_models import (
     save_safetensors,
 )
 
-from edge_ser.bundle import PARITY, Bundle
+from edge_ser.bundle.bundle import PARITY, Bundle
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.config import ModelConfig
-from edge_ser_export.model import JointModel
-from edge_ser_export.parity import FP32_LIMITS, build_cases
-from edge_ser_export.presets import PRESETS
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
+from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.models.presets import PRESETS
+from edge_ser_export.proof.parity import FP32_LIMITS, build_cases
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -14,10 +14,10 @@ from tiny_models import Run, encoder_config, joint_config, random_joint
 from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.file_kind import foreign
-from edge_ser_export.safe_pickle import load_torch
-from edge_ser_export.store import read_safetensors, save_checkpoint
+from edge_ser_export.checkpoints.file_kind import foreign
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.own_format import read_safetensors, save_checkpoint
+from edge_ser_export.checkpoints.safe_pickle import load_torch
 
 
 def zipped() -> bytes:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_models import joint_config, random_joint
 
-from edge_ser_export.deploy import DeploymentModel
-from edge_ser_export.model import TransformersEncoder
+from edge_ser_export.models.deployment import DeploymentModel
+from edge_ser_export.models.joint import TransformersEncoder
 
 
 @pytest.mark.parametrize(

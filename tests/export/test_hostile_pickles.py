@@ -27,8 +27,8 @@ from torch import nn
 from transformers import WavLMModel
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.safe_pickle import load_statistics
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.safe_pickle import load_statistics
 from edge_ser_export.training.build import build_model
 
 
@@ -215,7 +215,7 @@ _UNDER_LIMIT = """
 import resource, sys
 from pathlib import Path
 from edge_ser.errors import CheckpointError
-from edge_ser_export.safe_pickle import load_statistics
+from edge_ser_export.checkpoints.safe_pickle import load_statistics
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 for name in sys.argv[2:]:

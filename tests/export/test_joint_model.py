@@ -21,9 +21,9 @@ from tiny_models import (
 from torch import Tensor, nn
 from transformers import Wav2Vec2Model, WavLMModel
 
-from edge_ser_export.config import EncoderConfig, ModelConfig
-from edge_ser_export.deploy import DeploymentModel
-from edge_ser_export.model import (
+from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.deployment import DeploymentModel
+from edge_ser_export.models.joint import (
     AttentiveStatisticsPooling,
     JointModel,
     MeanPooling,
@@ -35,7 +35,7 @@ from edge_ser_export.model import (
     conv_geometry,
     transformers_config,
 )
-from edge_ser_export.spectral import FastLogMel, LogMel, mel_filters
+from edge_ser_export.models.spectral import FastLogMel, LogMel, mel_filters
 
 Array = NDArray[np.float64]
 POOLINGS = ("style", "attentive-statistics", "mean")

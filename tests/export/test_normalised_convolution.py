@@ -5,8 +5,8 @@ import pytest
 import torch
 from tiny_models import joint_config, random_joint
 
-from edge_ser_export.deploy import DeploymentEncoder
-from edge_ser_export.model import TransformersEncoder
+from edge_ser_export.models.deployment import DeploymentEncoder
+from edge_ser_export.models.joint import TransformersEncoder
 
 
 def stems(weight: torch.Tensor | None = None) -> tuple[DeploymentEncoder, DeploymentEncoder]:

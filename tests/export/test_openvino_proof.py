@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from trace_once import trace_once
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError
-from edge_ser.manifest import Manifest
-from edge_ser_export import openvino_proof, pipeline
-from edge_ser_export.openvino_proof import PARITY_FILE, prove_in_openvino
-from edge_ser_export.parity import Parity
+from edge_ser_export import pipeline
+from edge_ser_export.proof import runtime as openvino_proof
+from edge_ser_export.proof.parity import Parity
+from edge_ser_export.proof.runtime import PARITY_FILE, prove_in_openvino
 
 
 @dataclass

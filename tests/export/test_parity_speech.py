@@ -9,12 +9,12 @@ from export_sessions import Speech
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, UsageError
-from edge_ser.labels import DIMENSIONS, scores_from_unit
-from edge_ser.sphere import Partition
-from edge_ser_export.cases import Case, build_cases, case_count
-from edge_ser_export.parity import (
+from edge_ser_export.proof.cases import Case, build_cases, case_count
+from edge_ser_export.proof.parity import (
     FP16_LIMITS,
     FP32_LIMITS,
     INT8_LIMITS,

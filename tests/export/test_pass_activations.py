@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_graphs import graph, operators, run, written
 
-from edge_ser_export.passes.activations import mish_by_exponential
+from edge_ser_export.graph.activations import mish_by_exponential
 
 MISH = "(float[n] x) => (float[n] y) { y = Mish(x) }"
 

@@ -9,8 +9,8 @@ import pytest
 from small_graphs import operators, written
 from traced_graphs import BATCHES, KINDS, revealed, run_batches, session, traced
 
-from edge_ser_export.optimize import CPU_PASSES, optimize_for_cpu
-from edge_ser_export.run_graph import feed
+from edge_ser_export.graph.rewrite import CPU_PASSES, optimize_for_cpu
+from edge_ser_export.graph.run import feed
 
 Pass = Callable[[ir.Model], bool]
 

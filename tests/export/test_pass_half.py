@@ -12,18 +12,18 @@ from onnx.reference import ReferenceEvaluator
 from small_graphs import Array, graph, noise, operators, run, written
 from traced_graphs import BATCHES, Floats, revealed, run_batches, session, traced
 
-from edge_ser_export.optimize import save, tidy
-from edge_ser_export.passes.half import (
+from edge_ser_export.calibration.ranges import measure
+from edge_ser_export.graph.half import (
     HALF_MAX,
     HEADROOM,
     compute_half,
     float_value_names,
     store_weights_half,
 )
-from edge_ser_export.passes.integers import Extremes
-from edge_ser_export.ranges import measure
-from edge_ser_export.run_graph import feed
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.graph.integers import Extremes
+from edge_ser_export.graph.rewrite import save, tidy
+from edge_ser_export.graph.run import feed
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 UTTERANCES = [x for rows in BATCHES for x in rows]
 KINDS = ("spectral", "wavlm-tiny", "wavlm-group")

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from small_graphs import Array, graph, noise, operators, run, written
 from traced_graphs import BATCHES, revealed, run_batches, traced
 
-from edge_ser.cpu import integer_preset
-from edge_ser_export.optimize import tidy
-from edge_ser_export.passes.integers import (
+from edge_ser.host.cpu import integer_preset
+from edge_ser_export.graph.integers import (
     CONTRIB,
     Extremes,
     Scheme,
@@ -20,8 +19,9 @@ from edge_ser_export.passes.integers import (
     quantize_products,
     quantize_weight,
 )
-from edge_ser_export.passes.products import find_products, heads_to_products
-from edge_ser_export.passes.windows import convolutions_to_products
+from edge_ser_export.graph.products import find_products, heads_to_products
+from edge_ser_export.graph.rewrite import tidy
+from edge_ser_export.graph.windows import convolutions_to_products
 
 INTEGER = {"MatMulIntegerToFloat", "MatMulInteger"}
 QUANTIZERS = {"QuantizeLinear", "DynamicQuantizeLinear"}
@@ -260,7 +260,7 @@ def test_padding_of_windows_is_zero(level: float, static: bool, groups: int) -> 
 def test_windows_are_moved_in_8_bits(
     static: bool, groups: int, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_ser_export.passes.integers._MIN_MATRIX", 1 if apart else 1 << 30)
+    monkeypatch.setattr("edge_ser_export.graph.integers._MIN_MATRIX", 1 if apart else 1 << 30)
     model, _ = windowed(groups, taps=21)
     x = noise(2, 16, 40)
     (expected,) = run(model, x=x)

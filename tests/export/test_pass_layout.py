@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 from small_graphs import Array, graph, noise, operators, run, written
 
-from edge_ser_export.passes.layout import remove_transposes
+from edge_ser_export.graph.layout import remove_transposes
 
 
 @contextlib.contextmanager

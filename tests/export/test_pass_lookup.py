@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_graphs import Array, graph, noise, operators, run, written
 
-from edge_ser_export.passes.lookup import lookups_to_rows
+from edge_ser_export.graph.lookup import lookups_to_rows
 
 INDEX = np.array([3, 0, 3, 6, 1], np.int64)
 

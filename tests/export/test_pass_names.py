@@ -6,8 +6,8 @@ import pytest
 from small_graphs import graph, noise, run, written
 from traced_graphs import KINDS, traced
 
-from edge_ser_export.passes.names import group_of, module_of, name_nodes
-from edge_ser_export.passes.products import find_products
+from edge_ser_export.graph.names import group_of, module_of, name_nodes
+from edge_ser_export.graph.products import find_products
 
 LAYER = ("attention", "attention scores", "feed-forward")
 
@@ -37,8 +37,8 @@ GROUPS = {
 def test_every_product_belongs_to_a_part_of_the_model(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_ser_export.passes.products._MIN_WEIGHTS", 1)
-    monkeypatch.setattr("edge_ser_export.passes.products._MIN_TERMS", 1)
+    monkeypatch.setattr("edge_ser_export.graph.products._MIN_WEIGHTS", 1)
+    monkeypatch.setattr("edge_ser_export.graph.products._MIN_TERMS", 1)
     products = find_products(ir.load(traced(kind).optimized))
     assert {p.group for p in products} == GROUPS[kind]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_graphs import graph, noise, operators, run, written
 
-from edge_ser_export.passes.sums import sums_over_time_to_products
+from edge_ser_export.graph.sums import sums_over_time_to_products
 
 TIME = {"axes": np.array([1], np.int64)}
 

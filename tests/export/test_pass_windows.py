@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from small_graphs import Array, graph, noise, operators, run, written
 
-from edge_ser_export.passes.windows import convolutions_to_products
+from edge_ser_export.graph.windows import convolutions_to_products
 
 
 def conv(attributes: str, weight: Array, bias: Array | None = None, frames: str = "m") -> ir.Model:

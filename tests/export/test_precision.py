@@ -13,14 +13,14 @@ import pytest
 import torch
 from traced_graphs import drawn, traced, with_weights
 
-from edge_ser.cpu import integer_preset
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity import compare
-from edge_ser_export.optimize import save, strip_metadata
-from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
-from edge_ser_export.precision import Lowered, PrecisionOptions, _check_speed, lower
-from edge_ser_export.run_graph import Comparison, answers, open_graph
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser.fidelity.compare import compare
+from edge_ser.host.cpu import integer_preset
+from edge_ser_export.graph.rewrite import save, strip_metadata
+from edge_ser_export.graph.run import Comparison, answers, open_graph
+from edge_ser_export.precision.lower import Lowered, PrecisionOptions, _check_speed, lower
+from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 
 def lowered(

@@ -16,24 +16,14 @@ from outlier_twin import norms, outlier_twin
 from trace_once import folder
 from traced_graphs import drawn, traced, with_weights
 
-from edge_ser.cpu import integer_preset
+from edge_ser.bundle.manifest import Limits
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity import Fidelity
-from edge_ser.manifest import Limits
-from edge_ser_export import quantize
-from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.optimize import optimize_for_cpu, save
-from edge_ser_export.parity import INT8_LIMITS, Reference
-from edge_ser_export.passes.products import find_products
-from edge_ser_export.quantize import (
-    CPUS,
-    MIN_INTEGER_SHARE,
-    Candidate,
-    Damage,
-    Quantizer,
-    Recipe,
-)
-from edge_ser_export.run_graph import (
+from edge_ser.fidelity.compare import Fidelity
+from edge_ser.host.cpu import integer_preset
+from edge_ser_export.calibration.draw import CalibrationSet
+from edge_ser_export.graph.products import find_products
+from edge_ser_export.graph.rewrite import optimize_for_cpu, save
+from edge_ser_export.graph.run import (
     Comparison,
     Share,
     answers,
@@ -41,7 +31,17 @@ from edge_ser_export.run_graph import (
     open_graph,
     share_of,
 )
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.precision import int8 as quantize
+from edge_ser_export.precision.int8 import (
+    CPUS,
+    MIN_INTEGER_SHARE,
+    Candidate,
+    Damage,
+    Quantizer,
+    Recipe,
+)
+from edge_ser_export.proof.parity import INT8_LIMITS, Reference
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 KINDS = ("spectral", "wavlm-tiny")
 # spectra in 8 bits lose what is quiet in them: no matter what follows, this part stays in float32

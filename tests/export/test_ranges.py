@@ -9,13 +9,13 @@ from small_graphs import Array, graph, noise, run
 from traced_graphs import BATCHES, revealed, session, traced
 
 from edge_ser.errors import DataError
-from edge_ser_export.optimize import save
-from edge_ser_export.passes.integers import Extremes, per_row
-from edge_ser_export.passes.products import find_products
-from edge_ser_export.passes.windows import convolutions_to_products
-from edge_ser_export.ranges import Meter, _per_channel, measure, migration_factors
-from edge_ser_export.run_graph import feed
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.calibration.ranges import Meter, _per_channel, measure, migration_factors
+from edge_ser_export.graph.integers import Extremes, per_row
+from edge_ser_export.graph.products import find_products
+from edge_ser_export.graph.rewrite import save
+from edge_ser_export.graph.run import feed
+from edge_ser_export.graph.windows import convolutions_to_products
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 KIND = "wav2vec2-layer"
 UTTERANCES = [x for rows in BATCHES for x in rows]

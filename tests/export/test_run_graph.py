@@ -9,10 +9,10 @@ from small_graphs import Array, graph, noise
 from traced_graphs import traced
 
 from edge_ser.session import pad_batch
-from edge_ser_export.optimize import save, tidy
-from edge_ser_export.passes.integers import quantize_products
-from edge_ser_export.passes.products import find_products
-from edge_ser_export.run_graph import (
+from edge_ser_export.graph.integers import quantize_products
+from edge_ser_export.graph.products import find_products
+from edge_ser_export.graph.rewrite import save, tidy
+from edge_ser_export.graph.run import (
     Comparison,
     answers,
     answers_in_pairs,
@@ -22,7 +22,7 @@ from edge_ser_export.run_graph import (
     open_graph,
     share_of,
 )
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 SECONDS = 0.1
 N = 1600  # samples of it
@@ -89,7 +89,7 @@ def test_integers_and_names_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "(float[b, t, 7] y) { h = MatMul(x, v) g = Relu(h) y = MatMul(g, w) }",
         tmp_path, v=noise(4, 512), w=noise(512, 7),
     )  # fmt: skip
-    monkeypatch.setattr("edge_ser_export.passes.products._MIN_TERMS", 1)
+    monkeypatch.setattr("edge_ser_export.graph.products._MIN_TERMS", 1)
     model = ir.load(path)
     for node in model.graph:
         if node.op_type == "MatMul":

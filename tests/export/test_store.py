@@ -10,13 +10,13 @@ from pathlib import Path
 from safetensors import safe_open
 from tiny_models import joint_config, random_joint
 
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
 
 SAVE = """
 import sys
 from pathlib import Path
 from tiny_models import joint_config, random_joint
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
 for path in sys.argv[1:]:
     save_checkpoint(random_joint(joint_config("spectral")), Path(path))
 """

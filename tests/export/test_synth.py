@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-
-from edge_ser_export.synth import samples as demo
-from edge_ser_export.synth.__main__ import main
-from edge_ser_export.synth.corpus import (
+from corpus import samples as demo
+from corpus.__main__ import main
+from corpus.corpus import (
     COLUMNS,
     MAX_SECONDS,
     PEAK_RANGE,
@@ -20,12 +19,12 @@ from edge_ser_export.synth.corpus import (
     write_corpus,
     write_flac,
 )
-from edge_ser_export.synth.effects import SAMPLE_RATE, Samples, apply_channel, apply_quality
-from edge_ser_export.synth.emotion import OCTANTS, Emotion, draw_emotion, rate_emotion
-from edge_ser_export.synth.espeak import Espeak
-from edge_ser_export.synth.texts import HELD_OUT, TRAIN
-from edge_ser_export.synth.voices import Habits, Quality, deliver, draw_speaker
-from edge_ser_export.synth.world import PseudoSpeaker, analyse, express, require_flite, speak
+from corpus.effects import SAMPLE_RATE, Samples, apply_channel, apply_quality
+from corpus.emotion import OCTANTS, Emotion, draw_emotion, rate_emotion
+from corpus.espeak import Espeak
+from corpus.texts import HELD_OUT, TRAIN
+from corpus.voices import Habits, Quality, deliver, draw_speaker
+from corpus.world import PseudoSpeaker, analyse, express, require_flite, speak
 
 TEXT = "And then the singer gathered our winter coats"
 SPLITS = ("Train", "Development", "Test1", "Test2")
@@ -276,7 +275,7 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise RuntimeError("no more words")
 
-    monkeypatch.setattr("edge_ser_export.synth.corpus.draw_sentence", fail)
+    monkeypatch.setattr("corpus.corpus.draw_sentence", fail)
     with pytest.raises(RuntimeError, match="no more words"):
         write_corpus(tmp_path / "out", Sizes(1, 0, 0, 0, 0), workers=1)
     assert list(tmp_path.iterdir()) == []
@@ -305,7 +304,7 @@ def test_emotion_outside_the_cube_is_refused() -> None:
 
 
 def test_another_espeak_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_ser_export.synth.espeak.ESPEAK_VERSION", "9.9")
+    monkeypatch.setattr("corpus.espeak.ESPEAK_VERSION", "9.9")
     with pytest.raises(RuntimeError, match=r"expected espeak-ng 9\.9, found 1\.52\.0"):
         Espeak()
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from tiny_models import encoder_config, joint_config, noise, random_joint
 
-from edge_ser_export import repeat
-from edge_ser_export import trace as tracing
-from edge_ser_export.deploy import DeploymentModel
-from edge_ser_export.model import JointModel
-from edge_ser_export.passes.names import name_nodes
-from edge_ser_export.repeat import repeat_layers
-from edge_ser_export.trace import trace
+from edge_ser_export.graph.names import name_nodes
+from edge_ser_export.models.deployment import DeploymentModel
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.trace import capture as tracing
+from edge_ser_export.trace import repeat_layers as repeat
+from edge_ser_export.trace.capture import trace
+from edge_ser_export.trace.repeat_layers import repeat_layers
 
 Repeat = Callable[..., bool]
 

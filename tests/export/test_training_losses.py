@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edge_ser.metrics import ccc
+from edge_ser.fidelity.metrics import ccc
 from edge_ser_export.training.losses import auxiliary_weight, ccc_loss, class_weights
 
 

@@ -16,8 +16,8 @@ from training_runs import Train, same_weights, weights_of
 from transformers import Wav2Vec2Config, Wav2Vec2Model, WavLMModel
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.training.build import build_model
 from edge_ser_export.training.data import Corpus
 

@@ -26,8 +26,8 @@ from training_runs import (
 )
 
 from edge_ser.cli import main
-from edge_ser.metrics import ccc
-from edge_ser_export.checkpoint import load_checkpoint
+from edge_ser.fidelity.metrics import ccc
+from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.training.build import build_model
 from edge_ser_export.training.data import Corpus
 from edge_ser_export.training.train import TrainConfig, Trainer

@@ -9,9 +9,9 @@ import torch
 from tiny_models import encoder_config, joint_config, noise, random_joint, run_one
 from training_runs import Train, history_of, last_of, same_weights
 
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.deploy import DeploymentEncoder
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
+from edge_ser_export.models.deployment import DeploymentEncoder
 from edge_ser_export.training.data import Corpus
 from edge_ser_export.training.distill import start_from_teacher
 from edge_ser_export.training.train import TrainConfig, Trainer

@@ -18,13 +18,13 @@ from rtx_graphs import backend, build, needs_rtx, preprocessing, typed
 from small_graphs import graph
 
 from edge_ser.errors import BundleError, GateError, UsageError
-from edge_ser_export.optimize import save
-from edge_ser_export.tensorrt import build as building
-from edge_ser_export.tensorrt.build import Built, build_engine, parse_only
-from edge_ser_export.tensorrt.census import Census, check_share
-from edge_ser_export.tensorrt.devices import find_device
-from edge_ser_export.tensorrt.interrupts import HeldInterrupts
-from edge_ser_export.tensorrt.profiles import Profile, default_profile
+from edge_ser_export.graph.rewrite import save
+from edge_ser_runtimes.engines import build as building
+from edge_ser_runtimes.engines.build import Built, build_engine, parse_only
+from edge_ser_runtimes.engines.census import Census, check_share
+from edge_ser_runtimes.engines.devices import find_device
+from edge_ser_runtimes.engines.interrupts import HeldInterrupts
+from edge_ser_runtimes.engines.profiles import Profile, default_profile
 
 pytestmark = needs_rtx
 SHORT = Profile((1, 1, 2), (400, 16_000, 32_000))
@@ -81,10 +81,10 @@ def test_several_gpus_and_profiles_in_one_engine(several: Built) -> None:
 BUILD = """
 import hashlib, sys
 from pathlib import Path
-from edge_ser_export.tensorrt.backend import load_backend
-from edge_ser_export.tensorrt.build import build_engine
-from edge_ser_export.tensorrt.devices import find_device
-from edge_ser_export.tensorrt.profiles import Profile
+from edge_ser_runtimes.engines.backend import load_backend
+from edge_ser_runtimes.engines.build import build_engine
+from edge_ser_runtimes.engines.devices import find_device
+from edge_ser_runtimes.engines.profiles import Profile
 profile = Profile((1, 1, 2), (400, 16_000, 32_000))
 devices = [find_device("sm86"), find_device("sm89")]
 plan = build_engine(load_backend("rtx"), Path(sys.argv[1]), "fp16", devices, [profile]).plan
@@ -272,7 +272,7 @@ def test_errors_of_the_builder_are_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_census_is_of_an_utterance_and_leaves_the_network_as_it_was() -> None:
-    from edge_ser_export.tensorrt.census import take_census
+    from edge_ser_runtimes.engines.census import take_census
 
     path, _ = typed("spectral", "fp16")
     trt = backend().module

@@ -7,16 +7,16 @@ import types
 import pytest
 
 from edge_ser.errors import MissingExtraError, UsageError
-from edge_ser_export.tensorrt import backend as backends
-from edge_ser_export.tensorrt.backend import choose_backend, load_backend
-from edge_ser_export.tensorrt.devices import (
+from edge_ser_runtimes.engines import backend as backends
+from edge_ser_runtimes.engines.backend import choose_backend, load_backend
+from edge_ser_runtimes.engines.devices import (
     DEVICES,
     PRECISIONS,
     SMS,
     check_precision,
     find_device,
 )
-from edge_ser_export.tensorrt.target import EngineOptions, plan_engine
+from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_tensorrt_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_nothing_can_be_built_here_nothing_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_ser_export.tensorrt.target.local_sm", lambda: None)
+    monkeypatch.setattr("edge_ser_runtimes.engines.plan.local_sm", lambda: None)
     plan = plan_engine("trt-fp16", EngineOptions(("orin",)))
     assert (plan.backend_name, plan.backend) == ("tensorrt", None)
 

@@ -13,10 +13,10 @@ from small_graphs import graph, noise, run
 from traced_graphs import session, traced
 
 from edge_ser.errors import BundleError
-from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.passes.half import float_value_names
-from edge_ser_export.ranges import measure
-from edge_ser_export.run_graph import feed
+from edge_ser_export.calibration.draw import CalibrationSet
+from edge_ser_export.calibration.ranges import measure
+from edge_ser_export.graph.half import float_value_names
+from edge_ser_export.graph.run import feed
 from edge_ser_export.tensorrt import typed as typing_module
 from edge_ser_export.tensorrt.explicit import spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, quantize, scale_for
@@ -224,8 +224,8 @@ def test_the_worst_parts_go_back_to_float16_within_the_gate(
 
 
 def _written(kind: str, folder: Path) -> Path:
-    from edge_ser_export.optimize import save, tidy
-    from edge_ser_export.passes.names import name_nodes
+    from edge_ser_export.graph.names import name_nodes
+    from edge_ser_export.graph.rewrite import save, tidy
 
     model = ir.load(traced(kind, doubles="group" not in kind).path)
     name_nodes(model)

@@ -15,14 +15,14 @@ from device_bundles import contents, make, never, on_cpu
 from numpy.typing import NDArray
 from rtx_graphs import backend, needs_rtx
 
-from edge_ser.bundle import Bundle, graph_sha256, seal
+from edge_ser.bundle.bundle import Bundle, graph_sha256, seal
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
-from edge_ser_export.tensorrt import on_device
-from edge_ser_export.tensorrt.backend import load_backend
-from edge_ser_export.tensorrt.on_device import build_on_device
-from edge_ser_export.tensorrt.target import EngineOptions, plan_engine
+from edge_ser_runtimes.engines import on_device
+from edge_ser_runtimes.engines.backend import load_backend
+from edge_ser_runtimes.engines.on_device import build_on_device
+from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
 
 # --- what a build bundle is
 

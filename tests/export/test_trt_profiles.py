@@ -4,7 +4,7 @@ import pytest
 
 from edge_ser.audio import Preprocessing
 from edge_ser.errors import UsageError
-from edge_ser_export.tensorrt.profiles import (
+from edge_ser_runtimes.engines.profiles import (
     Profile,
     default_profile,
     parse_profile,

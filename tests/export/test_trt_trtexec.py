@@ -11,9 +11,9 @@ import pytest
 from device_bundles import contents, never
 from rtx_graphs import typed
 
-from edge_ser.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.errors import DeviceError, GateError, UsageError
-from edge_ser_export.tensorrt.on_device import build_on_device
+from edge_ser_runtimes.engines.on_device import build_on_device
 
 PROGRAM = """#!{python}
 import json, sys

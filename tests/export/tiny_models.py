@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
-from edge_ser_export.config import EncoderConfig, ModelConfig
-from edge_ser_export.model import JointModel, RegressionHead, StylePooling
+from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.joint import JointModel, RegressionHead, StylePooling
 
 WIDTH = 32
 MEAN, STD = -8.278621631819787e-05, 0.08485510250851999

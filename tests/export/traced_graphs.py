@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from tiny_models import encoder_config, joint_config, random_joint
 from trace_once import folder, trace_once
 
-from edge_ser_export.calibration import CalibrationSet, draw
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.model import JointModel
-from edge_ser_export.optimize import optimize_for_cpu, save
-from edge_ser_export.parity import Reference
-from edge_ser_export.run_graph import feed
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.calibration.draw import CalibrationSet, draw
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.graph.rewrite import optimize_for_cpu, save
+from edge_ser_export.graph.run import feed
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.proof.parity import Reference
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 Floats = NDArray[np.float32]
 MAX_SAMPLES, MIN_SAMPLES = 192_000, 400

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fake_gpu import FakeLibrary, FakeTensorRT
 
-from edge_ser.bundle import Bundle, seal
-from edge_ser_runtimes import cuda
+from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser_runtimes.tensorrt import cuda
 
 TrtBundle = Callable[..., Path]
 

@@ -7,7 +7,7 @@ import pytest
 from fake_gpu import NO_DEVICE, OUT_OF_MEMORY, FakeLibrary, put
 
 from edge_ser.errors import DeviceError
-from edge_ser_runtimes import cuda
+from edge_ser_runtimes.tensorrt import cuda
 
 
 def test_a_machine_without_driver_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_without_a_gpu_it_says_what_is_missing_and_writes_nothing(tmp_path: Path
 import sys
 sys.path.insert(0, {str(BENCHMARKS)!r})
 from pathlib import Path
-from edge_ser_runtimes import cuda
+from edge_ser_runtimes.tensorrt import cuda
 cuda.LIBRARIES = ("libno-such-driver.so.1",)
 import gpu_check
 gpu_check.RESULTS = Path({str(tmp_path)!r}) / "results"

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from fake_gpu import FakeLibrary, FakeTensorRT
 
-from edge_ser.bundle import Bundle, new_bundle, sha256
+from edge_ser.bundle.bundle import Bundle, new_bundle, sha256
 from edge_ser.session import pad_batch
-from edge_ser_runtimes import kernel_cache
-from edge_ser_runtimes.trt import TrtSession
+from edge_ser_runtimes.tensorrt import kernel_cache
+from edge_ser_runtimes.tensorrt.session import TrtSession
 
 TrtBundle = Callable[..., Path]
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from trace_once import folder, trace_once
 
 import edge_ser
-from edge_ser.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.session import pad_batch
-from edge_ser_export.checkpoint import load_checkpoint
-from edge_ser_export.optimize import optimize_for_cpu, save, tidy
-from edge_ser_export.passes.integers import quantize_products
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.graph.integers import quantize_products
+from edge_ser_export.graph.rewrite import optimize_for_cpu, save, tidy
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.registry import open_session
 

@@ -11,13 +11,13 @@ import openvino
 import pytest
 
 import edge_ser
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser.session import pad_batch
 from edge_ser.verify import verify
+from edge_ser_runtimes.onnxruntime.session import OrtSession
 from edge_ser_runtimes.openvino import GRID_SAMPLES, OpenVinoSession
-from edge_ser_runtimes.ort import OrtSession
 from edge_ser_runtimes.registry import describe, open_session
 
 TinyBundle = Callable[..., Path]

@@ -10,16 +10,16 @@ import onnxruntime
 import pytest
 
 import edge_ser
-from edge_ser.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.manifest import TensorSpec
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, UsageError
-from edge_ser.fidelity import compare, concatenate
-from edge_ser.manifest import TensorSpec
+from edge_ser.fidelity.compare import compare, concatenate
 from edge_ser.session import pad_batch
 from edge_ser.verify import verify
 from edge_ser_runtimes.base import BaseSession
-from edge_ser_runtimes.ort import OrtSession
+from edge_ser_runtimes.onnxruntime.session import OrtSession
 from edge_ser_runtimes.registry import RUNTIMES, describe, open_session
 
 TinyBundle = Callable[..., Path]
@@ -188,7 +188,9 @@ def test_the_registry_opens_by_name_or_target(runtime: str) -> None:
     assert isinstance(open_session(Bundle.open(DEFAULT_BUNDLE), runtime, 1), OrtSession)
 
 
-@pytest.mark.parametrize("name", ["", "ONNX", "torch", "edge_ser_runtimes.ort:OrtSession"])
+@pytest.mark.parametrize(
+    "name", ["", "ONNX", "torch", "edge_ser_runtimes.onnxruntime.session:OrtSession"]
+)
 def test_an_unknown_runtime_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError, match=r"runtime: expected auto or one of .*onnx.*, found"):
         open_session(Bundle.open(DEFAULT_BUNDLE), name)

@@ -15,13 +15,14 @@ import pytest
 from fake_gpu import FakeLibrary
 
 import edge_ser
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.parser import Parser
 from edge_ser.cli.predict import add_parser
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import DeviceError, MissingExtraError, UsageError
-from edge_ser_runtimes import cuda, providers
-from edge_ser_runtimes.ort import OrtSession
+from edge_ser_runtimes.onnxruntime import providers
+from edge_ser_runtimes.onnxruntime.session import OrtSession
+from edge_ser_runtimes.tensorrt import cuda
 
 CPU = "CPUExecutionProvider"
 
@@ -260,7 +261,7 @@ def test_the_provider_reaches_the_session(
         asked.append(provider)
         return real(ort, graph, options, provider)
 
-    monkeypatch.setattr("edge_ser_runtimes.ort.open_graph", open_graph)
+    monkeypatch.setattr("edge_ser_runtimes.onnxruntime.session.open_graph", open_graph)
     for command in ("predict", "verify"):
         assert main([command, "--provider", "cpu", "--threads", "1"]) == 0
     assert asked == ["cpu", "cpu"]

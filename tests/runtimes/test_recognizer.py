@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import edge_ser
 from edge_ser import Emotion
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import (
     AudioError,
     BundleError,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError
-from edge_ser_runtimes import cuda
-from edge_ser_runtimes.engine import HEADER_BYTES, read_header
 from edge_ser_runtimes.registry import open_session
+from edge_ser_runtimes.tensorrt import cuda
+from edge_ser_runtimes.tensorrt.engine import HEADER_BYTES, read_header
 
 trt = pytest.importorskip("tensorrt_rtx")
 

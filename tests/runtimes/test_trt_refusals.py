@@ -15,13 +15,13 @@ import pytest
 from fake_gpu import NO_DEVICE, FakeLibrary, FakeTensorRT
 
 import edge_ser
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, EdgeSerError, MissingExtraError, UsageError
-from edge_ser_runtimes import cuda
-from edge_ser_runtimes import engine as engines
-from edge_ser_runtimes.ort import OrtSession
+from edge_ser_runtimes.onnxruntime.session import OrtSession
 from edge_ser_runtimes.registry import open_session
-from edge_ser_runtimes.trt import TrtSession
+from edge_ser_runtimes.tensorrt import cuda
+from edge_ser_runtimes.tensorrt import engine as engines
+from edge_ser_runtimes.tensorrt.session import TrtSession
 
 TrtBundle = Callable[..., Path]
 
@@ -355,7 +355,7 @@ def test_commands_refuse_in_one_line_and_fall_back_with_one(
     folder = trt_bundle()
     code = """
 import sys
-from edge_ser_runtimes import cuda
+from edge_ser_runtimes.tensorrt import cuda
 cuda.LIBRARIES = ("libno-such-driver.so.1",)
 from edge_ser.cli import main
 sys.exit(main(sys.argv[1:]))

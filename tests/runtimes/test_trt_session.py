@@ -16,10 +16,10 @@ import pytest
 from fake_gpu import WEIGHTS, FakeLibrary, FakeTensorRT
 
 import edge_ser
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import DeviceError, UsageError
 from edge_ser.session import pad_batch
-from edge_ser_runtimes.trt import TrtSession
+from edge_ser_runtimes.tensorrt.session import TrtSession
 
 TrtBundle = Callable[..., Path]
 RUN = [

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing, decode_file
-from edge_ser.bundle import sha256
+from edge_ser.bundle.bundle import sha256
+from edge_ser.emotion.scale import scores_from_unit
+from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import AudioError, DataError, MissingPathError, UsageError
-from edge_ser.labels import scores_from_unit
-from edge_ser.sphere import Partition, to_cartesian
-from edge_ser_export.calibration_sources import Candidate, Scores, list_candidates
+from edge_ser_export.calibration.sources import Candidate, Scores, list_candidates
+from edge_ser_export_data import CALIBRATION
 
 # Files looked into; ranges settle with far fewer, and decoding all of a corpus takes hours.
 MAX_CANDIDATES = 512
@@ -117,7 +118,7 @@ class CalibrationSet:
 
 def default_calibration_samples() -> Path:
     """Folder of sixteen synthetic clips, two voices in eight octants, with `samples.csv`."""
-    return Path(__file__).parent / "calibration_samples"
+    return CALIBRATION
 
 
 def draw(

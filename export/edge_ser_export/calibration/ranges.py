@@ -10,11 +10,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edge_ser.errors import DataError
-from edge_ser_export.optimize import save_beside
-from edge_ser_export.passes.integers import Extremes, per_row
-from edge_ser_export.passes.products import Product
-from edge_ser_export.run_graph import Samples, feed, open_graph
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.graph.integers import Extremes, per_row
+from edge_ser_export.graph.products import Product
+from edge_ser_export.graph.rewrite import save_beside
+from edge_ser_export.graph.run import Samples, feed, open_graph
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 
 def measure(

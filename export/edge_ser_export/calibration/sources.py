@@ -6,8 +6,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN
 from edge_ser.errors import DataError, MissingPathError
-from edge_ser.labels import SCORE_MAX, SCORE_MIN
 
 # What `edge-ser predict` looks for inside a directory. The command line is out of this package's
 # reach: it knows the runtimes.

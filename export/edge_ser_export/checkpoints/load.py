@@ -17,24 +17,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge_ser.bundle import sha256
+from edge_ser.bundle.bundle import sha256
+from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import CheckpointError, MissingPathError, UsageError
-from edge_ser.labels import DIMENSIONS
-from edge_ser_export.config import EncoderConfig, ModelConfig
-from edge_ser_export.infer import encoder_config, head_sizes, infer_encoder, pooling_width
-from edge_ser_export.model import JointModel
-from edge_ser_export.safe_pickle import (
+from edge_ser_export.checkpoints.own_format import FORMAT, own_config, read_safetensors
+from edge_ser_export.checkpoints.safe_pickle import (
     check_statistics,
     load_state_dict,
     load_statistics,
     load_torch,
 )
-from edge_ser_export.store import FORMAT, own_config, read_safetensors
+from edge_ser_export.checkpoints.sizes import (
+    encoder_config,
+    head_sizes,
+    infer_encoder,
+    pooling_width,
+)
+from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export_data import CHECKPOINTS
 
-BUILTIN = {
-    name: Path(__file__).parent / "checkpoints" / f"{name}.safetensors"
-    for name in ("spectral", "wavlm-tiny")
-}
+BUILTIN = {name: CHECKPOINTS / f"{name}.safetensors" for name in ("spectral", "wavlm-tiny")}
 # Regions of the authors' finer grids, which count one extra for the neutral centre.
 _GRIDS = {8: (90, 90), 19: (60, 60), 33: (45, 45), 73: (30, 30)}
 _SHOWN = 6  # names listed in an error

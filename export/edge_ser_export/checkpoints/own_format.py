@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.config import ModelConfig
-from edge_ser_export.file_kind import foreign
-from edge_ser_export.model import JointModel
+from edge_ser_export.checkpoints.file_kind import foreign
+from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.joint import JointModel
 
 FORMAT = "edge-ser"
 VERSION = 1

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.file_kind import foreign
+from edge_ser_export.checkpoints.file_kind import foreign
 
 # Two pickled floats take about a hundred bytes.
 _MAX_STATISTICS_BYTES = 4096

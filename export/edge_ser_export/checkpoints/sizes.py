@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.config import EncoderConfig, checked
+from edge_ser_export.models.config import EncoderConfig, checked
 
 
 def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConfig, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, replace
+from edge_ser_export.graph.edit import Writer, replace
 
 # Beyond it tanh(softplus(x)) is 1 to the last bit of float32, and exp(x)^2 is still finite.
 _LARGE = 20.0

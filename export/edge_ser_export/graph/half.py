@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, constant
-from edge_ser_export.passes.integers import Extremes
-from edge_ser_export.passes.products import is_attention
+from edge_ser_export.graph.edit import Writer, constant
+from edge_ser_export.graph.integers import Extremes
+from edge_ser_export.graph.products import is_attention
 
 # Largest finite float16, and how near to it a measured activation may come: what is louder than
 # the calibration audio must still fit.

@@ -14,8 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edge_ser_export.passes.edit import Array, Writer, constant, replace
-from edge_ser_export.passes.products import Operand, Product, product_of
+from edge_ser_export.graph.edit import Array, Writer, constant, replace
+from edge_ser_export.graph.products import Operand, Product, product_of
 
 CONTRIB = "com.microsoft"
 # Matrices of a grouped product from which on a node for each costs less than it saves.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, attribute, constant, replace, shape
+from edge_ser_export.graph.edit import Writer, attribute, constant, replace, shape
 
 _PERM = (0, 2, 1)
 _UNARY = {"Gelu", "Mish", "Sigmoid", "Relu", "Tanh", "Softplus", "Erf", "Sqrt", "Reciprocal"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, attribute, constant, replace
+from edge_ser_export.graph.edit import Writer, attribute, constant, replace
 
 
 def lookups_to_rows(model: ir.Model) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, attribute, constant, replace
-from edge_ser_export.passes.names import group_of, module_of
+from edge_ser_export.graph.edit import Writer, attribute, constant, replace
+from edge_ser_export.graph.names import group_of, module_of
 
 # Nodes that only move values: 8-bit values pass through them as well as floats.
 _MOVES = {"Slice", "Concat", "Reshape", "Transpose", "Pad"}

@@ -21,13 +21,13 @@ from onnx_ir.passes.common import (
     TopologicalSortPass,
 )
 
-from edge_ser_export.passes.activations import mish_by_exponential
-from edge_ser_export.passes.layout import remove_transposes
-from edge_ser_export.passes.lookup import lookups_to_rows
-from edge_ser_export.passes.names import name_nodes
-from edge_ser_export.passes.products import heads_to_products
-from edge_ser_export.passes.sums import sums_over_time_to_products
-from edge_ser_export.passes.windows import convolutions_to_products
+from edge_ser_export.graph.activations import mish_by_exponential
+from edge_ser_export.graph.layout import remove_transposes
+from edge_ser_export.graph.lookup import lookups_to_rows
+from edge_ser_export.graph.names import name_nodes
+from edge_ser_export.graph.products import heads_to_products
+from edge_ser_export.graph.sums import sums_over_time_to_products
+from edge_ser_export.graph.windows import convolutions_to_products
 
 # In this order: names need the exporter's metadata, the rest its shapes.
 CPU_PASSES: tuple[Callable[[ir.Model], bool], ...] = (

@@ -14,9 +14,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge_ser.bench.peak import products
-from edge_ser.decode import Outputs
-from edge_ser.fidelity import concatenate
+from edge_ser.emotion.decode import Outputs
+from edge_ser.fidelity.compare import concatenate
+from edge_ser.measure.products import products
 from edge_ser.session import pad_batch
 
 Samples = NDArray[np.float32]

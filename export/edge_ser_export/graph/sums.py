@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, attribute, constant, replace, shape
+from edge_ser_export.graph.edit import Writer, attribute, constant, replace, shape
 
 
 def sums_over_time_to_products(model: ir.Model) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Array, Writer, attribute, constant, replace
+from edge_ser_export.graph.edit import Array, Writer, attribute, constant, replace
 
 _END = np.iinfo(np.int64).max
 # Taps of a grouped convolution that become one window; the rest become columns of the product.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from edge_ser.audio import Preprocessing
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError, UsageError
-from edge_ser.sphere import Partition
 
 EncoderKind = Literal["wavlm", "wav2vec2", "spectral"]
 PoolingKind = Literal["style", "attentive-statistics", "mean"]

@@ -25,10 +25,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_ser_export.config import EncoderConfig
-from edge_ser_export.model import JointModel, TransformersEncoder, conv_frame_mask
-from edge_ser_export.ops import attention, key_bias, merge_heads, split_heads
-from edge_ser_export.spectral import SpectralEncoder, with_fast_log_mel
+from edge_ser_export.models.config import EncoderConfig
+from edge_ser_export.models.joint import JointModel, TransformersEncoder, conv_frame_mask
+from edge_ser_export.models.ops import attention, key_bias, merge_heads, split_heads
+from edge_ser_export.models.spectral import SpectralEncoder, with_fast_log_mel
 
 # WavLM's gate, update * (reset * constant - 1) + 2, lies between 1 + min(constant, 0) and
 # max(2, 1 + constant): for constants within (-0.9, 2), scores of padded keys scaled by it still

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from edge_ser_export.config import EncoderConfig, ModelConfig
-from edge_ser_export.ops import (
+from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.ops import (
     MASKED_SCORE,
     attention,
     key_bias,
@@ -34,7 +34,7 @@ from edge_ser_export.ops import (
     merge_heads,
     split_heads,
 )
-from edge_ser_export.spectral import SpectralEncoder
+from edge_ser_export.models.spectral import SpectralEncoder
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_ser_export.config import EncoderConfig
+from edge_ser_export.models.config import EncoderConfig
 
 PRESETS: dict[str, EncoderConfig] = {
     # log-mel front end in the graph; small, fast, and the embedded default

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_ser_export.config import EncoderConfig
-from edge_ser_export.ops import attention, key_bias, masked_mean, merge_heads, split_heads
+from edge_ser_export.models.config import EncoderConfig
+from edge_ser_export.models.ops import attention, key_bias, masked_mean, merge_heads, split_heads
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 400  # 25 ms: receptive field of one frame, for every encoder here

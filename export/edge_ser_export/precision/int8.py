@@ -14,17 +14,16 @@ from typing import Any, Literal, get_args
 
 import onnx_ir as ir
 
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity import Fidelity, compare
-from edge_ser.manifest import Limits
-from edge_ser.sphere import Partition
-from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.memory import forget_weights
-from edge_ser_export.optimize import save, tidy
-from edge_ser_export.passes.integers import Extremes, Scheme, quantize_products
-from edge_ser_export.passes.products import find_products
-from edge_ser_export.ranges import measure, migration_factors
-from edge_ser_export.run_graph import (
+from edge_ser.fidelity.compare import Fidelity, compare
+from edge_ser_export.calibration.draw import CalibrationSet
+from edge_ser_export.calibration.ranges import measure, migration_factors
+from edge_ser_export.graph.integers import Extremes, Scheme, quantize_products
+from edge_ser_export.graph.products import find_products
+from edge_ser_export.graph.rewrite import save, tidy
+from edge_ser_export.graph.run import (
     Comparison,
     Share,
     answers,
@@ -34,7 +33,8 @@ from edge_ser_export.run_graph import (
     open_graph,
     share_of,
 )
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.memory import forget_weights
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 RecipeName = Literal["auto", "dynamic", "static"]
 RECIPES: tuple[str, ...] = get_args(RecipeName)

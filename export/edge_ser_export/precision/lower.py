@@ -12,19 +12,19 @@ import numpy as np
 import onnx_ir as ir
 
 from edge_ser.audio import decode_file
-from edge_ser.cpu import integer_preset
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
-from edge_ser.machine import usable_cores
-from edge_ser.manifest import Limits
-from edge_ser.sphere import Partition
-from edge_ser_export.calibration import CalibrationSet
-from edge_ser_export.optimize import describe, optimize_for_cpu, save, tidy
-from edge_ser_export.parity import FP16_LIMITS, INT8_LIMITS
-from edge_ser_export.passes.half import compute_half, float_value_names, store_weights_half
-from edge_ser_export.quantize import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
-from edge_ser_export.ranges import Meter
-from edge_ser_export.run_graph import Comparison, Samples, compare_speed, multiplications
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser.host.cpu import integer_preset
+from edge_ser.host.machine import usable_cores
+from edge_ser_export.calibration.draw import CalibrationSet
+from edge_ser_export.calibration.ranges import Meter
+from edge_ser_export.graph.half import compute_half, float_value_names, store_weights_half
+from edge_ser_export.graph.rewrite import describe, optimize_for_cpu, save, tidy
+from edge_ser_export.graph.run import Comparison, Samples, compare_speed, multiplications
+from edge_ser_export.precision.int8 import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
+from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 HalfForm = Literal["weights", "compute"]
 HALF_FORMS: tuple[str, ...] = get_args(HalfForm)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing, decode_file, from_int16, to_int16
+from edge_ser.bundle.golden import Golden
 from edge_ser.errors import DataError
-from edge_ser.fidelity import concatenate
-from edge_ser.golden import Golden
-from edge_ser_export.parity import Reference
-from edge_ser_export.tensorrt.profiles import GOLDEN_SECONDS
+from edge_ser.fidelity.compare import concatenate
+from edge_ser_export.proof.parity import Reference
+from edge_ser_runtimes.engines.profiles import GOLDEN_SECONDS
 
 # Small enough to travel with every bundle, long and different enough to catch a wrong model.
 _UTTERANCES = 3

@@ -19,15 +19,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.decode import Outputs
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, UsageError
-from edge_ser.fidelity import Fidelity, LabelFidelity, compare, concatenate, label_fidelity
-from edge_ser.manifest import Limits
+from edge_ser.fidelity.compare import Fidelity, LabelFidelity, compare, concatenate, label_fidelity
 from edge_ser.session import Session, pad_batch
-from edge_ser.sphere import Partition
-from edge_ser_export.cases import FILES, Case, Samples, build_cases, case_count, file_pairs
-from edge_ser_export.model import JointModel
-from edge_ser_export.parity_table import parity_table
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.proof.cases import FILES, Case, Samples, build_cases, case_count, file_pairs
+from edge_ser_export.proof.table import parity_table
 
 # float32 against float32: a different order of additions, and no more than that.
 FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import GateError, MissingExtraError, UsageError
-from edge_ser.manifest import Manifest
 from edge_ser.session import Session, pad_batch
-from edge_ser_export.parity import Parity
-from edge_ser_export.run_graph import compare_runs, noise
+from edge_ser_export.graph.run import compare_runs, noise
+from edge_ser_export.proof.parity import Parity
 
 RUNTIME = "openvino"
 PARITY_FILE = "parity-openvino.json"

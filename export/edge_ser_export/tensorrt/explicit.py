@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser_export.passes.edit import Writer, constant
+from edge_ser_export.graph.edit import Writer, constant
 
 _LOW = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 _FLOATS = (*_LOW, ir.DataType.FLOAT)

@@ -15,9 +15,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edge_ser.errors import BundleError
-from edge_ser_export.passes.edit import Array, Writer, constant, shape
-from edge_ser_export.passes.integers import Extremes
-from edge_ser_export.passes.names import group_of
+from edge_ser_export.graph.edit import Array, Writer, constant, shape
+from edge_ser_export.graph.integers import Extremes
+from edge_ser_export.graph.names import group_of
 
 # Smaller weights would not pay for quantising what they are multiplied with.
 _MIN_WEIGHTS = 1024

@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser.decode import Outputs
+from edge_ser.bundle.manifest import Limits
+from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError
-from edge_ser.fidelity import compare
-from edge_ser.machine import usable_cores
-from edge_ser.manifest import Limits
-from edge_ser.sphere import Partition
-from edge_ser_export.calibration import CalibrationSet, Utterance
+from edge_ser.fidelity.compare import compare
+from edge_ser.host.machine import usable_cores
+from edge_ser_export.calibration.draw import CalibrationSet, Utterance
+from edge_ser_export.calibration.ranges import Meter
+from edge_ser_export.graph.half import HALF_MAX, HEADROOM, compute_half, float_value_names
+from edge_ser_export.graph.integers import Extremes
+from edge_ser_export.graph.names import name_nodes
+from edge_ser_export.graph.rewrite import describe, save, save_beside, tidy
+from edge_ser_export.graph.run import answers, multiplications, open_graph
 from edge_ser_export.memory import forget_weights
-from edge_ser_export.optimize import describe, save, save_beside, tidy
-from edge_ser_export.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
-from edge_ser_export.passes.half import HALF_MAX, HEADROOM, compute_half, float_value_names
-from edge_ser_export.passes.integers import Extremes
-from edge_ser_export.passes.names import name_nodes
-from edge_ser_export.precision import Lowered, loud_speech
-from edge_ser_export.ranges import Meter
-from edge_ser_export.run_graph import answers, multiplications, open_graph
-from edge_ser_export.tensorrt.census import MIN_SHARE, SECONDS
+from edge_ser_export.precision.lower import Lowered, loud_speech
+from edge_ser_export.proof.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.tensorrt.explicit import float_types, spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
-from edge_ser_export.tensorrt.target import GRAPH, EnginePlan
-from edge_ser_export.trace import EXTERNAL_DATA_BYTES
+from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
+from edge_ser_runtimes.engines.census import MIN_SHARE, SECONDS
+from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan
 
 LIMITS: dict[str, Limits] = {
     "fp32": FP32_LIMITS,

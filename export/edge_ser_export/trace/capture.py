@@ -17,10 +17,10 @@ import torch.fx.experimental._config
 from onnxscript import opset20 as op
 
 from edge_ser.errors import UsageError
-from edge_ser_export.deploy import DeploymentModel
 from edge_ser_export.memory import forget_weights
-from edge_ser_export.model import JointModel
-from edge_ser_export.repeat import TRACED, named_tensors, repeat_layers
+from edge_ser_export.models.deployment import DeploymentModel
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.trace.repeat_layers import TRACED, named_tensors, repeat_layers
 
 # LayerNormalization, Gelu and Mish are operators here, and both ONNX Runtime and TensorRT 10
 # take it (TensorRT's parser reads 9 to 20). From 23 on attention becomes one operator, whose

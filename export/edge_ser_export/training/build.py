@@ -12,10 +12,10 @@ from typing import Any
 from safetensors import SafetensorError
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.config import ModelConfig
-from edge_ser_export.infer import encoder_config
-from edge_ser_export.model import JointModel, TransformersEncoder
-from edge_ser_export.presets import PRESETS
+from edge_ser_export.checkpoints.sizes import encoder_config
+from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.joint import JointModel, TransformersEncoder
+from edge_ser_export.models.presets import PRESETS
 
 
 def build_model(encoder: str) -> JointModel:

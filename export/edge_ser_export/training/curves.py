@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edge_ser.labels import DIMENSIONS
+from edge_ser.emotion.scale import DIMENSIONS
 
 
 def plot_history(history: list[dict[str, Any]], path: Path) -> None:

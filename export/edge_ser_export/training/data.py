@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing, decode_file, from_int16, to_int16
+from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN, unit_from_scores
 from edge_ser.errors import DataError, MissingPathError
-from edge_ser.labels import SCORE_MAX, SCORE_MIN, unit_from_scores
 
 # MSP-Podcast's columns, and theirs in the order of `labels.DIMENSIONS`.
 _SCORES = ("EmoAct", "EmoDom", "EmoVal")

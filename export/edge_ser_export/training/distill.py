@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.errors import UsageError
-from edge_ser_export.config import EncoderConfig, ModelConfig
-from edge_ser_export.deploy import DeploymentEncoder
-from edge_ser_export.model import JointModel, TransformersEncoder, conv_geometry
-from edge_ser_export.spectral import HOP_SAMPLES, LogMel, SpectralEncoder
+from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.deployment import DeploymentEncoder
+from edge_ser_export.models.joint import JointModel, TransformersEncoder, conv_geometry
+from edge_ser_export.models.spectral import HOP_SAMPLES, LogMel, SpectralEncoder
 
 _MEL_BANDS = 64
 # log-mel energies of speech of unit variance lie near -2 +- 3

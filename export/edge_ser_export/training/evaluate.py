@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_ser.audio import Preprocessing
+from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
+from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import DataError
-from edge_ser.labels import DIMENSIONS, scores_from_unit
-from edge_ser.metrics import ccc
-from edge_ser.sphere import Partition, to_cartesian
+from edge_ser.fidelity.metrics import ccc
 from edge_ser_export.training.data import Corpus
 
 

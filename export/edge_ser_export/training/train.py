@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from edge_ser.emotion.scale import scores_from_unit
+from edge_ser.emotion.sphere import to_cartesian
 from edge_ser.errors import CheckpointError, DataError, UsageError
-from edge_ser.labels import scores_from_unit
-from edge_ser.sphere import to_cartesian
-from edge_ser_export.deploy import DeploymentEncoder, DeploymentModel
-from edge_ser_export.model import JointModel
-from edge_ser_export.presets import PRESETS
-from edge_ser_export.safe_pickle import load_torch
-from edge_ser_export.store import save_checkpoint
+from edge_ser_export.checkpoints.own_format import save_checkpoint
+from edge_ser_export.checkpoints.safe_pickle import load_torch
+from edge_ser_export.models.deployment import DeploymentEncoder, DeploymentModel
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.models.presets import PRESETS
 from edge_ser_export.training.build import build_model
 from edge_ser_export.training.curves import plot_history
 from edge_ser_export.training.data import Corpus, batch_count

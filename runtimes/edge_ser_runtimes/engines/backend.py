@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from edge_ser.errors import MissingExtraError, UsageError
-from edge_ser_export.tensorrt.devices import SMS, Device
+from edge_ser_runtimes.engines.devices import SMS, Device
 
 BackendName = Literal["rtx", "tensorrt"]
 BACKENDS: tuple[str, ...] = ("auto", *get_args(BackendName))

@@ -17,11 +17,11 @@ from typing import Any
 from tqdm import tqdm
 
 from edge_ser.errors import BundleError, GateError, UsageError
-from edge_ser_export.tensorrt.backend import Backend
-from edge_ser_export.tensorrt.census import Census, check_share, fused_attention, take_census
-from edge_ser_export.tensorrt.devices import Device
-from edge_ser_export.tensorrt.interrupts import HeldInterrupts
-from edge_ser_export.tensorrt.profiles import Profile
+from edge_ser_runtimes.engines.backend import Backend
+from edge_ser_runtimes.engines.census import Census, check_share, fused_attention, take_census
+from edge_ser_runtimes.engines.devices import Device
+from edge_ser_runtimes.engines.interrupts import HeldInterrupts
+from edge_ser_runtimes.engines.profiles import Profile
 
 ENGINE = "model.engine"
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}

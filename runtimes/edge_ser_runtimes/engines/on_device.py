@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import Bundle, graph_sha256, new_bundle, seal
+from edge_ser.bundle.bundle import Bundle, graph_sha256, new_bundle, seal
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
-from edge_ser.fidelity import Fidelity
-from edge_ser.manifest import Manifest
+from edge_ser.fidelity.compare import Fidelity
 from edge_ser.session import Session
 from edge_ser.verify import verify
-from edge_ser_export.tensorrt.backend import Backend, choose_backend, load_backend, local_sm
-from edge_ser_export.tensorrt.build import ENGINE, build_engine
-from edge_ser_export.tensorrt.devices import Device, check_precision, find_device
-from edge_ser_export.tensorrt.profiles import Profile
-from edge_ser_export.tensorrt.trtexec import Trtexec, TrtexecSession, find_trtexec
+from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_backend, local_sm
+from edge_ser_runtimes.engines.build import ENGINE, build_engine
+from edge_ser_runtimes.engines.devices import Device, check_precision, find_device
+from edge_ser_runtimes.engines.profiles import Profile
+from edge_ser_runtimes.engines.trtexec import Trtexec, TrtexecSession, find_trtexec
 
 OpenSession = Callable[[Bundle], Session]
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle import graph_sha256
+from edge_ser.bundle.bundle import graph_sha256
 from edge_ser.errors import MissingExtraError, UsageError
-from edge_ser_export.tensorrt.backend import (
+from edge_ser_runtimes.engines.backend import (
     Backend,
     choose_backend,
     load_backend,
     local_sm,
 )
-from edge_ser_export.tensorrt.build import ENGINE, build_engine, parse_only
-from edge_ser_export.tensorrt.devices import PRECISIONS, Device, check_precision, find_device
-from edge_ser_export.tensorrt.profiles import Profile, read_profiles
+from edge_ser_runtimes.engines.build import ENGINE, build_engine, parse_only
+from edge_ser_runtimes.engines.devices import PRECISIONS, Device, check_precision, find_device
+from edge_ser_runtimes.engines.profiles import Profile, read_profiles
 
 TARGETS = tuple(f"trt-{p}" for p in PRECISIONS)
 # Graphs that ONNX Runtime's CPU kernels cannot run: the bundle holds a form that they can, too.

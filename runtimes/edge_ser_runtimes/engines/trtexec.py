@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.decode import Outputs
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, GateError, UsageError
-from edge_ser.fidelity import concatenate
-from edge_ser_export.tensorrt.profiles import Profile
+from edge_ser.fidelity.compare import concatenate
+from edge_ser_runtimes.engines.profiles import Profile
 
 # Where JetPack puts it, which is not on the path.
 _JETPACK = Path("/usr/src/tensorrt/bin/trtexec")

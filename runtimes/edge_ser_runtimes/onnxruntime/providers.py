@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import DeviceError, MissingExtraError, UsageError
-from edge_ser_runtimes.cuda import Driver
-from edge_ser_runtimes.kernel_cache import user_cache
+from edge_ser_runtimes.tensorrt.cuda import Driver
+from edge_ser_runtimes.tensorrt.kernel_cache import user_cache
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import Bundle
-from edge_ser.cpu import integer_preset
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, EdgeSerError, MissingExtraError
+from edge_ser.host.cpu import integer_preset
 from edge_ser_runtimes.base import BaseSession
-from edge_ser_runtimes.providers import check_provider, open_graph
+from edge_ser_runtimes.onnxruntime.providers import check_provider, open_graph
 
 
 class OrtSession(BaseSession):

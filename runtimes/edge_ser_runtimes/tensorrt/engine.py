@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, MissingExtraError
-from edge_ser_runtimes.cuda import Driver, Gpu
+from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
 MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 _INSTALL = {

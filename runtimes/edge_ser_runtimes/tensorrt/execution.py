@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.errors import DeviceError, UsageError
-from edge_ser_runtimes.cuda import Buffer, Gpu, Graph, Stopwatch
+from edge_ser_runtimes.tensorrt.cuda import Buffer, Gpu, Graph, Stopwatch
 
 
 class Profile(NamedTuple):

@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle.bundle import Bundle
 
 SUFFIX = ".rtx-cache"
 

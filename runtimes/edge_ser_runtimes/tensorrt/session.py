@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import Bundle
-from edge_ser.decode import Outputs
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError, UsageError
-from edge_ser.fidelity import concatenate
+from edge_ser.fidelity.compare import concatenate
 from edge_ser_runtimes.base import BaseSession
-from edge_ser_runtimes.cuda import Driver, Gpu, Stopwatch
-from edge_ser_runtimes.engine import (
+from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu, Stopwatch
+from edge_ser_runtimes.tensorrt.engine import (
     Record,
     check_device,
     deserialize,
@@ -27,8 +27,8 @@ from edge_ser_runtimes.engine import (
     read_header,
     read_record,
 )
-from edge_ser_runtimes.execution import Execution, Profile, Shape, choose_shape, must
-from edge_ser_runtimes.kernel_cache import KernelCache, cache_paths
+from edge_ser_runtimes.tensorrt.execution import Execution, Profile, Shape, choose_shape, must
+from edge_ser_runtimes.tensorrt.kernel_cache import KernelCache, cache_paths
 
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}
 _INPUTS = {"samples": "float32", "lengths": "int64"}
