@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
-from trace_once import folder, trace_once
+from helpers.trace_once import folder, trace_once
 
 import edge_ser
 from edge_ser.bundle.bundle import SENSITIVITY, Bundle

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trace_once import trace_once
+from helpers.trace_once import trace_once
 
 from edge_ser.bundle.bundle import Bundle, graph_sha256
 from edge_ser.cli import main

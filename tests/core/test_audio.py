@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from helpers.signals import RATE, Floats, make_noise
 from numpy.typing import NDArray
-from signals import RATE, Floats, make_noise
 
 from edge_ser.audio import Preprocessing, decode_array, decode_file, mix_to_mono, resample
 from edge_ser.errors import AudioError, UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from signals import RATE, Floats, make_noise
+from helpers.signals import RATE, Floats, make_noise
 
 from edge_ser.audio import decode_file
 from edge_ser.errors import AudioError, EdgeSerError, MissingPathError

@@ -3,13 +3,11 @@ import os
 # read when Transformers is first imported; nothing here may wait for a network
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from device_bundles import make
-from export_sessions import Speech, sabotaged
-from tiny_models import (
+from helpers.export_sessions import Speech, sabotaged
+from helpers.tiny_models import (
     Published,
     Run,
     encoder_config,
@@ -19,7 +17,7 @@ from tiny_models import (
     random_joint,
     random_run,
 )
-from training_runs import Train, split_rows, write_labels
+from helpers.training_runs import Train, split_rows, write_labels
 
 from edge_ser.bundle.bundle import MANIFEST
 from edge_ser.cli import main
@@ -28,9 +26,6 @@ from edge_ser_export import pipeline
 from edge_ser_export.calibration.draw import default_calibration_samples
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.training.data import Corpus, read_labels
-from edge_ser_runtimes.engines import on_device
-from edge_ser_runtimes.engines import plan as target
-from edge_ser_runtimes.engines.plan import EngineOptions, EnginePlan, plan_engine
 
 
 @pytest.fixture(scope="session")
@@ -83,34 +78,6 @@ def kept(plain: Path, tmp_path_factory: pytest.TempPathFactory, speech: Speech) 
         pipeline.export(options, sabotaged)
     assert caught.value.exit_code == 1
     return out
-
-
-# --- engines
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """What the driver says this machine's GPU is."""
-
-    def be(sm: str | None) -> None:
-        monkeypatch.setattr(on_device, "local_sm", lambda: sm)
-        monkeypatch.setattr(target, "local_sm", lambda: sm)
-
-    be(None)
-    return be
-
-
-@pytest.fixture
-def orin(tmp_path: Path, here: Callable[[str | None], None]) -> Path:
-    plan = plan_engine("trt-fp16", EngineOptions(("orin",), ("1x1s:1x3s:2x12s",)))
-    return make(tmp_path / "orin", plan)
-
-
-@pytest.fixture
-def rtx(tmp_path: Path, here: Callable[[str | None], None]) -> Path:
-    plan = EnginePlan("fp16", plan_engine("trt-fp16", EngineOptions(("rtx-3060",))).devices, "rtx",
-                      None, ("1x1s:1x3s:2x12s",))  # fmt: skip
-    return make(tmp_path / "rtx", plan)
 
 
 # --- training

@@ -10,9 +10,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from export_sessions import Speech, open_session
-from onnx import TensorProto
-from tiny_models import (
+from helpers.export_sessions import Speech, open_session
+from helpers.tiny_models import (
     MEAN,
     STD,
     half_exact,
@@ -23,6 +22,7 @@ from tiny_models import (
     run_one,
     save_safetensors,
 )
+from onnx import TensorProto
 
 from edge_ser.bundle.bundle import PARITY, Bundle
 from edge_ser.session import pad_batch

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_gpu import FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import FakeLibrary, FakeTensorRT
 
 from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser_runtimes.tensorrt import cuda

@@ -1,0 +1,257 @@
+"""Build bundles: the engine made on the device, proved there, or everything left as it was."""
+
+import errno
+import os
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.device_bundles import contents, make, never, on_cpu
+from helpers.rtx_graphs import backend, needs_rtx
+from numpy.typing import NDArray
+
+from edge_ser.bundle.bundle import Bundle, graph_sha256, seal
+from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.emotion.decode import Outputs
+from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
+from edge_ser_runtimes.engines import on_device
+from edge_ser_runtimes.engines.backend import load_backend
+from edge_ser_runtimes.engines.on_device import build_on_device
+from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
+
+# --- what a build bundle is
+
+
+@needs_rtx
+def test_a_build_bundle_says_what_is_to_be_built(orin: Path) -> None:
+    engine = Bundle.open(orin).manifest.engine
+    assert (engine["file"], engine["version"], engine["verified"]) == ("", "", False)
+    assert (engine["backend"], engine["sm"], engine["device"]) == ("tensorrt", ["sm87"], "orin")
+    assert engine["profiles"] == [{"batch": [1, 1, 2], "samples": [16_000, 48_000, 192_000]}]
+    assert engine["graph_sha256"] == graph_sha256(orin / "model.onnx")
+    assert engine["share"] == 1, "any parser here has taken the census"
+
+
+def test_without_any_tensorrt_the_census_is_left_to_the_device(
+    tmp_path: Path, here: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    path = make(tmp_path / "orin", plan_engine("trt-fp16", EngineOptions(("orin",))))
+    assert Bundle.open(path).manifest.engine["census"] == {}
+
+
+# --- TensorRT for RTX
+
+
+@needs_rtx
+def test_an_engine_is_built_and_proved(rtx: Path, here: Callable[[str | None], None]) -> None:
+    here("sm86")
+    done = build_on_device(rtx, on_cpu)
+    manifest = Bundle.open(rtx).manifest
+    assert manifest == done.manifest
+    engine = manifest.engine
+    assert (engine["file"], engine["verified"]) == ("model.engine", True)
+    assert (engine["version"], engine["share"]) == (backend().version, 1)
+    assert (rtx / "model.engine").read_bytes()[:4] == b"vtrt"
+    assert set(done.results) == {"single", "padded"}
+    assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"], "nothing beside it"
+
+
+@needs_rtx
+def test_without_a_gpu_it_is_built_and_not_called_verified(rtx: Path) -> None:
+    done = build_on_device(rtx, never, ("rtx-3060", "rtx-5090"))
+    assert done.results == {}
+    engine = Bundle.open(rtx).manifest.engine
+    assert engine["verified"] is False
+    assert (engine["sm"], engine["device"]) == (["sm86", "sm120"], "rtx-3060, rtx-5090")
+    again = build_on_device(rtx, never, ("sm89",))
+    assert again.manifest.engine["sm"] == ["sm89"]
+
+
+@needs_rtx
+def test_another_gpu_gets_its_own_engine(rtx: Path, here: Callable[[str | None], None]) -> None:
+    here("sm120")
+    build_on_device(rtx, on_cpu)
+    engine = Bundle.open(rtx).manifest.engine
+    assert (engine["sm"], engine["verified"]) == (["sm120"], True)
+
+
+class Wrong:
+    """An engine that answers otherwise."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        batch = lengths.size
+        return Outputs(np.full((batch, 3), 0.5, np.float32), np.zeros((batch, 8), np.float32))
+
+
+@needs_rtx
+def test_an_engine_that_answers_otherwise_changes_nothing(
+    rtx: Path, here: Callable[[str | None], None]
+) -> None:
+    here("sm86")
+    before = contents(rtx)
+    with pytest.raises(
+        GateError, match=r"expected the recorded answers, .*the bundle is as it was"
+    ):
+        build_on_device(rtx, lambda _: Wrong())
+    assert contents(rtx) == before
+    assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"]
+
+
+@needs_rtx
+def test_a_full_disk_changes_nothing(rtx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(rtx)
+    write = Path.write_bytes
+
+    def full(path: Path, data: Any) -> int:
+        if path.name == "model.engine":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left"):
+        build_on_device(rtx, never)
+    monkeypatch.undo()
+    assert contents(rtx) == before
+    assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"]
+
+
+@needs_rtx
+def test_flipped_bytes_of_an_engine_are_refused_by_hash(rtx: Path) -> None:
+    build_on_device(rtx, never)
+    data = bytearray((rtx / "model.engine").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (rtx / "model.engine").write_bytes(bytes(data))
+    with pytest.raises(BundleError, match=r"model.engine: expected sha256"):
+        Bundle.open(rtx)
+
+
+# --- refusals
+
+
+def test_bundles_of_other_targets() -> None:
+    with pytest.raises(
+        UsageError, match=r"expected a bundle of a TensorRT target, found onnx-fp32"
+    ):
+        build_on_device(DEFAULT_BUNDLE, never)
+
+
+def test_a_zip(tmp_path: Path) -> None:
+    (tmp_path / "bundle.zip").write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"expected a directory, found a file; unpack it first"):
+        build_on_device(tmp_path / "bundle.zip", never)
+
+
+def test_another_graph_than_was_exported(orin: Path) -> None:
+    manifest = Bundle.open(orin).manifest
+    seal(orin, replace(manifest, engine=manifest.engine | {"graph_sha256": "0" * 64}))
+    with pytest.raises(BundleError, match=r"expected the graph that was exported for this engine"):
+        build_on_device(orin, never)
+
+
+def test_a_precision_that_the_device_lacks(rtx: Path) -> None:
+    manifest = Bundle.open(rtx).manifest
+    seal(rtx, replace(manifest, engine=manifest.engine | {"precision": "fp8"}))
+    with pytest.raises(UsageError, match=r"--target trt-fp8: .* found rtx-3060"):
+        build_on_device(rtx, never, ("rtx-3060",))
+
+
+def test_no_driver(orin: Path) -> None:
+    with pytest.raises(
+        DeviceError,
+        match=r"expected a GPU of sm87 \(orin\): .* found no NVIDIA driver that answers; "
+        "run edge-ser build on the device",
+    ):
+        build_on_device(orin, never)
+
+
+def test_not_this_device(orin: Path, here: Callable[[str | None], None]) -> None:
+    here("sm86")
+    with pytest.raises(
+        DeviceError, match=r"expected a GPU of sm87 \(orin\), found sm86; leave out"
+    ):
+        build_on_device(orin, never, ("orin",))
+
+
+def test_neither_module_nor_program(
+    orin: Path, here: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("sm87")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(on_device, "find_trtexec", lambda: None)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    before = contents(orin)
+    with pytest.raises(MissingExtraError, match=r"module `tensorrt`.*python3-libnvinfer"):
+        build_on_device(orin, never)
+    assert contents(orin) == before
+
+
+def test_without_the_standard_module_a_build_bundle_is_planned(
+    here: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("sm87")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert plan_engine("trt-fp16", EngineOptions(("orin",))).backend is None
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    with pytest.raises(MissingExtraError, match=r"run: pip install tensorrt;"):
+        load_backend("tensorrt")
+
+
+# --- the standard TensorRT
+
+
+class Standard(types.ModuleType):
+    """The standard module, as far as it differs: it has no targets, and builds for the GPU here.
+
+    Its classes are those of TensorRT for RTX; the GPU it "finds" is told to its builder.
+    """
+
+    __version__ = "10.3.0"
+
+    def __init__(self) -> None:
+        super().__init__("tensorrt")
+        self.rtx = backend().module
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("ComputeCapability", "EngineValidity"):
+            raise AttributeError(name)
+        return getattr(self.rtx, name)
+
+    def Builder(self, log: Any) -> Any:
+        builder = self.rtx.Builder(log)
+        module = self.rtx
+
+        class Here:
+            def create_builder_config(self) -> Any:
+                config = builder.create_builder_config()
+                config.num_compute_capabilities = 1
+                config.set_compute_capability(module.ComputeCapability.SM86, 0)
+                return config
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(builder, name)
+
+        # the parser must be given the network of a real builder
+        return Here()
+
+
+@needs_rtx
+def test_the_standard_module_builds_where_it_runs(
+    orin: Path, here: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("sm87")
+    monkeypatch.setitem(sys.modules, "tensorrt", Standard())
+    build_on_device(orin, on_cpu)
+    engine = Bundle.open(orin).manifest.engine
+    assert (engine["backend"], engine["version"], engine["verified"]) == (
+        "tensorrt", "10.3.0", True
+    )  # fmt: skip
+    assert engine["sm"] == ["sm87"] and engine["share"] == 1
