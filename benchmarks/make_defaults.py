@@ -25,6 +25,7 @@ from pathlib import Path
 from edge_ser_export_data import CALIBRATION, CHECKPOINTS
 
 ROOT = Path(__file__).resolve().parent.parent
+MAKE_CORPUS = ROOT / "benchmarks" / "make_corpus.py"
 RESULTS = ROOT / "benchmarks" / "results" / "default-checkpoints.json"
 SAMPLES = ("rms_iv_hostile", "slt_vi_docile", "slt_vii_bored")
 
@@ -60,9 +61,9 @@ def main() -> None:
     corpus, cache = work / "corpus", work / "cache"
     python, tool = shlex.quote(sys.executable), f"{shlex.quote(sys.executable)} -m edge_ser"
     if not corpus.exists():
-        call(f"{python} -m corpus {corpus} --seed 7")
+        call(f"{python} {MAKE_CORPUS} {corpus} --seed 7")
     if not (work / "samples").exists():
-        call(f"{python} -m corpus --samples {work / 'samples'}")
+        call(f"{python} {MAKE_CORPUS} --samples {work / 'samples'}")
     data = f"{corpus / 'labels.csv'} --audio {corpus / 'audio'} --cache {cache}"
     results = {}
     CHECKPOINTS.mkdir(exist_ok=True)

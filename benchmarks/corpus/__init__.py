@@ -12,5 +12,6 @@ The modules, from the meaning to the file:
 - `effects`: voice quality and recording channel, on samples.
 - `corpus`: who says what in which split, and writing it to disk.
 
-Make one with `python -m corpus OUT`; the extra `edge-ser[synth]` has what it needs.
+Make one with `python benchmarks/make_corpus.py OUT`; the extra `edge-ser[synth]` and the program
+`flite` are what it needs.
 """

@@ -234,7 +234,7 @@ def _write_clip(audio: Path, part: Part, index: int, samples: Samples, rng: Gene
 def _run(tasks: list[Task], workers: int, clips: int) -> list[Row]:
     """Runs the tasks and returns their rows in the order of the tasks."""
     rows: list[Row] = []
-    with tqdm(total=clips, unit="clip", desc="synth", disable=None) as progress:
+    with tqdm(total=clips, unit="clip", desc="corpus", disable=None) as progress:
         if workers == 1:
             for task in tasks:
                 progress.update(len(done := task()))

@@ -2,15 +2,15 @@
 
 import csv
 import itertools
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from corpus import samples as demo
-from corpus.__main__ import main
 from corpus.corpus import (
     COLUMNS,
     MAX_SECONDS,
@@ -25,12 +25,25 @@ from corpus.espeak import Espeak
 from corpus.texts import HELD_OUT, TRAIN
 from corpus.voices import Habits, Quality, deliver, draw_speaker
 from corpus.world import PseudoSpeaker, analyse, express, require_flite, speak
+from helpers import recorded_flite
+from helpers.recorded_flite import SENTENCE as TEXT
+from make_corpus import main
 
-TEXT = "And then the singer gathered our winter coats"
 SPLITS = ("Train", "Development", "Test1", "Test2")
 
 Row = dict[str, str]
 Render = Callable[[Emotion], Samples]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def flite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The real program where it is installed; a recording of it elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        if recorded_flite.installed_flite() is None:
+            folder = tmp_path_factory.mktemp("flite")
+            recorded_flite.install(folder)
+            patch.setenv("PATH", str(folder), prepend=os.pathsep)
+        yield
 
 
 def read_rows(directory: Path) -> list[Row]:
@@ -41,7 +54,7 @@ def read_rows(directory: Path) -> list[Row]:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus with several speakers in each espeak-ng part and several sentences in each other."""
-    out = tmp_path_factory.mktemp("synth") / "corpus"
+    out = tmp_path_factory.mktemp("made") / "corpus"
     write_corpus(out, Sizes(train=24, dev=12, test=12, flite_train=18, flite_test=4), workers=1)
     return out
 
@@ -78,6 +91,29 @@ def test_espeak_instances_do_not_influence_each_other() -> None:
     with Espeak() as espeak:
         np.testing.assert_array_equal(espeak.say(TEXT, voice), first)
     assert len(first) != len(second) or (first != second).any(), "private copies are needless now"
+
+
+@pytest.mark.parametrize("voice", recorded_flite.VOICES)
+def test_recordings_are_what_flite_gives(voice: str) -> None:
+    program = recorded_flite.installed_flite()
+    if program is None:
+        pytest.skip(f"{recorded_flite.VERSION} is not installed")
+    recorded, rate = soundfile.read(recorded_flite.RECORDINGS / f"{voice}.flac")
+    assert rate == SAMPLE_RATE
+    np.testing.assert_array_equal(speak(program, voice, TEXT), recorded)
+
+
+def test_the_recorded_program_answers_as_flite_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded_flite.install(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    program = require_flite(recorded_flite.VOICES)
+    assert Path(program).parent == tmp_path
+    recorded, _ = soundfile.read(recorded_flite.RECORDINGS / "slt.flac")
+    np.testing.assert_array_equal(speak(program, "slt", TEXT), recorded)
+    with pytest.raises(RuntimeError, match="lacks the voices nobody"):
+        require_flite(("nobody",))
 
 
 # Layout and labels

@@ -1,4 +1,8 @@
-"""Command line: `python -m corpus [--samples] OUT`."""
+"""Make the synthetic corpus: `python benchmarks/make_corpus.py [--samples] OUT`.
+
+Needs the extra `synth` and the system program `flite` (Debian's package `flite`); with
+`--flite-train 0 --flite-test 0` it does without `flite`.
+"""
 
 import argparse
 import sys
@@ -17,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         # Imported here, so that a missing package is told in one line.
-        from .corpus import Sizes, write_corpus
-        from .samples import write_samples
+        from corpus.corpus import Sizes, write_corpus
+        from corpus.samples import write_samples
 
         if options.samples:
             write_samples(options.out, options.seed)
@@ -42,7 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m corpus",
         description="Make a corpus of synthetic emotional prosody, laid out like MSP-Podcast.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
