@@ -3,16 +3,23 @@
 Each says in one line what was expected, what was found and what to do, and is also the builtin
 that a caller would expect (`ValueError`, `FileNotFoundError`, ...). The command line prints the
 line without a traceback and exits with `exit_code`.
+
+All of them pickle, with every attribute: a worker's error reaches the process that waits for it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
 
 
 class EdgeSerError(Exception):
     """Base of all errors that edge-ser raises on purpose.
 
     Args:
-        subject: what the error is about: a file, an argument, a tensor.
+        subject: what the error is about: a file, an argument, a tensor. A path is kept as it is,
+            anything else as text.
         expected: what would have been right.
         found: what was there instead.
         advice: what to do about it, an imperative without full stop.
@@ -21,11 +28,25 @@ class EdgeSerError(Exception):
     exit_code = 2
 
     def __init__(self, subject: object, *, expected: str, found: str, advice: str = "") -> None:
-        self.subject, self.expected, self.found, self.advice = subject, expected, found, advice
+        self.subject = subject if isinstance(subject, PurePath) else str(subject)
+        self.expected, self.found, self.advice = expected, found, advice
         line = f"{subject}: expected {expected}, found {found}"
         line = f"{line}; {advice}" if advice else line
         # one line, whatever a file's name or a library's message holds
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
+    def __reduce__(self) -> tuple[Callable[..., EdgeSerError], tuple[Any, ...]]:
+        # an exception's own way is to call its class with `args`, the line alone
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[EdgeSerError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> EdgeSerError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class UsageError(EdgeSerError, ValueError):
