@@ -22,9 +22,8 @@ import sys
 import time
 from pathlib import Path
 
-from edge_ser_export_data import CALIBRATION, CHECKPOINTS
-
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "export" / "edge_ser_export_data"
 MAKE_CORPUS = ROOT / "benchmarks" / "make_corpus.py"
 RESULTS = ROOT / "benchmarks" / "results" / "default-checkpoints.json"
 SAMPLES = ("rms_iv_hostile", "slt_vi_docile", "slt_vii_bored")
@@ -66,13 +65,13 @@ def main() -> None:
         call(f"{python} {MAKE_CORPUS} --samples {work / 'samples'}")
     data = f"{corpus / 'labels.csv'} --audio {corpus / 'audio'} --cache {cache}"
     results = {}
-    CHECKPOINTS.mkdir(exist_ok=True)
+    (DATA / "checkpoints").mkdir(exist_ok=True)
     for name, recipe in RECIPES.items():
         run = work / name
         teacher = "" if name == "spectral" else f"--teacher {work / 'spectral/best.safetensors'}"
         if not (run / "best.safetensors").exists():
             call(f"{tool} train {data} -o {run} {recipe} {teacher}")
-        shutil.copy(run / "best.safetensors", CHECKPOINTS / f"{name}.safetensors")
+        shutil.copy(run / "best.safetensors", DATA / "checkpoints" / f"{name}.safetensors")
         results[name] = {
             split: json.loads(call(f"{tool} train {data} --evaluate {name} --split {split} --json"))
             for split in ("Test1", "Test2")
@@ -81,9 +80,9 @@ def main() -> None:
     samples.mkdir(exist_ok=True)
     for name in SAMPLES:
         shutil.copy(work / "samples" / f"{name}.flac", samples)
-    CALIBRATION.mkdir(exist_ok=True)
+    (DATA / "calibration").mkdir(exist_ok=True)
     for clip in (work / "samples").iterdir():
-        shutil.copy(clip, CALIBRATION)
+        shutil.copy(clip, DATA / "calibration")
     call(f"{tool} export spectral -o {ROOT / 'edge_ser' / 'data' / 'default'}")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"recipes": RECIPES, "results": results}, indent=1) + "\n")

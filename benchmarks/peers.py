@@ -203,9 +203,9 @@ def _finish(graph: Path) -> None:
 
 
 def _builtin(name: str) -> Path:
-    from edge_ser_export.checkpoints.load import BUILTIN
+    from edge_ser_export.builtin import find_checkpoint
 
-    return BUILTIN[name]
+    return find_checkpoint(name)
 
 
 def measure_size(

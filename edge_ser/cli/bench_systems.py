@@ -234,13 +234,15 @@ def _torch(bundle: Bundle, path: Path, checkpoint: str | None) -> Candidate:
     with needs("export", "bench --runtime torch"):
         import torch  # noqa: F401 - said before anything is measured
 
-        from edge_ser_export.checkpoints.load import BUILTIN, load_checkpoint
+        from edge_ser_export.builtin import find_checkpoint, installed_checkpoints
+        from edge_ser_export.checkpoints.load import load_checkpoint
     m = bundle.manifest
     source = checkpoint
     made_from = m.provenance.get("checkpoint", {})
     digest = made_from.get("sha256") if isinstance(made_from, dict) else None
     if source is None:
-        source = next((n for n, file in BUILTIN.items() if sha256(file) == digest), None)
+        builtin = installed_checkpoints().items()
+        source = next((name for name, file in builtin if sha256(file) == digest), None)
     if source is None:
         raise UsageError(
             f"{m.name}/torch",
@@ -255,7 +257,7 @@ def _torch(bundle: Bundle, path: Path, checkpoint: str | None) -> Candidate:
             expected=f"the checkpoint of {m.name}",
             found="a model with other outputs",
         )
-    file = BUILTIN.get(source, Path(source))
+    file = find_checkpoint(source)
     size = sum(f.stat().st_size for f in ([file] if file.is_file() else file.rglob("*"))
                if f.is_file())  # fmt: skip
 

@@ -29,6 +29,7 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.session import Session
 from edge_ser.verify import verify
+from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.checkpoints.load import DEFAULT_EPOCH, Checkpoint, load_checkpoint
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
@@ -110,7 +111,8 @@ class ExportOptions:
         Raises:
             UsageError: unknown target or option of precision, or `out` is no directory's name or
                 cannot be written; a device that cannot do what is asked.
-            MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed.
+            MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed, or the
+                clips that calibrate where no others are given are not.
         """
         if self.target not in TARGETS:
             raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=self.target)
@@ -145,6 +147,8 @@ class ExportOptions:
             )
         if self.out is not None:
             check_new_bundle(self.out)
+        if self.target not in _EXACT and self.calibration is None:
+            default_calibration_samples()
 
 
 @dataclass(frozen=True)

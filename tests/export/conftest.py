@@ -23,7 +23,7 @@ from edge_ser.bundle.bundle import MANIFEST
 from edge_ser.cli import main
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline
-from edge_ser_export.calibration.draw import default_calibration_samples
+from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.training.data import Corpus, read_labels
 

@@ -24,8 +24,8 @@ from edge_ser.bundle.bundle import sha256
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import AudioError, DataError, MissingPathError, UsageError
+from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.calibration.sources import Candidate, Scores, list_candidates
-from edge_ser_export_data import CALIBRATION
 
 # Files looked into; ranges settle with far fewer, and decoding all of a corpus takes hours.
 MAX_CANDIDATES = 512
@@ -116,11 +116,6 @@ class CalibrationSet:
         }
 
 
-def default_calibration_samples() -> Path:
-    """Folder of sixteen synthetic clips, two voices in eight octants, with `samples.csv`."""
-    return CALIBRATION
-
-
 def draw(
     source: Path | None,
     preprocessing: Preprocessing,
@@ -145,6 +140,7 @@ def draw(
         DataError: it is no folder or table; no audio; labels out of range; more than a tenth of
             the files unusable; silence; fewer than two different utterances.
         UsageError: count or seed out of range.
+        MissingExtraError: no source, and the package of the built-in samples is missing.
     """
     if count < 1 or seed < 0:
         raise UsageError("calibration", expected="count >= 1, seed >= 0", found=f"{count}, {seed}")

@@ -20,6 +20,7 @@ from torch import Tensor
 from edge_ser.bundle.bundle import sha256
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import CheckpointError, MissingPathError, UsageError
+from edge_ser_export.builtin import CHECKPOINT_NAMES, find_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.own_format import FORMAT, own_config, read_safetensors
 from edge_ser_export.checkpoints.safe_pickle import (
     check_statistics,
@@ -35,9 +36,7 @@ from edge_ser_export.checkpoints.sizes import (
 )
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.joint import JointModel
-from edge_ser_export_data import CHECKPOINTS
 
-BUILTIN = {name: CHECKPOINTS / f"{name}.safetensors" for name in ("spectral", "wavlm-tiny")}
 # Regions of the authors' finer grids, which count one extra for the neutral centre.
 _GRIDS = {8: (90, 90), 19: (60, 60), 33: (45, 45), 73: (30, 30)}
 _SHOWN = 6  # names listed in an error
@@ -90,14 +89,17 @@ def load_checkpoint(
 
     Raises:
         MissingPathError: no such path.
+        MissingExtraError: a built-in one, and the package that holds it is missing.
         UsageError: an epoch or a radius for a checkpoint that is no run directory, or a radius
             for one whose regions have no neutral one.
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
-    path = BUILTIN.get(str(source), Path(source))
+    path = find_checkpoint(source)
     if not path.exists():
         raise MissingPathError(
-            path, expected=f"a checkpoint, or one of {', '.join(BUILTIN)}", found="no such path"
+            path,
+            expected=f"a checkpoint, or one of {', '.join(CHECKPOINT_NAMES)}",
+            found="no such path",
         )
     parts = [p for p in path.glob("*.pt") if p.stem.endswith(("_ssl", "_pool", "_ser"))]
     published = (path / "config.json").is_file() and not parts
@@ -137,7 +139,11 @@ def _load_own(path: Path) -> Checkpoint:
         raise CheckpointError(path, expected="named tensors", found="something else")
     config = own_config(header, str(path))
     half = bool(tensors) and all(t.dtype == torch.float16 for t in tensors.values())
-    name = path.stem if path in BUILTIN.values() else f"{path.parent.name}-{path.stem}".strip("-")
+    name = (
+        path.stem
+        if path in installed_checkpoints().values()
+        else f"{path.parent.name}-{path.stem}".strip("-")
+    )
     # the spectral encoder computes its tables as it is built; they are in no checkpoint
     build = JointModel if config.encoder.kind == "spectral" else _meta
     model = _fill(build(config), tensors, path)

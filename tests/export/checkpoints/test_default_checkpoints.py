@@ -13,11 +13,12 @@ from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
 from edge_ser.emotion.scale import unit_from_scores
 from edge_ser.fidelity.metrics import ccc
-from edge_ser_export.calibration.draw import default_calibration_samples
-from edge_ser_export.checkpoints.load import BUILTIN, load_checkpoint
+from edge_ser_export.builtin import default_calibration_samples, installed_checkpoints
+from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.proof.parity import Reference
 
 ROOT = Path(__file__).resolve().parents[3]
+BUILTIN = installed_checkpoints()
 CLIPS = default_calibration_samples()
 RESULTS = ROOT / "benchmarks" / "results" / "default-checkpoints.json"
 

@@ -11,12 +11,13 @@ import torch
 from edge_ser.bundle.bundle import Bundle, seal, sha256
 from edge_ser.cli import main
 from edge_ser.data import sample_utterances
-from edge_ser_export.checkpoints.load import BUILTIN, load_checkpoint
+from edge_ser_export.builtin import find_checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.models.joint import JointModel
 
 Verify = Callable[..., tuple[int, str, list[str]]]
-MADE_FROM = sha256(BUILTIN["spectral"])
+MADE_FROM = sha256(find_checkpoint("spectral"))
 
 
 @pytest.fixture
