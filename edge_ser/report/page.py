@@ -29,7 +29,6 @@ from edge_ser.report.charts import (
 )
 from edge_ser.report.data import Damage, Evidence, load_damage, measures
 from edge_ser.report.origin import Writing, bundle_rows, writing_rows
-from edge_ser.report.style import STYLE
 from edge_ser.report.svg import element, text
 from edge_ser.report.tables import facts_table, flip_table, label_table, measures_table
 
@@ -205,6 +204,10 @@ def page(
     return _document(f"{manifest.name}, {manifest.target}", sections)
 
 
+def _style_sheet() -> str:
+    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+
+
 def _document(title: str, sections: Iterable[str]) -> str:
     head = (
         '<meta charset="utf-8">'
@@ -213,7 +216,7 @@ def _document(title: str, sections: Iterable[str]) -> str:
         # nothing may be loaded, whatever a name in the bundle tries
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{text(title)}</title><style>{STYLE}</style>"
+        f"<title>{text(title)}</title><style>{_style_sheet()}</style>"
     )
     body = element("main", "\n".join(sections))
     return (
