@@ -1,12 +1,12 @@
 """The command line: `edge-ser export | build | verify | predict | inspect | bench | ...`.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a gate failed,
-2 wrong use or input.
+2 wrong use or input or a full disk or memory, 70 a fault of the program, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import errno
+import argparse
 import io
 import os
 import sys
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from edge_ser.cli import bench, build, doctor, export, inspect, predict, train, verify
 from edge_ser.cli.common import collect_rarely
-from edge_ser.cli.parser import Parser
-from edge_ser.errors import EdgeSerError
+from edge_ser.cli.failures import complain
+from edge_ser.cli.parser import Parser, add_verbose
 from edge_ser.version import __version__
 
 _COMMANDS = (export, build, verify, predict, inspect, bench, doctor, train)
@@ -34,12 +34,13 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_parser(commands)
+    add_verbose(parser, commands.choices.values())
     return parser
 
 
 def program() -> int:
     """Run the command as a process of its own; returns its exit code."""
-    if sys.argv[1:2] == ["export"]:
+    if next((a for a in sys.argv[1:] if not a.startswith("-")), None) == "export":
         collect_rarely()
     return main()
 
@@ -48,28 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be Unicode
+    arguments = argparse.Namespace(verbose=False)
     try:
         arguments = build_parser().parse_args(argv)
         code: int = arguments.run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except EdgeSerError as error:
-        _complain(str(error))
-        return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # disk full, no permission: the user's to solve
-        found = error.strerror or str(error)
-        if error.errno == errno.ENOSPC:
-            found = f"expected room for it, found {found}; free some, or choose another place"
-        _complain(f"{error.filename or 'file'}: {found}")
-        return 2
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return 130
-
-
-def _complain(message: str) -> None:
-    print(f"edge-ser: error: {message}", file=sys.stderr)
+    except SystemExit:  # --help and --version
+        raise
+    except BaseException as error:  # panics of libraries in Rust are no Exception
+        return complain(error, arguments.verbose)

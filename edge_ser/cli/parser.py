@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 from edge_ser.errors import UsageError
@@ -51,3 +52,15 @@ class Parser(argparse.ArgumentParser):
             words["choices"] = words["choices"].replace("'", "")
         subject, expected, found = (part.format(**words) for part in parts)
         raise UsageError(subject, expected=expected, found=found, advice=f"see {self.prog} --help")
+
+
+def add_verbose(parser: Parser, commands: Iterable[Parser]) -> None:
+    """Declare -v, which may stand before the command or after it."""
+    for place, default in ((parser, False), *((c, argparse.SUPPRESS) for c in commands)):
+        place.add_argument(
+            "-v",
+            "--verbose",
+            action="store_true",
+            default=default,
+            help="say more on stderr, and give the traceback of an error",
+        )

@@ -1,0 +1,78 @@
+"""What a command says, and exits with, when something stops it.
+
+Exit code 1 belongs to gates alone: a script that ships a model on it must not take a full disk for
+a failed comparison.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from typing import NamedTuple
+
+from edge_ser.errors import EdgeSerError
+
+# Wrong use, or something that the user can solve: a disk, a permission, memory.
+USAGE = 2
+# EX_SOFTWARE of sysexits.h: a fault of this program, or of a library that it calls.
+INTERNAL = 70
+# 128 + SIGINT, as shells say it.
+INTERRUPTED = 130
+DEBUG_VARIABLE = "EDGE_SER_DEBUG"
+# What libraries in C++ say, in errors of their own, where Python would raise MemoryError.
+_NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "cannot allocate")
+
+
+class Failure(NamedTuple):
+    """How a command ends.
+
+    Attributes:
+        line: for stderr.
+        exit_code: of the process.
+    """
+
+    line: str
+    exit_code: int
+
+
+def explain(error: BaseException) -> Failure:
+    """One line and an exit code for whatever stopped a command."""
+    if isinstance(error, EdgeSerError):
+        return Failure(str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", INTERRUPTED)
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if isinstance(error, MemoryError) or any(words in said.lower() for words in _NO_MEMORY):
+        return Failure(
+            "memory: expected enough for this model and audio, found too little; free some, or "
+            "take smaller batches or a smaller model",
+            USAGE,
+        )
+    if isinstance(error, OSError):
+        found = error.strerror or said
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            found = f"expected room for it, found {found}; free some, or choose another place"
+        return Failure(f"{error.filename or 'file'}: {found}", USAGE)
+    kind = type(error).__name__
+    return Failure(
+        f"internal error: expected none, found {kind}{f': {said}' if said else ''}; for the "
+        f"traceback run edge-ser -v ..., or set {DEBUG_VARIABLE}=1",
+        INTERNAL,
+    )
+
+
+def complain(error: BaseException, verbose: bool) -> int:
+    """Say on stderr what stopped a command, after the traceback if that is wanted.
+
+    Returns:
+        the exit code.
+    """
+    failure = explain(error)
+    if verbose or os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+    # a name of a file or a library's words may hold anything
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in failure.line)
+    print(f"edge-ser: error: {line}", file=sys.stderr)
+    return failure.exit_code
