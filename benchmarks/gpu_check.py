@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.host.offline import import_onnxruntime
 from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
 HERE = Path(__file__).parent
@@ -88,7 +89,8 @@ def machine() -> tuple[dict[str, Any], list[str]]:
         missing.append(f"GPU: {error}")
     for module in ("tensorrt_rtx", "tensorrt", "torch", "transformers", "onnx", "onnxruntime"):
         try:
-            found[module] = str(importlib.import_module(module).__version__)
+            load = {"onnxruntime": import_onnxruntime}.get(module, importlib.import_module)
+            found[module] = str(load(module).__version__)
         except (ImportError, OSError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             if module != "tensorrt" or "tensorrt_rtx" not in found:
@@ -96,7 +98,7 @@ def machine() -> tuple[dict[str, Any], list[str]]:
     if "torch" in found and not importlib.import_module("torch").cuda.is_available():
         missing.append(f"torch: {found['torch']} finds no GPU; its rows need a build with CUDA")
     if "onnxruntime" in found:
-        ort = importlib.import_module("onnxruntime")
+        ort = import_onnxruntime()
         if "CUDAExecutionProvider" not in ort.get_available_providers():
             missing.append("onnxruntime: no CUDA provider; its rows need onnxruntime-gpu")
     return found, missing

@@ -42,8 +42,8 @@ import onnx
 import onnx_ir as ir
 import torch
 from onnx import TensorProto, helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from edge_ser.host.offline import import_onnxruntime, import_openvino
 from edge_ser.session import pad_batch
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.checkpoints.load import Checkpoint, load_checkpoint
@@ -191,7 +191,10 @@ def _stock(graph: Path, out: Path) -> Path:
     big = model.ByteSize() > EXTERNAL_DATA_BYTES
     onnx.save(model, clean, save_as_external_data=big, location=f"{clean.name}.data")
     del model
-    quantize_dynamic(clean, out, weight_type=QuantType.QInt8, use_external_data_format=big)
+    quantization = import_onnxruntime("onnxruntime.quantization")
+    quantization.quantize_dynamic(
+        clean, out, weight_type=quantization.QuantType.QInt8, use_external_data_format=big
+    )
     return out
 
 
@@ -199,8 +202,8 @@ def _openvino_models(graph: Path, ours: Path, calibration: Any) -> list[tuple[st
     """NNCF's INT8 of the exported graph, and this project's."""
     if not (importlib.util.find_spec("openvino") and importlib.util.find_spec("nncf")):
         return []
+    openvino = import_openvino()
     import nncf
-    import openvino
 
     nncf.set_log_level(40)
     core = openvino.Core()
@@ -221,7 +224,7 @@ def _openvino_models(graph: Path, ours: Path, calibration: Any) -> list[tuple[st
 
 
 def _openvino(model: Any, precision: str, inputs: dict[str, Any]) -> Run | None:
-    import openvino
+    openvino = import_openvino()
 
     core = openvino.Core()
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

@@ -29,6 +29,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.host.facts import machine, state
+from edge_ser.host.offline import import_onnxruntime
 from edge_ser.measure import ColdSystem, Estimate, Plan, measure, measure_cold, median, ratio
 from edge_ser.recognizer import Recognizer
 from edge_ser.session import pad_batch
@@ -207,6 +208,7 @@ def main() -> int:
     arguments = parser.parse_args()
     rounds = arguments.rounds
     plan = Plan(max_rounds=rounds, min_rounds=min(rounds, 12), max_seconds=arguments.max_time)
+    import_onnxruntime()  # without telemetry, which the bare processes then inherit
     for package in (edge_ser, edge_ser_runtimes):  # as pip does when it installs them
         compileall.compile_dir(str(Path(str(package.__file__)).parent), quiet=1)
     with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:

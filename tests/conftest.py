@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable
@@ -14,6 +15,9 @@ import edge_ser
 from edge_ser.bundle.bundle import Bundle, Golden, seal
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
+
+# of tests that import ONNX Runtime themselves
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 Change = Callable[[dict[str, Any]], None]
 

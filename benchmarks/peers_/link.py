@@ -43,6 +43,7 @@ class Worker:
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
+            "ORT_DISABLE_TELEMETRY": "1",  # of libraries that import it themselves
             "TOKENIZERS_PARALLELISM": "false",
         }
         with log.open("ab") as messages:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_ser.host.offline import import_onnxruntime, import_openvino
+
 Run = Callable[[], Any]
 THREADS = 1
 
@@ -26,7 +28,7 @@ def _samples(arguments: dict[str, Any]) -> Any:
 
 def load_onnx(arguments: dict[str, Any]) -> Run:
     """A graph in ONNX Runtime, with the options that edge-ser sets."""
-    import onnxruntime as ort
+    ort = import_onnxruntime()
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -42,10 +44,10 @@ def load_onnx(arguments: dict[str, Any]) -> Run:
 
 def build_stock(arguments: dict[str, Any]) -> None:
     """`quantize_dynamic` of ONNX Runtime, as its documentation shows it."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    quantization = import_onnxruntime("onnxruntime.quantization")
 
-    quantize_dynamic(
-        arguments["graph"], arguments["out"], weight_type=QuantType.QInt8,
+    quantization.quantize_dynamic(
+        arguments["graph"], arguments["out"], weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=arguments["kept"], use_external_data_format=arguments["big"],
     )  # fmt: skip
 
@@ -125,8 +127,8 @@ def build_optimum_int8(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def build_openvino(arguments: dict[str, Any]) -> None:
     """NNCF's post-training quantisation of the float32 graph, with the same calibration speech."""
+    openvino = import_openvino()
     import nncf
-    import openvino
 
     nncf.set_log_level(40)
     with np.load(arguments["calibration"]) as archive:
@@ -146,7 +148,7 @@ def build_openvino(arguments: dict[str, Any]) -> None:
 
 def load_openvino(arguments: dict[str, Any]) -> Run:
     """A model of OpenVINO's, compiled for latency."""
-    import openvino
+    openvino = import_openvino()
 
     core = openvino.Core()
     compiled = core.compile_model(
@@ -166,17 +168,19 @@ def load_openvino(arguments: dict[str, Any]) -> Run:
 def build_audonnx(arguments: dict[str, Any]) -> None:
     """The float32 graph with a batch of one: audonnx takes one dynamic dimension a tensor."""
     import onnx
-    from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed
+
+    utilities = import_onnxruntime("onnxruntime.tools.onnx_model_utils")
 
     model = onnx.load(arguments["graph"], load_external_data=False)  # weights stay where they are
-    make_dim_param_fixed(model.graph, "batch", 1)
+    utilities.make_dim_param_fixed(model.graph, "batch", 1)
     onnx.save(model, arguments["out"])
 
 
 def load_audonnx(arguments: dict[str, Any]) -> Run:
     """The float32 graph in audonnx, from the signal."""
     import audonnx
-    import onnxruntime as ort
+
+    ort = import_onnxruntime()
 
     options = ort.SessionOptions()
     options.log_severity_level = 3

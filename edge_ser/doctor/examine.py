@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from edge_ser.host.nvidia import (
     find_tensorrt,
     version,
 )
+from edge_ser.host.offline import import_onnxruntime
 
 State = Literal["ok", "missing", "advice", "fails"]
 _ROOT = Path("/")
@@ -180,7 +181,7 @@ def _gpu(driver: Driver) -> Finding:
 
 
 def _runtimes(here: Machine) -> Iterable[Finding]:
-    ort, why = _import("onnxruntime")
+    ort, why = _import(import_onnxruntime)
     if ort is None:
         yield Finding("runtime", "onnx", "missing", why, "run: pip install onnxruntime")
     else:
@@ -235,7 +236,7 @@ def _targets(here: Machine) -> Iterable[Finding]:
 
 
 def _libraries() -> Iterable[Finding]:
-    soundfile, why = _import("soundfile")
+    soundfile, why = _import(lambda: importlib.import_module("soundfile"))
     if soundfile is None:
         yield Finding(
             "library", "soundfile", "missing", why, "no audio file can be read: run: pip install "
@@ -246,7 +247,7 @@ def _libraries() -> Iterable[Finding]:
             "library", "soundfile", "ok",
             f"{soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}",
         )  # fmt: skip
-    soxr, why = _import("soxr")
+    soxr, why = _import(lambda: importlib.import_module("soxr"))
     yield Finding(
         "library", "soxr", "ok" if soxr else "missing", version("soxr") if soxr else why,
         "" if soxr else "audio of other rates cannot be read: run: pip install soxr",
@@ -261,10 +262,10 @@ def _libraries() -> Iterable[Finding]:
     )  # fmt: skip
 
 
-def _import(name: str) -> tuple[Any, str]:
+def _import(load: Callable[[], Any]) -> tuple[Any, str]:
     """A module that every device needs, or why it cannot be used."""
     try:
-        return importlib.import_module(name), ""
+        return load(), ""
     except (ImportError, OSError) as error:  # OSError: its shared library is missing
         lines = str(error).splitlines()
         return None, lines[0] if lines else type(error).__name__

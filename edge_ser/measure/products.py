@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.errors import MissingExtraError, UsageError
+from edge_ser.host.offline import import_onnxruntime
 
 Kind = Literal["fp32", "int8"]
 Shape = tuple[int, int, int]  # m, k, n of [m, k] x [k, n]
@@ -230,7 +231,7 @@ def gemm_peak(
 
 def _open(model: str | bytes, threads: int, profile: Path | None = None) -> Any:
     try:
-        import onnxruntime as ort
+        ort = import_onnxruntime()
     except ImportError as error:
         raise MissingExtraError("measuring the peak", "onnxruntime", "") from error
     options = ort.SessionOptions()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser.host.offline import import_openvino
 from edge_ser_runtimes.base import BaseSession
 
 # OpenVINO prepares its kernels anew for every length it meets, a tenth of a large model's run.
@@ -37,7 +38,7 @@ class OpenVinoSession(BaseSession):
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         super().__init__(bundle)
         try:
-            import openvino
+            openvino = import_openvino()
         except ImportError as error:
             raise MissingExtraError("runtime openvino", "openvino", "openvino") from error
         recipe = bundle.manifest.lowered.get("recipe")

@@ -8,21 +8,25 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge_ser.emotion.decode import Outputs
 from edge_ser.fidelity.compare import concatenate
+from edge_ser.host.offline import import_onnxruntime
 from edge_ser.measure.products import products
 from edge_ser.session import pad_batch
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ort = import_onnxruntime()
 Samples = NDArray[np.float32]
 
 
-def open_graph(path: Path, threads: int = 1, in_order: bool = False) -> ort.InferenceSession:
+def open_graph(path: Path, threads: int = 1, in_order: bool = False) -> InferenceSession:
     """A session as a device opens it.
 
     Args:
@@ -45,7 +49,7 @@ def feed(rows: list[Samples]) -> dict[str, NDArray[Any]]:
     return {"samples": samples, "lengths": lengths}
 
 
-def answers(session: ort.InferenceSession, utterances: Iterable[Samples]) -> Outputs:
+def answers(session: InferenceSession, utterances: Iterable[Samples]) -> Outputs:
     """Outputs for utterances, run one by one."""
     names = [o.name for o in session.get_outputs()]
     parts = []
@@ -55,7 +59,7 @@ def answers(session: ort.InferenceSession, utterances: Iterable[Samples]) -> Out
     return concatenate(parts)
 
 
-def answers_in_pairs(session: ort.InferenceSession, utterances: Iterable[Samples]) -> Outputs:
+def answers_in_pairs(session: InferenceSession, utterances: Iterable[Samples]) -> Outputs:
     """Outputs for utterances, run two at a time, each padded to the longer one of its batch.
 
     Where scales are measured in the run, one row's are measured on its neighbour too.

@@ -11,6 +11,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, EdgeSerError, MissingExtraError
 from edge_ser.host.cpu import integer_preset
+from edge_ser.host.offline import import_onnxruntime
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.onnxruntime.providers import check_provider, open_graph
 
@@ -38,7 +39,7 @@ class OrtSession(BaseSession):
         if provider == "cpu":
             _check_integers(bundle)
         try:
-            import onnxruntime as ort
+            ort = import_onnxruntime()
         except ImportError as error:
             raise MissingExtraError("runtime onnx", "onnxruntime", "") from error
         options = ort.SessionOptions()

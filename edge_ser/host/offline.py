@@ -1,0 +1,58 @@
+"""The inference libraries, imported so that they contact nobody.
+
+ONNX Runtime 1.32 and later, and OpenVINO's Python package, report their use to their makers and
+keep an identifier of the machine in the user's home. A recogniser of emotions on a device does
+neither: whatever here needs one of the two libraries imports it by these functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+_OPENVINO_TELEMETRY = "openvino_telemetry"
+
+
+def import_onnxruntime(module: str = "onnxruntime") -> Any:
+    """ONNX Runtime, or one of its modules, without its telemetry.
+
+    The variable that turns it off is read once, as the library loads, and is set in the environment
+    of this process for that reason: children have it, too. Where someone else has loaded the
+    library before, what it still lets one turn off is turned off.
+
+    Args:
+        module: "onnxruntime", or a name below it, such as "onnxruntime.quantization".
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    loaded: Any = sys.modules.get("onnxruntime")
+    if hasattr(loaded, "disable_telemetry_events"):
+        loaded.disable_telemetry_events()
+    return importlib.import_module(module)
+
+
+def import_openvino() -> Any:
+    """OpenVINO, without its telemetry.
+
+    Its package falls back to a stand-in that does nothing where the package of its telemetry is not
+    installed, and so does it here: that package is hidden while OpenVINO is imported, no longer, as
+    other libraries of the caller's may need it.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    modules: dict[str, Any] = sys.modules
+    absent = object()
+    hidden = modules.get(_OPENVINO_TELEMETRY, absent)
+    modules[_OPENVINO_TELEMETRY] = None  # what Python takes for "not installed"
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hidden is absent:
+            del modules[_OPENVINO_TELEMETRY]
+        else:
+            modules[_OPENVINO_TELEMETRY] = hidden

@@ -1,0 +1,168 @@
+"""An emotion recogniser on a device contacts nobody, and leaves no identifier behind."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.system_calls import needs_strace, trace
+
+from edge_ser.data import sample_utterances
+from edge_ser.host.offline import import_onnxruntime, import_openvino
+
+ROOT = Path(__file__).parents[3]
+LIBRARIES = ("onnxruntime", "openvino")
+PRODUCT = ("edge_ser", "export/edge_ser_export", "runtimes/edge_ser_runtimes")
+OFFLINE = ROOT / "edge_ser/host/offline.py"
+PREDICT = """
+import sys, time
+import edge_ser
+with_sound, runtime, seconds = sys.argv[1:]
+print(edge_ser.load(runtime=runtime, threads=1)(with_sound).region.name)
+time.sleep(float(seconds))
+"""
+
+
+def environment() -> dict[str, str]:
+    """Of this process, without what turns telemetry off: importing the library here has set it."""
+    return {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+
+
+def imported(tree: ast.AST) -> list[str]:
+    """Modules that the code imports, also by name, but for those that only types need."""
+    names: list[str] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ("import_module", "__import__")
+        ):
+            names += [str(a.value) for a in node.args if isinstance(a, ast.Constant)]
+        names += imported(node)
+    return names
+
+
+@pytest.mark.parametrize("folder", [*PRODUCT, "benchmarks"])
+def test_the_libraries_are_imported_in_one_place(folder: str) -> None:
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        direct = {n for n in imported(ast.parse(file.read_text())) if n.split(".")[0] in LIBRARIES}
+        assert not direct or file == OFFLINE, f"{file.relative_to(ROOT)} imports {direct}"
+
+
+@pytest.mark.parametrize("folder", PRODUCT)
+def test_no_child_imports_the_libraries_itself(folder: str) -> None:
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str):
+                found = re.search(rf"(?:import|from) (?:{'|'.join(LIBRARIES)})\b", text)
+                assert not found, f"{file.relative_to(ROOT)}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import onnxruntime as ort",
+        "def f():\n    from onnxruntime.quantization import QuantType",
+        "importlib.import_module('openvino')",
+        "__import__('openvino')",
+    ],
+)
+def test_every_way_of_importing_is_seen(code: str) -> None:
+    assert [n.split(".")[0] in LIBRARIES for n in imported(ast.parse(code))] == [True]
+
+
+@needs_strace
+def test_a_process_that_reaches_for_the_network_and_home_is_seen(tmp_path: Path) -> None:
+    code = """
+import os, pathlib, socket
+pathlib.Path.home().joinpath("id").write_text("1")
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.connect(("127.0.0.1", 53))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 53))
+"""
+    seen = trace(["-c", code], tmp_path, environment())
+    assert (seen.status, len(seen.contacts), seen.written) == (0, 2, ["id"])
+
+
+@needs_strace
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_load_and_predict_contact_nobody_and_write_nothing(runtime: str, tmp_path: Path) -> None:
+    file = str(sample_utterances()[0])
+    seen = trace(["-c", PREDICT, file, runtime, "3"], tmp_path, environment())
+    assert seen.status == 0, seen.output
+    assert seen.contacts == []
+    assert seen.written == []
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict"],
+        ["verify"],
+        ["doctor"],
+        ["bench", "--rounds", "1", "--max-time", "1", "--processes", "1", "--seconds", "1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_commands_contact_nobody_and_write_nothing(arguments: list[str], tmp_path: Path) -> None:
+    seen = trace(["-m", "edge_ser", *arguments], tmp_path, environment())
+    assert seen.status == 0, seen.output
+    assert seen.contacts == []
+    assert seen.written == []
+
+
+@needs_strace
+@pytest.mark.slow
+def test_an_export_contacts_nobody(tmp_path: Path) -> None:
+    out = str(tmp_path / "bundle")
+    arguments = ["-m", "edge_ser", "export", "--runtime", "openvino", "-o", out]
+    seen = trace(arguments, tmp_path, environment())
+    assert seen.status == 0, seen.output
+    assert seen.contacts == []
+    assert not [name for name in seen.written if "onnx" in name or "intel" in name]
+
+
+def test_a_library_that_is_loaded_already_is_told_to_be_quiet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        import_onnxruntime(), "disable_telemetry_events", lambda: asked.append(True)
+    )
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    import_onnxruntime()
+    assert asked == [True]
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+def test_the_telemetry_package_is_hidden_from_openvino_alone() -> None:
+    code = """
+import sys
+from edge_ser.host.offline import import_openvino
+openvino = import_openvino()
+loaded = [name for name in sys.modules if name.startswith("openvino_telemetry")]
+assert loaded == [], loaded
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+import openvino_telemetry  # still there for others
+"""
+    pytest.importorskip("openvino_telemetry", reason="OpenVINO came without its telemetry")
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment(), timeout=60)
+
+
+def test_a_telemetry_package_of_the_caller_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = type(sys)("openvino_telemetry")
+    monkeypatch.setitem(sys.modules, "openvino_telemetry", theirs)
+    assert import_openvino().__name__ == "openvino"
+    assert sys.modules["openvino_telemetry"] is theirs
