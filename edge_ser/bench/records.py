@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from edge_ser.errors import MissingPathError, UsageError
+from edge_ser.typed_json import Reader
 
 SCHEMA_VERSION = 1
 _KIND = "edge-ser-bench"
+_READER = Reader(UsageError, strict=False)
 
 
 @dataclass(frozen=True)
@@ -227,8 +229,7 @@ class Record:
                 found=f"schema {version}",
                 advice="upgrade edge-ser" if newer else "measure again",
             )
-        record: Record = _read(cls, data, source)
-        return record
+        return _READER.read(cls, data, source)
 
 
 def read_history(path: Path) -> list[Record]:
@@ -292,43 +293,3 @@ def _foreign(source: str, found: str) -> UsageError:
         found=found,
         advice="give a file that edge-ser bench --json wrote",
     )
-
-
-# --- typed reading: dataclasses name the fields, their annotations the types
-
-
-def _read(cls: type[Any], data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise UsageError(where, expected="an object", found=f"{data!r:.60}")
-    fields, hints = {f.name: f for f in dataclasses.fields(cls)}, get_type_hints(cls)
-    # fields of a later version of the same schema are not ours to judge
-    values = {}
-    for name, spec in fields.items():
-        if name in data:
-            values[name] = _value(hints[name], data[name], f"{where}: {name}")
-        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise UsageError(where, expected=f"a field `{name}`", found="none")
-    return cls(**values)
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    choices = get_args(kind)
-    if get_origin(kind) is not dict and type(None) in choices:
-        return None if value is None else _value(choices[0], value, where)
-    if dataclasses.is_dataclass(kind):
-        return _read(kind, value, where)  # type: ignore[arg-type]
-    origin = get_origin(kind) or kind
-    if origin is tuple and isinstance(value, list):
-        return tuple(_value(choices[0], v, where) for v in value)
-    if origin is dict and isinstance(value, dict):
-        if choices[1] is Any:
-            return value
-        return {k: _value(choices[1], v, f"{where}: {k}") for k, v in value.items()}
-    if origin is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if origin in (str, bool) and isinstance(value, origin):
-        return value
-    if origin is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    name = getattr(kind, "__name__", str(kind))
-    raise UsageError(where, expected=name, found=f"{value!r:.60}")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from edge_ser.audio import Preprocessing
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
-from edge_ser.errors import BundleError, EdgeSerError
+from edge_ser.errors import BundleError
+from edge_ser.typed_json import Reader
 
 SCHEMA_VERSION = 1
+_READER = Reader(BundleError)
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,7 @@ class Manifest:
         Raises:
             BundleError: not JSON, another schema version, or a field that is missing or wrong.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BundleError(source, expected="JSON", found=str(error)) from error
+        data = _READER.parse(text, source)
         if not isinstance(data, dict):
             raise BundleError(source, expected="a JSON object", found=type(data).__name__)
         version = data.get("schema")
@@ -185,12 +183,9 @@ class Manifest:
                 found=f"schema {version}",
                 advice="upgrade edge-ser" if newer else "export the model again",
             )
-        known = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - known - {"schema", "task", "regions"})
-        if unknown:
-            raise BundleError(source, expected="known fields only", found=", ".join(unknown))
         _check_task(data, source)
-        manifest = cast(Manifest, _read(cls, {k: v for k, v in data.items() if k in known}, source))
+        told = {"schema", "task", "regions"}  # for other readers; here the code knows them
+        manifest = _READER.read(cls, {k: v for k, v in data.items() if k not in told}, source)
         _check_sense(manifest, source)
         return manifest
 
@@ -307,58 +302,3 @@ def _is_profile(value: object) -> bool:
         and sizes == sorted(sizes)
         for sizes in value.values()
     )
-
-
-# --- typed reading: dataclasses name the fields, their annotations the types
-
-
-def _read(cls: type[Any], data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise BundleError(where, expected="an object", found=f"{data!r:.60}")
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    unknown = sorted(set(data) - set(fields))
-    if unknown:
-        raise BundleError(where, expected="known fields only", found=", ".join(unknown))
-    values = {}
-    for name, spec in fields.items():
-        if name not in data:
-            optional = (
-                spec.default is not dataclasses.MISSING
-                or spec.default_factory is not dataclasses.MISSING
-            )
-            if not optional:
-                raise BundleError(where, expected=f"a field `{name}`", found="none")
-            continue
-        values[name] = _value(str(spec.type), data[name], f"{where}: {name}")
-    try:
-        return cls(**values)
-    except EdgeSerError as error:  # a value that its own class refuses, such as a rate of 0 Hz
-        raise BundleError(where, expected=error.expected, found=error.found) from error
-
-
-def _value(kind: str, value: Any, where: str) -> Any:
-    nested = {"Preprocessing": Preprocessing, "Partition": Partition, "Limits": Limits}
-    if kind in nested:
-        return _read(nested[kind], value, where)
-    many = {"tuple[FileEntry, ...]": FileEntry, "tuple[TensorSpec, ...]": TensorSpec}
-    if kind in many and isinstance(value, list):
-        return tuple(_read(many[kind], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if kind == "tuple[int | str, ...]" and isinstance(value, list):
-        if all(isinstance(v, int | str) for v in value):
-            return tuple(value)
-    elif kind.startswith("dict["):
-        if isinstance(value, dict):
-            return value
-    elif kind == "str" or kind.startswith("Literal"):
-        if isinstance(value, str):
-            return value
-    elif isinstance(value, bool):
-        pass
-    elif kind in ("int", "int | None") and isinstance(value, int):
-        return value
-    elif kind.startswith("float") and isinstance(value, int | float):
-        with contextlib.suppress(OverflowError):
-            return float(value)
-    elif kind.endswith(" | None") and value is None:
-        return None
-    raise BundleError(where, expected=kind, found=f"{value!r:.60}")

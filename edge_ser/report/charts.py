@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian, to_spherical
 from edge_ser.fidelity.compare import brief
-from edge_ser.report.data import Damage, Utterance
+from edge_ser.report.data import Damage, Utterance, Vad
 from edge_ser.report.svg import (
     SHAPES,
     Scale,
@@ -52,10 +51,10 @@ def scatter(dimension: int, utterances: Sequence[Utterance], style: Style) -> st
     parts.append(line(x.start, y.start, x.end, y.end, "diagonal"))
     farthest = 0.0
     for u in utterances:
-        if u.candidate is None:
+        if u.candidate_vad is None:
             continue
-        before = float(scores_from_unit(u.reference)[dimension])
-        after = float(scores_from_unit(u.candidate)[dimension])
+        before = float(scores_from_unit(u.reference_vad)[dimension])
+        after = float(scores_from_unit(u.candidate_vad)[dimension])
         farthest = max(farthest, abs(after - before))
         note = f"{u.name} ({u.group}): {before:.3f} to {after:.3f}"
         parts.append(_mark(u, style, x(before), y(after), note))
@@ -91,9 +90,9 @@ def flips(utterances: Sequence[Utterance], partition: Partition) -> list[Flip]:
     """All changed regions, the farthest from a boundary first."""
     found = []
     for u in utterances:
-        if u.candidate is None:
+        if u.candidate_vad is None:
             continue
-        points = to_cartesian(scores_from_unit(np.stack([u.reference, u.candidate])))
+        points = to_cartesian(scores_from_unit(np.stack([u.reference_vad, u.candidate_vad])))
         before, after = partition.index(points).tolist()
         if before != after:
             names = (str(partition.regions[before]), str(partition.regions[after]))
@@ -122,18 +121,21 @@ def sphere(
     moved = {id(f.utterance) for f in changed}
     drawn = set()
     for u in utterances:
-        key = (u.name, *u.reference.tolist())
+        key = (u.name, *u.reference_vad)
         if id(u) not in moved and key not in drawn:
             drawn.add(key)
-            azimuth, polar = _direction(u.reference)
+            azimuth, polar = _direction(u.reference_vad)
             note = f"{u.name} ({u.group}): azimuth {azimuth:.0f}°, polar angle {polar:.0f}°"
             parts.append(_mark(u, style, x(azimuth), y(polar), note))
     clipped = []
     for flip in changed:
         u = flip.utterance
-        if u.candidate is None:
+        if u.candidate_vad is None:
             continue
-        (azimuth, polar), (other, other_polar) = _direction(u.reference), _direction(u.candidate)
+        (azimuth, polar), (other, other_polar) = (
+            _direction(u.reference_vad),
+            _direction(u.candidate_vad),
+        )
         # the short way round: the left and the right edge are the same meridian
         turn = (other - azimuth + 180) % 360 - 180
         unit = (x.end - x.start) / 360
@@ -246,7 +248,7 @@ def _mark(u: Utterance, style: Style, x: float, y: float, note: str) -> str:
     return mark(shape, x, y, f"{class_} extreme" if u.extreme else class_, note)
 
 
-def _direction(vad: NDArray[np.float64]) -> tuple[float, float]:
+def _direction(vad: Vad) -> tuple[float, float]:
     """Azimuth and polar angle of a point, in degrees."""
     _, polar, azimuth = np.degrees(to_spherical(to_cartesian(scores_from_unit(vad)))).tolist()
     return azimuth, polar

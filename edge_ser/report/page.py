@@ -134,7 +134,7 @@ def page(
     # the largest group first, so that it does not hide the others
     sizes = Counter(u.group for u in evidence.utterances)
     utterances = sorted(evidence.utterances, key=lambda u: -sizes[u.group])
-    drawn = [u for u in utterances if u.candidate is not None]
+    drawn = [u for u in utterances if u.candidate_vad is not None]
     changed = flips(drawn, manifest.partition)
     sections = [
         _header(manifest, evidence, here),
@@ -143,7 +143,7 @@ def page(
         _comparison(evidence, limits),
     ]
     if here is not None:
-        results = {group: measures(r.to_dict(), group) for group, r in here.items()}
+        results = {group: measures(r.to_dict()) for group, r in here.items()}
         sections.append(
             _section(
                 "On this machine",
