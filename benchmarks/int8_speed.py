@@ -46,7 +46,8 @@ from onnx import TensorProto, helper
 from edge_ser.host.offline import import_onnxruntime, import_openvino
 from edge_ser.session import pad_batch
 from edge_ser_export.calibration.draw import CalibrationSet, draw
-from edge_ser_export.checkpoints.load import Checkpoint, load_checkpoint
+from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save, strip_metadata
 from edge_ser_export.graph.run import feed, multiplications, open_graph, share_of
 from edge_ser_export.models import deployment as deploy

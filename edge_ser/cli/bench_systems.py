@@ -24,7 +24,7 @@ from edge_ser.errors import (
 from edge_ser.measure.process import ColdSystem
 
 if TYPE_CHECKING:
-    from edge_ser_export.checkpoints.load import Checkpoint
+    from edge_ser_export.checkpoints.checkpoint import Checkpoint
 
 TORCH = "torch"
 # Resident memory of a process that has loaded ONNX Runtime and numpy, but no model; measured.

@@ -31,7 +31,8 @@ from edge_ser.session import Session
 from edge_ser.verify import verify
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.calibration.draw import CalibrationSet, draw
-from edge_ser_export.checkpoints.load import DEFAULT_EPOCH, Checkpoint, load_checkpoint
+from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
@@ -379,7 +380,6 @@ def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
-    epoch = DEFAULT_EPOCH if options.epoch is None else options.epoch
     versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
     return {
         "checkpoint": {
@@ -391,7 +391,7 @@ def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any
         # names only: a path of the exporting machine is nobody's business on the device
         "options": {
             "target": options.target,
-            "epoch": epoch if checkpoint.kind == "emosphere-run" else None,
+            "epoch": checkpoint.epoch,
             "neutral_radius": options.neutral_radius,
             "max_seconds": options.max_seconds,
             "short": options.short,

@@ -12,8 +12,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from edge_ser.bundle.bundle import sha256
 from edge_ser.errors import CheckpointError
+from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.file_kind import foreign
+from edge_ser_export.checkpoints.files import folder_name
+from edge_ser_export.checkpoints.safe_pickle import load_torch
+from edge_ser_export.checkpoints.tensors import build_and_fill
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.joint import JointModel
 
@@ -85,6 +90,40 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             found=kind or str(error),
             advice=advice or "copy the file again",
         ) from error
+
+
+def load_own(path: Path) -> Checkpoint:
+    """A checkpoint as `save_checkpoint` writes it.
+
+    Raises:
+        CheckpointError: another file, a damaged one, or one of a newer version.
+    """
+    header: dict[str, Any]
+    tensors: dict[str, Tensor]
+    if path.suffix == ".safetensors":
+        header, tensors = read_safetensors(path)
+    else:
+        content = load_torch(path)
+        header = content if isinstance(content, dict) else {}
+        tensors = header.get("state_dict", {})
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            path,
+            expected="an edge-ser checkpoint, or the directory of a known kind",
+            found="a file without edge-ser's configuration",
+            advice="for a state dict of the EmoSphere-SER training code give its run directory",
+        )
+    if not isinstance(tensors, dict) or not all(torch.is_tensor(t) for t in tensors.values()):
+        raise CheckpointError(path, expected="named tensors", found="something else")
+    config = own_config(header, str(path))
+    folder = folder_name(path.parent) if path.parent.name else ""
+    return Checkpoint(
+        model=build_and_fill(config, tensors, path, {"": ""}),
+        kind="edge-ser",
+        name=f"emosphere-{folder}-{path.stem}" if folder else f"emosphere-{path.stem}",
+        sha256=sha256(path),
+        half=bool(tensors) and all(t.dtype == torch.float16 for t in tensors.values()),
+    )
 
 
 def own_config(header: dict[str, Any], source: str) -> ModelConfig:

@@ -1,0 +1,46 @@
+"""What loading any kind of checkpoint gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.joint import JointModel
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        model: the joint model, in evaluation mode.
+        kind: which of the known kinds.
+        name: for people and file names.
+        sha256: of the file, or of the names and hashes of all files used.
+        notes: what was assumed because the checkpoint does not say.
+        half: the weights are stored in 16 bits.
+        epoch: of a run directory: `best`, `final`, or a number; None for other kinds.
+    """
+
+    model: JointModel
+    kind: str
+    name: str
+    sha256: str
+    notes: tuple[str, ...] = ()
+    half: bool = False
+    epoch: str | None = None
+
+    @property
+    def config(self) -> ModelConfig:
+        """Of the model."""
+        return self.model.config
+
+    def release(self) -> None:
+        """Give the weights' memory back; the model cannot be used after it.
+
+        Deleting the model is not enough: the exporter's caches hold on to parameters.
+        """
+        for parameter in self.model.parameters():
+            parameter.data = torch.empty(0)

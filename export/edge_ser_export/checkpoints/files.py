@@ -1,0 +1,46 @@
+"""The files of a checkpoint's directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_ser.bundle.bundle import sha256
+from edge_ser.errors import CheckpointError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, with or without a byte order mark before it.
+
+    Raises:
+        CheckpointError: anything else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(path, expected="JSON", found=str(error)) from error
+    if not isinstance(data, dict):
+        raise CheckpointError(path, expected="a JSON object", found=type(data).__name__)
+    return data
+
+
+def hash_files(files: list[Path]) -> str:
+    """SHA-256, in hexadecimal, of the names and hashes of several files."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.name}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def folder_name(folder: Path) -> str:
+    """What to call a checkpoint by its folder: of a hub's cache, the repository's name.
+
+    There `models--org--name/snapshots/<commit>` becomes `org-name`.
+    """
+    folder = folder.resolve()
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.removeprefix("models--").replace("--", "-")
+    return folder.name

@@ -1,0 +1,152 @@
+"""Published models: a directory with `config.json` and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edge_ser.emotion.scale import DIMENSIONS
+from edge_ser.errors import CheckpointError
+from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.own_format import read_safetensors
+from edge_ser_export.checkpoints.safe_pickle import check_statistics, load_state_dict
+from edge_ser_export.checkpoints.sizes import encoder_config, head_sizes, infer_encoder
+from edge_ser_export.checkpoints.tensors import build_and_fill
+from edge_ser_export.models.config import ModelConfig
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What lies in the directory.
+
+    Attributes:
+        config: content of `config.json`.
+        described: path of `config.json`, named in errors.
+        tensors: by their names in the file.
+        weights: path of the file with the tensors, named in errors.
+    """
+
+    config: dict[str, Any]
+    described: Path
+    tensors: dict[str, Tensor]
+    weights: Path
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors whose names begin with `prefix`, without it."""
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A known kind of published model.
+
+    Attributes:
+        title: for people.
+        prefixes: how names begin in the file -> how they begin in the model.
+        read: configuration of the joint model, and what was assumed, in words.
+    """
+
+    title: str
+    prefixes: Mapping[str, str]
+    read: Callable[[_Files], tuple[ModelConfig, list[str]]]
+
+
+def load_published(path: Path) -> Checkpoint:
+    """Load a directory with `config.json`.
+
+    Raises:
+        CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
+    """
+    described = path / "config.json"
+    config = read_json(described)
+    kind = _KINDS.get(str(config.get("model_type")))
+    if kind is None:
+        known = " or ".join(f"{name} ({k.title})" for name, k in _KINDS.items())
+        raise CheckpointError(
+            described,
+            expected=f"model_type {known}",
+            found=f"model_type {config.get('model_type')}",
+        )
+    weights = next((path / n for n in _WEIGHTS if (path / n).is_file()), None)
+    if weights is None:
+        raise CheckpointError(path, expected=" or ".join(_WEIGHTS), found="neither")
+    safe = weights.suffix == ".safetensors"
+    tensors = read_safetensors(weights)[1] if safe else load_state_dict(weights)
+    joint, notes = kind.read(_Files(config, described, tensors, weights))
+    return Checkpoint(
+        model=build_and_fill(joint, tensors, weights, kind.prefixes),
+        kind=str(config["model_type"]),
+        name=f"{joint.family}-{folder_name(path)}",
+        sha256=hash_files([described, weights]),
+        notes=tuple(notes),
+        half=all(t.dtype == torch.float16 for t in tensors.values()),
+    )
+
+
+def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
+    encoder, notes = infer_encoder(files.part("ssl_model."), files.weights)
+    width, layers, outputs = head_sizes(files.part("ser_model."), files.weights)
+    if outputs != 3:
+        raise CheckpointError(
+            files.weights, expected="3 outputs (arousal, dominance, valence)", found=f"{outputs}"
+        )
+    mean, std = files.config.get("mean"), files.config.get("std")
+    check_statistics(files.described, mean, std)
+    joint = ModelConfig(
+        family="msp-baseline",
+        encoder=encoder,
+        pooling="attentive-statistics",
+        head_dim=width,
+        head_layers=layers,
+        region_count=0,
+        mean=float(files.config["mean"]),
+        std=float(files.config["std"]),
+        weights_licence="MIT",
+    )
+    return joint, notes
+
+
+def _wav2vec2_dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
+    encoder = encoder_config(files.config, str(files.described))
+    labels = files.config.get("id2label")
+    names = [str(n).lower() for n in labels.values()] if isinstance(labels, dict) else []
+    told = [n for n in names if not n.startswith("label_")]  # Transformers' own placeholders
+    if told and names != list(DIMENSIONS):
+        raise CheckpointError(
+            files.described, expected=f"id2label {list(DIMENSIONS)}", found=f"{names}"
+        )
+    masked = "wav2vec2.masked_spec_embed" in files.tensors
+    joint = ModelConfig(
+        family="wav2vec2-dimensional",
+        encoder=replace(encoder, mask_time_prob=0.05 if masked else 0.0),
+        pooling="mean",
+        head="tanh",
+        region_count=0,
+        normalization="utterance",
+        eps=1e-7,  # of Transformers' feature extractor
+        weights_licence="CC-BY-NC-SA-4.0",
+    )
+    return joint, []
+
+
+# By `model_type` of config.json.
+_KINDS = {
+    "ser": _Kind(
+        "MSP-Podcast challenge baseline",
+        {"ssl_model.": "encoder.model.", "pool_model.": "pooling.", "ser_model.": "vad_head."},
+        _challenge_baseline,
+    ),
+    "wav2vec2": _Kind(
+        "audEERING",
+        {"wav2vec2.": "encoder.model.", "classifier.": "vad_head."},
+        _wav2vec2_dimensional,
+    ),
+}
