@@ -148,18 +148,22 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         from edge_ser_export.checkpoints.load import load_checkpoint
         from edge_ser_export.proof.parity import (
             Reference,
+            answer_speech,
             parity_steps,
             reference_answers,
             run_parity,
         )
+        from edge_ser_export.proof.speech import ProofSpeech, find_speech, recorded_speech
 
         checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
         # told before the minutes of comparing
         other = _tell_another(bundle, arguments.reference, checkpoint.sha256)
         session = _open(bundle, arguments)
         manifest = bundle.manifest
-        speech = parity_audio(arguments.parity_audio)
-        with steps(parity_steps(speech), quiet=arguments.json) as bar:
+        given = [] if arguments.parity_audio is None else parity_audio(arguments.parity_audio)
+        speech = find_speech(recorded_speech(bundle), given)
+        total = parity_steps(speech.speech, len(speech.agreement))
+        with steps(total, quiet=arguments.json) as bar:
             # the checkpoint's own preparation of audio, not the bundle's: that is judged too
             p = manifest.preprocessing
             own = checkpoint.config.preprocessing(p.max_seconds, p.short)
@@ -174,11 +178,9 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                         if other
                         else _not_the_same(what, bundle, right, found)
                     )
+            reference = Reference(checkpoint.model)
             expected = reference_answers(
-                Reference(checkpoint.model),
-                own,
-                speech,
-                lambda word: step(bar, word),
+                reference, own, speech.speech, lambda word: step(bar, word)
             )
             parity = run_parity(
                 expected,
@@ -186,6 +188,9 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                 manifest.partition,
                 manifest.limits,
                 lambda word: step(bar, word),
+                speech=answer_speech(reference, own, speech.agreement),
+                source=ProofSpeech.of(speech.speech, speech.agreement),
+                missing=speech.missing,
             )
     if arguments.json:
         print(json.dumps(parity.to_dict(), indent=1))

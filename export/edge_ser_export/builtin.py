@@ -44,6 +44,14 @@ def default_calibration_samples() -> Path:
     return _folder("the built-in calibration clips", "calibration", "give --calibration DIR, or")
 
 
+def installed_clips() -> list[Path]:
+    """The clips themselves; none where the package with the files is missing."""
+    try:
+        return sorted(default_calibration_samples().glob("*.flac"))
+    except MissingExtraError:
+        return []
+
+
 def _folder(feature: str, name: str, instead: str) -> Path:
     try:
         package = importlib.import_module(_PACKAGE)

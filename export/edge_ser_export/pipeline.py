@@ -42,11 +42,13 @@ from edge_ser_export.proof.parity import (
     FP32_LIMITS,
     Parity,
     Reference,
+    answer_speech,
     parity_steps,
     reference_answers,
     run_parity,
 )
 from edge_ser_export.proof.runtime import OpenSession, check_runtimes, prove_in_openvino
+from edge_ser_export.proof.speech import ProofSpeech
 from edge_ser_export.tensorrt.typed import write_graphs
 from edge_ser_export.trace.capture import OPSET, trace
 from edge_ser_runtimes.engines.plan import (
@@ -217,6 +219,7 @@ def export(
         make_golden(reference, preprocessing, speech).save(work / GOLDEN)
         expected = reference_answers(reference, preprocessing, speech, progress)
         added, labels = _added(calibration, reference)
+        source = ProofSpeech.of(speech, [u.path for u in calibration.judge] if calibration else [])
         architecture = _architecture(checkpoint)
         # a large model must not lie in memory twice while the candidate runs
         checkpoint.release()
@@ -274,7 +277,14 @@ def export(
         def judge(session: Session) -> Parity:
             limits = lowered.limits
             return run_parity(
-                expected, session, partition, limits, progress, speech=added, labels=labels
+                expected,
+                session,
+                partition,
+                limits,
+                progress,
+                speech=added,
+                labels=labels,
+                source=source,
             )
 
         parity = judge(open_session(Bundle(judged.parent, replace(manifest, graph=judged.name))))
@@ -322,8 +332,8 @@ def _added(
     """Speech to judge a lower precision on, with the reference's answers, and labels if it has."""
     if calibration is None:
         return [], None
-    judged = zip(calibration.judge, calibration.samples(calibration.judge), strict=True)
-    added = [(u.path.name, x, reference.one(x)) for u, x in judged]
+    files = [u.path for u in calibration.judge]
+    added = answer_speech(reference, calibration.preprocessing, files)
     scores = [u.scores for u in calibration.judge]
     if any(s is None for s in scores):
         return added, None

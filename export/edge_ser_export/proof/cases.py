@@ -61,9 +61,7 @@ def build_cases(preprocessing: Preprocessing, speech: list[Path]) -> list[Case]:
     if not speech:
         raise DataError("parity", expected="at least one audio file", found="none")
     rate, longest = preprocessing.sample_rate, preprocessing.max_samples
-    # spread over the files, so that a large folder is not judged by its first names
-    spread = np.linspace(0, len(speech) - 1, min(len(speech), _MAX_FILES), dtype=int)
-    picked = [speech[i] for i in spread]
+    picked = used_files(speech)
     parts = [decode_file(p, rate, preprocessing.max_seconds, p.name) for p in picked]
     voice = np.concatenate(parts)
     voice = np.tile(voice, -(-(longest + rate) // voice.size))
@@ -85,6 +83,13 @@ def build_cases(preprocessing: Preprocessing, speech: list[Path]) -> list[Case]:
     cases = [Case(name, preprocessing.normalize(x[:longest]), odd) for name, x, odd in raw]
     files = zip(picked, parts, strict=True)
     return cases + [Case(p.name, preprocessing.apply(x, p.name)) for p, x in files]
+
+
+def used_files(speech: Sequence[Path]) -> list[Path]:
+    """Those of many files that cases are made from, so that a large folder takes no longer."""
+    # spread over the files, so that a large folder is not judged by its first names
+    spread = np.linspace(0, len(speech) - 1, min(len(speech), _MAX_FILES), dtype=int)
+    return [speech[i] for i in spread]
 
 
 def case_count(speech: Sequence[Path]) -> int:

@@ -18,15 +18,18 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ser.audio import Preprocessing
+from edge_ser.audio import Preprocessing, decode_file
 from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
-from edge_ser.errors import BundleError, UsageError
+from edge_ser.errors import UsageError
 from edge_ser.fidelity.compare import Fidelity, LabelFidelity, compare, concatenate, label_fidelity
-from edge_ser.session import Session, pad_batch
+from edge_ser.session import Session
 from edge_ser_export.models.joint import JointModel
+from edge_ser_export.proof.answers import Answer, ask, difference
 from edge_ser_export.proof.cases import FILES, Case, Samples, build_cases, case_count, file_pairs
+from edge_ser_export.proof.margins import near_limits
+from edge_ser_export.proof.speech import ProofSpeech
 from edge_ser_export.proof.table import parity_table
 
 # float32 against float32: a different order of additions, and no more than that.
@@ -63,9 +66,6 @@ _AGREEMENT = (
     "head_agreement",
 )
 
-# Of one utterance, or in words why the candidate gave none.
-_Answer = Outputs | str
-
 
 @dataclass(frozen=True)
 class Parity:
@@ -79,12 +79,16 @@ class Parity:
             largest differences, both VADs on 0..1; instead of the candidate's numbers None, and the
             `failure`, where it gave no answer.
         labels: agreement of the group speech with its labels; None without them.
+        speech: whose speech it was; None: not told.
+        missing: why there is no group speech though agreement is judged on one; empty if there is.
     """
 
     limits: Limits
     groups: dict[str, Fidelity]
     utterances: list[dict[str, Any]]
     labels: LabelFidelity | None = None
+    speech: ProofSpeech | None = None
+    missing: str = ""
 
     @property
     def failures(self) -> list[str]:
@@ -108,7 +112,7 @@ class Parity:
         Agreement as a whole is judged on the caller's speech, where there is some: the other groups
         are there for lengths, padding and files, and hold the same few voices again and again.
         """
-        if group == "speech" or "speech" not in self.groups:
+        if group == "speech" or not ("speech" in self.groups or self.missing):
             return self.limits
         return replace(self.limits, ccc=None, pearson=None, vad_p99=None, angle_mean_degrees=None)
 
@@ -116,7 +120,19 @@ class Parity:
     def not_judged(self) -> list[str]:
         """Limits that a group was too small for, in words."""
         notes = {name: r.not_judged(self._limits_of(name)) for name, r in self.groups.items()}
-        return [f"{name}: {note}" for name, note in notes.items() if note]
+        told = [f"{name}: {note}" for name, note in notes.items() if note]
+        if self.missing:
+            told.append(f"speech: agreement as a whole not judged: {self.missing}")
+        return told
+
+    @property
+    def near_limits(self) -> list[str]:
+        """Limits that are held with hardly a margin, in words."""
+        return [
+            f"{name}: {words}"
+            for name, r in self.groups.items()
+            for words in near_limits(r, self._limits_of(name))
+        ]
 
     @property
     def passed(self) -> bool:
@@ -164,12 +180,18 @@ class Parity:
             "not_judged": self.not_judged,
             "groups": {name: r.to_dict() for name, r in self.groups.items()},
             "labels": None if self.labels is None else self.labels.to_dict(),
+            "speech": None if self.speech is None else self.speech.to_dict(),
             "utterances": self.utterances,
         }
 
     def table(self) -> str:
         """A short table for people."""
-        return parity_table(self.groups, self.limits, self.labels, self.not_judged)
+        notes = self.not_judged
+        if self.passed and self.near_limits:
+            notes.append(f"hardly within limits on this speech: {'; '.join(self.near_limits)}")
+        if self.speech is not None:
+            notes.append(self.speech.words)
+        return parity_table(self.groups, self.limits, self.labels, notes)
 
 
 class Reference:
@@ -241,6 +263,27 @@ def reference_answers(
     return Expected(cases, answers, files, preprocessing.sample_rate)
 
 
+def answer_speech(
+    reference: Reference, preprocessing: Preprocessing, files: Sequence[Path]
+) -> list[tuple[str, Samples, Outputs]]:
+    """What `run_parity` takes as speech: per file its name, samples and the reference's answer.
+
+    Args:
+        reference: the PyTorch model.
+        preprocessing: of the model.
+        files: audio.
+
+    Raises:
+        AudioError: a file that cannot be decoded, or is silent.
+    """
+    rows = []
+    for path in files:
+        decoded = decode_file(path, preprocessing.sample_rate, preprocessing.max_seconds, path.name)
+        samples = preprocessing.apply(decoded, path.name)
+        rows.append((path.name, samples, reference.one(samples)))
+    return rows
+
+
 def run_parity(
     expected: Expected,
     session: Session,
@@ -250,6 +293,8 @@ def run_parity(
     *,
     speech: Sequence[tuple[str, Samples, Outputs]] = (),
     labels: ArrayLike | None = None,
+    source: ProofSpeech | None = None,
+    missing: str = "",
 ) -> Parity:
     """Compare a session with the reference's answers.
 
@@ -265,6 +310,8 @@ def run_parity(
         speech: more utterances, one by one: name, normalised samples `[n]`, and the reference's
             answer `[1, ...]`.
         labels: of `speech`, `[n, 3]` scores on 1..7, to see how the candidate agrees with people.
+        source: whose speech all of it is, for the report.
+        missing: why the speech to judge agreement on is not here; see `Parity`.
 
     Raises:
         UsageError: labels that are not of `speech`, or off the scale.
@@ -276,13 +323,13 @@ def run_parity(
     utterances: list[dict[str, Any]] = []
 
     def judge(
-        group: str, cases: Sequence[Case], right: list[Outputs], given: list[_Answer]
+        group: str, cases: Sequence[Case], right: list[Outputs], given: list[Answer]
     ) -> tuple[Outputs, Outputs] | None:
         """Both sides of what was answered; None if nothing was."""
         for case, r, g in zip(cases, right, given, strict=True):
             seconds = round(case.samples.size / expected.sample_rate, 4)
             told = {"group": group, "name": case.name, "seconds": seconds, "extreme": case.extreme}
-            utterances.append({**told, **_difference(r, g)})
+            utterances.append({**told, **difference(r, g)})
         pairs = [(r, g) for r, g in zip(right, given, strict=True) if isinstance(g, Outputs)]
         if not pairs:
             return None
@@ -292,11 +339,11 @@ def run_parity(
         groups[group] = compare(wanted, found, partition, limits.margin, usual)
         return wanted, found
 
-    def ask_each(group: str, cases: Sequence[Case]) -> list[_Answer]:
-        answers: list[_Answer] = []
+    def ask_each(group: str, cases: Sequence[Case]) -> list[Answer]:
+        answers: list[Answer] = []
         for case in cases:
             progress(f"{group}: {case.name}")
-            answers += _ask(session, [case.samples])
+            answers += ask(session, [case.samples])
         return answers
 
     cases, answers = expected.cases, expected.answers
@@ -304,14 +351,14 @@ def run_parity(
 
     # long beside short: the most padding a batch can have
     order = sorted(range(len(cases)), key=lambda i: (min(i, len(cases) - 1 - i), i))
-    padded: list[_Answer] = []
+    padded: list[Answer] = []
     for start in range(0, len(order), _BATCH):
         part = order[start : start + _BATCH]
         progress(f"padded: batch of {len(part)}")
-        padded += _ask(session, [cases[i].samples for i in part])
+        padded += ask(session, [cases[i].samples for i in part])
     judge("padded", [cases[i] for i in order], [answers[i] for i in order], padded)
 
-    given = [answer for _, ours, _ in expected.files for answer in _ask(session, [ours])]
+    given = [answer for _, ours, _ in expected.files for answer in ask(session, [ours])]
     right = [answer for _, _, answer in expected.files]
     judge("files", [Case(name, ours) for name, ours, _ in expected.files], right, given)
 
@@ -322,7 +369,7 @@ def run_parity(
     if rated is not None and sides is not None and len(sides[0].vad) > 1:
         answered = np.array([isinstance(g, Outputs) for g in given])
         agreement = label_fidelity(rated[answered], *sides)
-    return Parity(limits, groups, utterances, agreement)
+    return Parity(limits, groups, utterances, agreement, source, missing)
 
 
 def parity_steps(speech: Sequence[Path], added: int = 0) -> int:
@@ -334,39 +381,3 @@ def parity_steps(speech: Sequence[Path], added: int = 0) -> int:
     """
     cases = case_count(speech)
     return 2 * cases + -(-cases // _BATCH) + len(FILES) + added
-
-
-def _ask(session: Session, rows: list[Samples]) -> list[_Answer]:
-    """The session's answer to each row of one batch, or in words why there is none."""
-    try:
-        outputs = session.run(*pad_batch(rows))
-    except BundleError as error:  # of the batch: a runtime does not say which row it was
-        what = error.subject
-        name = what.name if isinstance(what, Path) else what  # the report goes to other machines
-        return [f"{name}: expected {error.expected}, found {error.found}"] * len(rows)
-    answers: list[_Answer] = []
-    for row in range(len(rows)):
-        some = slice(row, row + 1)
-        logits = None if outputs.region_logits is None else outputs.region_logits[some]
-        finite = all(np.isfinite(x).all() for x in (outputs.vad[some], logits) if x is not None)
-        answers.append(
-            Outputs(outputs.vad[some], logits)
-            if finite
-            else "outputs: expected finite numbers, found NaN or infinity"
-        )
-    return answers
-
-
-def _difference(reference: Outputs, candidate: _Answer) -> dict[str, Any]:
-    told = {"reference_vad": _rounded(reference), "candidate_vad": None}
-    if isinstance(candidate, str):
-        return {"vad_max": None, "logits_max": None, **told, "failure": candidate}
-    logits = None
-    if reference.region_logits is not None and candidate.region_logits is not None:
-        logits = float(np.abs(reference.region_logits - candidate.region_logits).max())
-    vad = float(np.abs(reference.vad - candidate.vad).max())
-    return {"vad_max": vad, "logits_max": logits, **told, "candidate_vad": _rounded(candidate)}
-
-
-def _rounded(outputs: Outputs) -> list[float]:
-    return [round(float(v), 6) for v in outputs.vad[0]]
