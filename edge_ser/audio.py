@@ -10,7 +10,7 @@ import contextlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ _MAX_CHANNELS = 64
 _MAX_SECONDS = 3600
 # What recordings have; beyond it a resampler would make gigabytes out of a typing error.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
+# libsndfile's word for "the source does not say how long it is" is the largest count there is.
+_UNKNOWN_FRAMES = 1 << 60
 
 Samples = NDArray[np.float32]
 
@@ -143,6 +145,19 @@ class Preprocessing:
         return narrow
 
 
+class Recording(NamedTuple):
+    """Decoded audio, and how much of it there is.
+
+    Attributes:
+        samples: `[n]` float32, mono, cut to the seconds that were asked for.
+        total_seconds: of the whole source; None where it is longer than what was read of it, and
+            does not say how long.
+    """
+
+    samples: Samples
+    total_seconds: float | None
+
+
 def decode_file(
     source: str | Path | BinaryIO,
     sample_rate: int,
@@ -166,6 +181,16 @@ def decode_file(
         MissingPathError: no such file.
         AudioError: empty, not audio, or without samples.
     """
+    return read_file(source, sample_rate, max_seconds, name).samples
+
+
+def read_file(
+    source: str | Path | BinaryIO,
+    sample_rate: int,
+    max_seconds: float | None = None,
+    name: str | None = None,
+) -> Recording:
+    """As `decode_file`, and how long the whole file is."""
     import soundfile
 
     subject = name or str(source)
@@ -191,6 +216,9 @@ def decode_file(
                 frames = int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))
             # NaN passes through unclipped, so that it is found and named later
             audio = file.read(frames, dtype="float32", always_2d=True)
+            total: int | None = audio.shape[0]
+            if total == frames:  # there may be more of it
+                total = file.frames if file.frames < _UNKNOWN_FRAMES else None
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
         reason = str(reason or error)
@@ -202,7 +230,8 @@ def decode_file(
         ) from error
     if audio.shape[0] == 0:
         raise AudioError(subject, expected="samples", found="an audio file with none")
-    return _finish(audio, rate, sample_rate, max_seconds, subject)
+    samples = _finish(audio, rate, sample_rate, max_seconds, subject)
+    return Recording(samples, None if total is None else total / rate)
 
 
 def decode_array(

@@ -105,3 +105,7 @@ class GateError(EdgeSerError, RuntimeError):
     """A measured result outside its limit: the model works, but must not be shipped."""
 
     exit_code = 1
+
+
+class LongAudioWarning(UserWarning):
+    """Audio that goes on after the last second that the model takes; the rest was not used."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.audio import Samples, decode_array, decode_file
+from edge_ser.audio import Recording, Samples, decode_array, read_file
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, decode
 from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.long_audio import CutNotice
 from edge_ser.session import Session, pad_batch
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class Recognizer:
 
     def __init__(self, bundle: Bundle, session: Session) -> None:
         self.bundle, self.session = bundle, session
+        self._cuts = CutNotice()
+
+    @property
+    def cut_count(self) -> int:
+        """Utterances so far that were longer than `max_seconds`, of which the rest was not used."""
+        return self._cuts.count
 
     @property
     def manifest(self) -> Manifest:
@@ -82,6 +89,10 @@ class Recognizer:
             MissingPathError: no such file.
             AudioError: audio that cannot be read, is too short, not finite, or silent.
             UsageError: samples without their rate, a file with one, or no audio at all.
+
+        Warns:
+            errors.LongAudioWarning: audio goes on after the bundle's `max_seconds`, and the rest is
+                not used.
         """
         if not isinstance(audio, list | tuple):
             one = cast("Source | NDArray[np.generic]", audio)
@@ -159,7 +170,8 @@ class Recognizer:
                 )
             p = self.manifest.preprocessing
             x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds, name)
-            return self._prepare(x, name)._replace(source="")
+            heard = Recording(x, audio.shape[0] / sample_rate)
+            return self._prepare(heard, name)._replace(source="")
         if sample_rate is not None and _is_file(audio):
             raise UsageError(
                 "sample rate",
@@ -178,12 +190,17 @@ class Recognizer:
             )
         p = self.manifest.preprocessing
         name = _name(source)
-        return self._prepare(decode_file(source, p.sample_rate, p.max_seconds, name), name)
+        return self._prepare(read_file(source, p.sample_rate, p.max_seconds, name), name)
 
-    def _prepare(self, samples: Samples, name: str) -> _Utterance:
+    def _prepare(self, heard: Recording, name: str) -> _Utterance:
         p = self.manifest.preprocessing
-        used = min(samples.size, p.max_samples)
-        return _Utterance(p.apply(samples, name), used / p.sample_rate, name)
+        used = min(heard.samples.size, p.max_samples)
+        utterance = _Utterance(p.apply(heard.samples, name), used / p.sample_rate, name)
+        # less than a frame is nothing that anybody said
+        longest = p.max_seconds + p.min_samples / p.sample_rate
+        if heard.total_seconds is None or heard.total_seconds >= longest:
+            self._cuts.warn(name, p.max_seconds, heard.total_seconds)
+        return utterance
 
     def _run(self, utterances: list[_Utterance]) -> list[Emotion]:
         outputs = self.session.run(*pad_batch([u.samples for u in utterances]))

@@ -84,7 +84,7 @@ def told_warnings() -> Iterator[None]:
     """Print warnings as messages of the command line, without a place in the code."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"edge-ser: warning: {message}", file=sys.stderr)
+        tqdm.write(f"edge-ser: warning: {message}", file=sys.stderr)  # clears bars first
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
 from edge_ser.load import load
+from edge_ser.long_audio import MAX_CUTS_TOLD
+from edge_ser.recognizer import Recognizer, Source
 
 # Suffixes looked for inside a directory; a file named outright is read whatever its suffix.
 _SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
@@ -75,36 +78,48 @@ def run(arguments: argparse.Namespace) -> int:
     given = [Path(i) if i != _STDIN else None for i in inputs]
     if given.count(None) > 1:
         raise UsageError("-", expected="stdin once", found="twice")
-    sources = _sources(given) if inputs else list(sample_utterances())
+    sources = _sources(given) if inputs else list[Source](sample_utterances())
+    printer = _PRINTERS[arguments.format]()
     with told_warnings():
         recognizer = load(bundle, arguments.runtime, arguments.threads, provider=arguments.provider)
-    failed = 0
-    printer = _PRINTERS[arguments.format]()
-    bar = tqdm(
+        failed = _print_answers(recognizer, sources, arguments.batch_size, printer)
+    printer.close()
+    if recognizer.cut_count > MAX_CUTS_TOLD:
+        seconds = recognizer.manifest.preprocessing.max_seconds
+        print(
+            f"edge-ser: warning: used the first {seconds:g} s of {recognizer.cut_count} files that "
+            "are longer",
+            file=sys.stderr,
+        )
+    return 2 if failed else 0
+
+
+def _print_answers(
+    recognizer: Recognizer, sources: Sequence[Source], batch_size: int, printer: Any
+) -> int:
+    """Print every answer in the order given; returns how many could not be had."""
+    failed = following = 0
+    waiting: dict[int, Emotion | EdgeSerError] = {}
+    with tqdm(
         total=len(sources),
         unit="file",
         desc="predict",
         leave=False,
         disable=len(sources) < 8 or None,
-    )
-    waiting: dict[int, Emotion | EdgeSerError] = {}
-    following = 0
-    with bar:
-        for index, outcome in recognizer.each(sources, arguments.batch_size):
+    ) as bar:
+        for index, outcome in recognizer.each(sources, batch_size):
             waiting[index] = outcome
             bar.update()
             while following in waiting:  # batched by length, printed in the order given
-                done = waiting.pop(following)
+                answer = waiting.pop(following)
                 following += 1
-                if isinstance(done, EdgeSerError):
+                bar.clear()
+                if isinstance(answer, EdgeSerError):
                     failed += 1
-                    bar.clear()
-                    print(f"edge-ser: error: {done}", file=sys.stderr)
+                    print(f"edge-ser: error: {answer}", file=sys.stderr)
                 else:
-                    bar.clear()
-                    printer.row(done)
-    printer.close()
-    return 2 if failed else 0
+                    printer.row(answer)
+    return failed
 
 
 def audio_files(paths: list[Path]) -> list[Path]:
@@ -127,8 +142,8 @@ def audio_files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _sources(given: list[Path | None]) -> list[Path | io.BytesIO]:
-    sources: list[Path | io.BytesIO] = []
+def _sources(given: list[Path | None]) -> list[Source]:
+    sources: list[Source] = []
     for path in given:
         if path is None:
             if sys.stdin is None:

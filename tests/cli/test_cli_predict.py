@@ -281,3 +281,44 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_default_bundle_can_be_named(cli: Cli, utterances: list[Path]) -> None:
     named = cli("predict", "--json", *ONE, "--bundle", DEFAULT_BUNDLE, utterances[0])
     assert named.out == cli("predict", "--json", *ONE, utterances[0]).out
+
+
+# Longer than what the model takes
+
+
+def long_file(path: Path, seconds: float) -> Path:
+    x = 0.1 * np.random.default_rng(4).standard_normal(round(16_000 * seconds))
+    soundfile.write(path, x, 16_000)
+    return path
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "csv"])
+def test_a_long_file_has_one_line_that_says_how_much_was_used(
+    format_: str, cli: Cli, utterances: list[Path], tmp_path: Path
+) -> None:
+    path = long_file(tmp_path / "a.wav", 60)
+    done = cli("predict", *ONE, "--format", format_, utterances[0], path)
+    assert done.code == 0
+    assert done.err == f"edge-ser: warning: used the first 12 s of 60.0 s of {path}\n"
+    assert len(done.out.splitlines()) == (2 if format_ == "json" else 3)
+
+
+def test_long_speech_on_stdin(tmp_path: Path) -> None:
+    done = program("--json", "-", input=long_file(tmp_path / "a.wav", 20).read_bytes())
+    assert done.returncode == 0
+    assert done.stderr.decode() == ("edge-ser: warning: used the first 12 s of 20.0 s of <stdin>\n")
+    assert json.loads(done.stdout)["seconds"] == 12.0
+
+
+def test_many_long_files_are_summed_up(
+    cli: Cli, tiny_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "long").mkdir()
+    first = long_file(tmp_path / "long" / "00.wav", 13)
+    for i in range(1, 25):
+        os.link(first, tmp_path / "long" / f"{i:02}.wav")
+    done = cli("predict", "--json", tiny_bundle(), tmp_path / "long")
+    assert done.code == 0 and len(done.out.splitlines()) == 25
+    *each, last = done.err.splitlines()
+    assert len(each) == 10
+    assert last == "edge-ser: warning: used the first 12 s of 25 files that are longer"
