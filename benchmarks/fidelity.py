@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import RESULTS
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import open_session
@@ -29,7 +30,6 @@ from edge_ser_export.precision.lower import PrecisionOptions
 from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.training.data import Corpus, read_labels
 
-RESULTS = Path(__file__).parent / "results"
 # Name -> target, options, and another runtime that it is proved and run in.
 FORMS = {
     "fp16, weights": ("onnx-fp16", PrecisionOptions(force=True), ""),

@@ -109,11 +109,8 @@ def write_checkpoint(folder: Path, size: str, seconds: float) -> str:
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         return ""
-    code = (
-        f"import sys; sys.path.insert(0, {str(HERE)!r}); import export_sizes, pathlib; "
-        f"export_sizes.write_run({size!r}, pathlib.Path({str(checkpoint)!r}))"
-    )
-    return run([sys.executable, "-c", code], seconds)
+    command = [sys.executable, str(HERE / "common.py"), size, str(checkpoint)]
+    return run(command, seconds)
 
 
 def export(folder: Path, precision: str, device: str, seconds: float) -> float | str:

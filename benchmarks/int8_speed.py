@@ -36,11 +36,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import export_sizes
 import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
+from common import RESULTS
+from common import checkpoint as random_checkpoint
 from onnx import TensorProto, helper
 
 from edge_ser.host.offline import import_onnxruntime, import_openvino
@@ -55,7 +56,6 @@ from edge_ser_export.precision.int8 import CPUS, Quantizer, Recipe
 from edge_ser_export.proof.parity import INT8_LIMITS
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES, trace
 
-RESULTS = Path(__file__).parent / "results"
 SECONDS = 5.0
 ROUNDS = {"default": 60, "wavlm-base": 15, "wavlm-large": 9}
 Run = Callable[[], Any]
@@ -89,10 +89,7 @@ class Built:
 
 def build(size: str, work: Path, utterances: int = 4) -> Built:
     """Trace a model of a size into `work`, and prepare its quantisation with so many utterances."""
-    source = "spectral"
-    if size != "default":
-        source = str(work / size)
-        export_sizes.write_run(size, Path(source))
+    source = random_checkpoint(size, work)
     checkpoint = load_checkpoint(source)
     config = checkpoint.config
     preprocessing = config.preprocessing()

@@ -29,6 +29,7 @@ from typing import Any
 import int8_speed
 import numpy as np
 import onnx
+from common import RESULTS
 from peers_ import page
 from peers_.environments import ENVIRONMENTS, Environment, make
 from peers_.link import Clock, PeerError, Worker, build
@@ -41,7 +42,6 @@ from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.precision.int8 import Recipe
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
-RESULTS = Path(__file__).parent / "results"
 SECONDS = 5.0
 # rounds at least and at most, and seconds: 12 and more allow claims at 99 %
 PLANS = {

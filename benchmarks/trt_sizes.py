@@ -5,7 +5,7 @@
 
 Each size is exported by the command line in a process of its own, whose peak memory is the
 operating system's figure; times of the steps are those of its progress. Random weights, as in
-`export_sizes.py`, serve for all but the default model. Writes `results/trt-sizes.json` and
+`common.py`, serve for all but the default model. Writes `results/trt-sizes.json` and
 `results/trt-sizes.md`. Nothing here runs an engine.
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from export_sizes import SIZES
+from common import RESULTS, SIZES, checkpoint, machine_line
 
-RESULTS = Path(__file__).parent / "results"
 # Columns of the table of times, and the export's own words for what is in them.
 _STEPS = {
     "imports": ("imports",),
@@ -35,20 +33,6 @@ _STEPS = {
     "gate": ("single", "padded", "speech"),
     "engine": ("building the engine",),
 }
-
-
-def checkpoint(size: str, work: Path) -> str:
-    """Path or name of what is exported, written in a process of its own."""
-    if size == "default":
-        return "spectral"
-    path = work / size
-    if not path.exists():
-        code = (
-            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import export_sizes, "
-            f"pathlib; export_sizes.write_run({size!r}, pathlib.Path({str(path)!r}))"
-        )
-        subprocess.run([sys.executable, "-c", code], check=True)
-    return str(path)
 
 
 _EXPORT = """
@@ -171,7 +155,7 @@ def main() -> None:
 def write(results: list[dict[str, Any]]) -> None:
     """Both files, after every export."""
     devices = dict.fromkeys(r["device"] for r in results)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_line()
     RESULTS.mkdir(exist_ok=True)
     record = {"machine": machine, "results": results}
     (RESULTS / "trt-sizes.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from common import RESULTS, checkpoint
+
 import edge_ser
 import edge_ser_runtimes
 from edge_ser.audio import decode_file
@@ -35,7 +37,6 @@ from edge_ser.recognizer import Recognizer
 from edge_ser.session import pad_batch
 from edge_ser_runtimes.base import BaseSession
 
-RESULTS = Path(__file__).parent / "results"
 RATE = 16_000
 # As short as it can be written, with everything that a correct answer needs.
 BARE = """
@@ -190,12 +191,7 @@ def export(source: str, out: Path, target: str) -> Path:
 
 def wavlm_base(work: Path) -> Path:
     """A bundle of WavLM-base's size with random weights, made in processes of their own."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import export_sizes, "
-        f"pathlib; export_sizes.write_run('wavlm-base', pathlib.Path({str(work / 'run')!r}))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return export(str(work / "run"), work / "wavlm-base", "onnx-fp32")
+    return export(checkpoint("wavlm-base", work), work / "bundle-wavlm-base", "onnx-fp32")
 
 
 def main() -> int:
