@@ -43,6 +43,14 @@ def load_checkpoint(
         )
     if not path.is_dir() and not path.is_file():
         raise CheckpointError(path, expected="a file or a directory", found="a pipe or device")
+    if (path / "adapter_config.json").is_file():
+        raise CheckpointError(
+            path,
+            expected="weights that are whole",
+            found="an adapter beside its base (adapter_config.json)",
+            advice="merge the adapter into the base first (peft: merge_and_unload), save that as a"
+            " model of its own and give its directory",
+        )
     published = (path / "config.json").is_file() and not is_run_directory(path)
     if path.is_dir() and not published:
         return load_run(path, epoch, neutral_radius)

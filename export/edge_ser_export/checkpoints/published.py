@@ -10,13 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.labels import check_outputs, output_order, reordered
 from edge_ser_export.checkpoints.own_format import read_safetensors
 from edge_ser_export.checkpoints.safe_pickle import check_statistics, load_state_dict
-from edge_ser_export.checkpoints.sizes import encoder_config, head_sizes, infer_encoder
+from edge_ser_export.checkpoints.sizes import (
+    check_fixed,
+    encoder_config,
+    head_sizes,
+    infer_encoder,
+)
 from edge_ser_export.checkpoints.tensors import build_and_fill
 from edge_ser_export.models.config import ModelConfig
 
@@ -51,11 +56,15 @@ class _Kind:
     Attributes:
         title: for people.
         prefixes: how names begin in the file -> how they begin in the model.
+        last_layer: name of the linear layer in the file whose outputs are the answers.
+        poolings: values of `pooling_mode` and `pooling_type` for the pooling that it has.
         read: configuration of the joint model, and what was assumed, in words.
     """
 
     title: str
     prefixes: Mapping[str, str]
+    last_layer: str
+    poolings: tuple[str, ...]
     read: Callable[[_Files], tuple[ModelConfig, list[str]]]
 
 
@@ -75,29 +84,42 @@ def load_published(path: Path) -> Checkpoint:
             expected=f"model_type {known}",
             found=f"model_type {config.get('model_type')}",
         )
+    _check_config(config, kind, described)
     weights = next((path / n for n in _WEIGHTS if (path / n).is_file()), None)
     if weights is None:
         raise CheckpointError(path, expected=" or ".join(_WEIGHTS), found="neither")
     safe = weights.suffix == ".safetensors"
     tensors = read_safetensors(weights)[1] if safe else load_state_dict(weights)
+    order, assumed = output_order(config, described)
     joint, notes = kind.read(_Files(config, described, tensors, weights))
+    tensors = reordered(tensors, kind.last_layer, order)
     return Checkpoint(
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
         name=f"{joint.family}-{folder_name(path)}",
         sha256=hash_files([described, weights]),
-        notes=tuple(notes),
+        notes=(*notes, *assumed),
         half=all(t.dtype == torch.float16 for t in tensors.values()),
     )
+
+
+def _check_config(config: dict[str, Any], kind: _Kind, described: Path) -> None:
+    """Refuse what is said of the numbers and is not so here."""
+    check_fixed(config, described)
+    for name in ("pooling_mode", "pooling_type"):
+        if config.get(name) not in (None, *kind.poolings):
+            raise CheckpointError(
+                described,
+                expected=f"{name} {' or '.join(kind.poolings)}, the pooling of a {kind.title}",
+                found=f"{config[name]!r:.40}",
+                advice="train the head again on that pooling",
+            )
 
 
 def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
     encoder, notes = infer_encoder(files.part("ssl_model."), files.weights)
     width, layers, outputs = head_sizes(files.part("ser_model."), files.weights)
-    if outputs != 3:
-        raise CheckpointError(
-            files.weights, expected="3 outputs (arousal, dominance, valence)", found=f"{outputs}"
-        )
+    check_outputs(outputs, files.weights)
     mean, std = files.config.get("mean"), files.config.get("std")
     check_statistics(files.described, mean, std)
     joint = ModelConfig(
@@ -116,13 +138,6 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
 
 def _wav2vec2_dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
     encoder = encoder_config(files.config, str(files.described))
-    labels = files.config.get("id2label")
-    names = [str(n).lower() for n in labels.values()] if isinstance(labels, dict) else []
-    told = [n for n in names if not n.startswith("label_")]  # Transformers' own placeholders
-    if told and names != list(DIMENSIONS):
-        raise CheckpointError(
-            files.described, expected=f"id2label {list(DIMENSIONS)}", found=f"{names}"
-        )
     masked = "wav2vec2.masked_spec_embed" in files.tensors
     joint = ModelConfig(
         family="wav2vec2-dimensional",
@@ -142,11 +157,15 @@ _KINDS = {
     "ser": _Kind(
         "MSP-Podcast challenge baseline",
         {"ssl_model.": "encoder.model.", "pool_model.": "pooling.", "ser_model.": "vad_head."},
+        "ser_model.out.0",
+        ("AttentiveStatisticsPooling",),
         _challenge_baseline,
     ),
     "wav2vec2": _Kind(
-        "audEERING",
+        "audEERING's wav2vec 2.0 dimensional model",
         {"wav2vec2.": "encoder.model.", "classifier.": "vad_head."},
+        "classifier.out_proj",
+        ("mean",),
         _wav2vec2_dimensional,
     ),
 }

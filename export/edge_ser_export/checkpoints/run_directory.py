@@ -10,6 +10,7 @@ from torch import Tensor
 from edge_ser.errors import CheckpointError, UsageError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.labels import check_outputs
 from edge_ser_export.checkpoints.safe_pickle import load_state_dict, load_statistics
 from edge_ser_export.checkpoints.sizes import (
     encoder_config,
@@ -58,12 +59,7 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
     tensors = {part: load_state_dict(file) for part, file in files.items()}
     encoder, notes = _encoder(path, tensors["ssl"], files["ssl"])
     width, layers, outputs = head_sizes(tensors["dim_ser"], files["dim_ser"])
-    if outputs != 3:
-        raise CheckpointError(
-            files["dim_ser"],
-            expected="3 outputs (arousal, dominance, valence)",
-            found=f"{outputs}",
-        )
+    check_outputs(outputs, files["dim_ser"])
     _, _, regions = head_sizes(tensors["sev_ser"], files["sev_ser"])
     azimuth, polar = _grid(regions, neutral_radius, files["sev_ser"])
     if regions != 8:

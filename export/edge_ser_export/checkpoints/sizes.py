@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,20 @@ from torch import Tensor
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.models.config import EncoderConfig, checked
+
+# Fields of Transformers' configurations that change an encoder's arithmetic, with the only value
+# that the encoders here have. Those of training, of other heads and of decoding change nothing.
+_FIXED: dict[str, Any] = {
+    "hidden_act": "gelu",
+    "feat_extract_activation": "gelu",
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+    "use_weighted_layer_sum": False,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+    "pruned_heads": {},
+    "quantization_config": None,
+}
 
 
 def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConfig, list[str]]:
@@ -84,6 +99,20 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
     return config, notes
 
 
+def check_fixed(data: dict[str, Any], source: object) -> None:
+    """Refuse a `config.json` that asks for arithmetic which no model here has.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    for name, only in _FIXED.items():
+        value = data.get(name, only)
+        if value != only and (value or only):  # nothing, in whatever spelling, is nothing
+            raise CheckpointError(
+                source, expected=f"{name} {json.dumps(only)}", found=json.dumps(value)[:40]
+            )
+
+
 def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
     """Our configuration out of Transformers' own.
 
@@ -95,13 +124,7 @@ def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
         raise CheckpointError(
             source, expected="a model of type wavlm or wav2vec2", found=f"type {kind}"
         )
-    if data.get("add_adapter"):
-        raise CheckpointError(
-            source, expected="an encoder without adapter layers", found="add_adapter: true"
-        )
-    for name in ("hidden_act", "feat_extract_activation"):
-        if data.get(name, "gelu") != "gelu":
-            raise CheckpointError(source, expected=f"{name} gelu", found=f"{data[name]!r:.40}")
+    check_fixed(data, source)
     # what the file leaves out has Transformers' defaults, not ours
     from transformers import Wav2Vec2Config, WavLMConfig
 
