@@ -193,17 +193,21 @@ class DeploymentEncoder(nn.Module):
         """
         kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
         windows = strided_windows(samples.unsqueeze(2), kernel, stride)  # [batch, frames, kernel]
-        valid = self._valid_frames(windows.shape[1], lengths).double().unsqueeze(2)
-        count = valid.sum(1, keepdim=True)
-        exact = windows.double()
-        mean = (exact * valid).sum(1, keepdim=True) / count  # [batch, 1, kernel]
-        centred = (exact - mean) * valid
-        covariance = centred.transpose(1, 2) @ centred / count  # [batch, kernel, kernel]
+        frames = windows.shape[1]
+        valid = self._valid_frames(frames, lengths).double().unsqueeze(1)  # [batch, 1, frames]
+        count = valid.sum(2, keepdim=True)
+        # taken from the samples, not by transposing the windows: some versions of ONNX Runtime
+        # fuse a transposition into the product after it, and have no such product in float64
+        taps = tap_rows(samples.double(), kernel, stride, frames)  # [batch, kernel, frames]
+        mean = (taps * valid).sum(2, keepdim=True) / count  # [batch, kernel, 1]
+        centred = (taps - mean) * valid
+        # the other factor need not be centred: what its mean adds is the sum of `centred`, zero
+        covariance = centred @ windows.double() / count  # [batch, kernel, kernel]
         filters = layer.conv.weight.squeeze(1).t().double()  # [kernel, channels]
         norm = layer.layer_norm
         variance = (filters * (covariance @ filters)).sum(1, keepdim=True)  # [batch, 1, channels]
         weight = filters * (torch.rsqrt(variance + norm.eps) * norm.weight)
-        bias = norm.bias - mean @ weight
+        bias = norm.bias - mean.squeeze(2).unsqueeze(1) @ weight
         y: Tensor = windows @ weight.to(windows.dtype) + bias.to(windows.dtype)
         return y
 
@@ -256,6 +260,12 @@ def strided_windows(x: Tensor, kernel: int, stride: int) -> Tensor:
         for start in range(-(-kernel // stride))
     ]
     return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
+
+
+def tap_rows(samples: Tensor, kernel: int, stride: int, frames: int) -> Tensor:
+    """What each tap of a filter meets, `[batch, kernel, frames]`, of samples `[batch, n]`."""
+    span = (frames - 1) * stride + 1
+    return torch.stack([samples[:, tap : tap + span : stride] for tap in range(kernel)], dim=1)
 
 
 class PositionalConvolution(nn.Module):

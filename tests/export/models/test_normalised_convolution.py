@@ -1,9 +1,11 @@
 """Group normalisation folded into the convolution before it, against both written out."""
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 from helpers.tiny_models import joint_config, random_joint
+from helpers.traced_graphs import traced, types_of
 
 from edge_ser_export.models.deployment import DeploymentEncoder
 from edge_ser_export.models.joint import TransformersEncoder
@@ -63,3 +65,21 @@ def test_a_filter_that_keeps_what_is_faint_is_normalised_right() -> None:
         exact = apart.double().stem(samples.double(), lengths).float()
     assert exact.std() > 1e-3
     torch.testing.assert_close(single, exact, atol=0.02 * float(exact.std()), rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["wavlm-group", "wav2vec2-group"])
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_no_product_in_float64_reads_a_transposition(kind: str, rewritten: bool) -> None:
+    """ONNX Runtime 1.19 to 1.25 fuse the two, through a Cast too, and then lack the operator."""
+    graph = ir.load(traced(kind).optimized if rewritten else traced(kind).path)
+    types = types_of(graph)
+    products = [n for n in graph.graph if n.op_type == "MatMul"]
+    exact = [n for n in products if types[n.outputs[0].name] == ir.DataType.DOUBLE]
+    assert len(exact) == 3  # covariance, its quadratic form, the bias
+    for node in exact:
+        for value in node.inputs:
+            assert value is not None
+            origin = value.producer()
+            while origin is not None and origin.op_type == "Cast" and origin.inputs[0] is not None:
+                origin = origin.inputs[0].producer()
+            assert origin is None or origin.op_type != "Transpose", node.name
