@@ -45,7 +45,10 @@ def speed(manifest: Manifest) -> str:
     if not record:
         return ""
     ratio = record.get("speedup")
-    return f"{ratio:.2f}x float32 where it was made" if isinstance(ratio, float) else str(ratio)
+    if not isinstance(ratio, float):
+        return str(ratio)
+    doubt = f", could not be judged: {record['why']}" if record.get("why") else ""
+    return f"{ratio:.2f}x float32 where it was made{doubt}"
 
 
 def milliseconds(manifest: Manifest) -> str:

@@ -84,7 +84,7 @@ def add_parser(commands: Any) -> None:
         help="rank the parts of the model by the damage of INT8 even if all of them pass",
     )
     lower.add_argument(
-        "--force", action="store_true", help="write a bundle that is not faster on this machine"
+        "--force", action="store_true", help="write a bundle that is slower on this machine"
     )
     engine = parser.add_argument_group("TensorRT")
     engine.add_argument(
@@ -205,6 +205,7 @@ def _print_lowered(record: dict[str, Any]) -> None:
         lines.append(
             f"speed: {speed['speedup']:.2f}x float32 on this machine "
             f"({speed['candidate_ms']:.1f} ms for {speed['seconds']:g} s of speech, one thread)"
+            + (f"; {speed['outcome']}: {speed['why']}" if speed["why"] else "")
         )
     lines.append(
         f"calibration: {calibration['fit']} utterances, judged on {calibration['judge']} others "

@@ -156,7 +156,7 @@ def test_int8(int8: Done, plain_size: int) -> None:
     record = manifest.lowered
     assert record["integer_share"]["encoder"] >= 0.95
     assert record["passed"] is True
-    assert record["speed"]["speedup"] >= 1
+    assert record["speed"]["outcome"] != "slower"
     assert {c["recipe"].split(",")[0] for c in record["candidates"]} == {"dynamic", "static"}
     fastest = max(c["speed"]["speedup"] for c in record["candidates"] if c["passed"] and c["speed"])
     # of two within the noise, the one whose rows may share a run
@@ -201,7 +201,7 @@ def test_fp16_compute_must_be_faster_unless_forced(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     done = export(bundle, "--target", "onnx-fp16", "--fp16-form", "compute")
     if done.code == 0:  # a processor that multiplies float16
-        assert done.lowered["speed"]["speedup"] >= 1
+        assert done.lowered["speed"]["outcome"] != "slower"
         return
     assert done.code == 1
     last = done.err.splitlines()[-1]

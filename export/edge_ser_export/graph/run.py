@@ -1,11 +1,9 @@
-"""Graphs under construction, run by ONNX Runtime: answers, times, and what was computed."""
+"""Graphs under construction, run by ONNX Runtime: answers, and what was computed."""
 
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,90 +69,6 @@ def answers_in_pairs(session: InferenceSession, utterances: Iterable[Samples]) -
         found = dict(zip(names, session.run(None, feed(rows)), strict=True))
         parts.append(Outputs(found["vad"], found.get("region_logits")))
     return concatenate(parts)
-
-
-# --- times
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two graphs timed in turn, A B A B, in one process.
-
-    Attributes:
-        seconds: of the utterance.
-        baseline_ms: median of the first.
-        candidate_ms: median of the second.
-        speedup: median of the pairs' ratios, above 1 where the second is faster.
-        spread: half the distance between the quartiles of those ratios.
-        repetitions: pairs.
-    """
-
-    seconds: float
-    baseline_ms: float
-    candidate_ms: float
-    speedup: float
-    spread: float
-    repetitions: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready data."""
-        return asdict(self)
-
-
-def compare_speed(
-    baseline: Path, candidate: Path, seconds: float, repetitions: int = 9
-) -> Comparison:
-    """Time two graphs in pairs on one thread; a pair shares whatever else the machine does.
-
-    Args:
-        baseline: graph to be faster than.
-        candidate: the other.
-        seconds: length of the utterance, 16 kHz.
-        repetitions: pairs, after one that warms up.
-    """
-    first, second = open_graph(baseline), open_graph(candidate)
-    inputs = feed([noise(seconds)])
-    return compare_runs(
-        lambda: first.run(None, inputs), lambda: second.run(None, inputs), seconds, repetitions
-    )
-
-
-def noise(seconds: float) -> Samples:
-    """Something to time a run with, which does not depend on what is said: `[n]`, 16 kHz."""
-    return np.random.default_rng(0).standard_normal(int(seconds * 16_000), np.float32)
-
-
-def compare_runs(
-    baseline: Callable[[], object],
-    candidate: Callable[[], object],
-    seconds: float,
-    repetitions: int = 9,
-) -> Comparison:
-    """Time two calls in pairs; a pair shares whatever else the machine does.
-
-    Args:
-        baseline: to be faster than.
-        candidate: the other.
-        seconds: length of the utterance that both run.
-        repetitions: pairs, after one that warms up.
-    """
-    times: list[list[float]] = [[], []]
-    for repetition in range(repetitions + 1):
-        for run, kept in zip((baseline, candidate), times, strict=True):
-            started = time.perf_counter()
-            run()
-            if repetition:
-                kept.append(time.perf_counter() - started)
-    ratios = [a / b for a, b in zip(*times, strict=True)]
-    low, _, high = statistics.quantiles(ratios, n=4)
-    return Comparison(
-        seconds=seconds,
-        baseline_ms=1000 * statistics.median(times[0]),
-        candidate_ms=1000 * statistics.median(times[1]),
-        speedup=statistics.median(ratios),
-        spread=(high - low) / 2,
-        repetitions=repetitions,
-    )
 
 
 # --- what was computed

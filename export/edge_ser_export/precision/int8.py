@@ -24,16 +24,15 @@ from edge_ser_export.graph.integers import Extremes, Scheme, quantize_products
 from edge_ser_export.graph.products import find_products
 from edge_ser_export.graph.rewrite import save, tidy
 from edge_ser_export.graph.run import (
-    Comparison,
     Share,
     answers,
     answers_in_pairs,
-    compare_speed,
     multiplications,
     open_graph,
     share_of,
 )
 from edge_ser_export.memory import forget_weights
+from edge_ser_export.proof.speed import SAME_SPEED, Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 RecipeName = Literal["auto", "dynamic", "static"]
@@ -42,8 +41,6 @@ RECIPES: tuple[str, ...] = get_args(RecipeName)
 MIN_INTEGER_SHARE = 0.95
 # Length of the utterance that shares and times are taken for.
 SPEECH_SECONDS = 5.0
-# What two timings of the same thing may differ by.
-_NOISE = 0.03
 # Of the calibration utterances, enough to rank parts of a model by.
 _RANKING_UTTERANCES = 8
 
@@ -130,7 +127,7 @@ class Candidate:
     padded: Fidelity
     failures: tuple[str, ...]
     share: Share
-    speed: Comparison | None = None
+    speed: Speed | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
@@ -216,7 +213,7 @@ class Quantizer:
                 continue
             path, candidate = passing
             self.progress(f"timing: {candidate.recipe}")
-            speed = compare_speed(self.baseline, path, SPEECH_SECONDS)
+            speed = graph_speed(self.baseline, path, SPEECH_SECONDS)
             candidate = replace(candidate, speed=speed)
             self.candidates[-1] = candidate
             if best is None or _worth(candidate) > _worth(best[1]):
@@ -373,4 +370,4 @@ class Quantizer:
 def _worth(candidate: Candidate) -> float:
     """Its speed; of two within the noise, that whose rows may share a run is the better one."""
     speedup = 0.0 if candidate.speed is None else candidate.speed.speedup
-    return speedup if candidate.recipe.max_batch == 1 else speedup * (1 + _NOISE)
+    return speedup if candidate.recipe.max_batch == 1 else speedup * (1 + SAME_SPEED)

@@ -21,9 +21,10 @@ from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import compute_half, float_value_names, store_weights_half
 from edge_ser_export.graph.rewrite import describe, optimize_for_cpu, save, tidy
-from edge_ser_export.graph.run import Comparison, Samples, compare_speed, multiplications
+from edge_ser_export.graph.run import Samples, multiplications
 from edge_ser_export.precision.int8 import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
 from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.proof.speed import Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 HalfForm = Literal["weights", "compute"]
@@ -32,8 +33,6 @@ HALF_FORMS: tuple[str, ...] = get_args(HalfForm)
 MIN_HALF_SHARE = 0.95
 # How speech is made loud to look for overflow: this much too loud, and clipped.
 _LOUD_UTTERANCES, _OVERDRIVE = 4, 30.0
-# A form that is there for its size must at least not cost time, beyond what a machine's noise is.
-_SAME_SPEED = 0.95
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class PrecisionOptions:
         cpu: of INT8: a name in `quantize.CPUS`, or `auto`: what this machine is.
         half_form: of FP16: `weights` (stored so, computed in float32) or `compute`.
         sensitivity: of INT8: rank the parts of the model even where nothing has to be given up.
-        force: keep a result that is not faster.
+        force: keep a result that is slower.
     """
 
     recipe: str = "auto"
@@ -121,7 +120,7 @@ def lower(
 
     Raises:
         GateError: no recipe keeps the answers, too little is computed in the precision asked for,
-            or the result is not faster.
+            or the result is slower.
         UsageError: an unknown option.
     """
     options.check()
@@ -165,7 +164,7 @@ def _int8(
         quantizer.rank(best.recipe)
     save(ir.load(path), out, EXTERNAL_DATA_BYTES)
     if best.speed is not None:
-        _check_speed("onnx-int8", best.speed, 1.0, options.force, "--target onnx-fp32 or onnx-fp16")
+        _check_speed("onnx-int8", best.speed, options.force, "--target onnx-fp32 or onnx-fp16")
     record = {
         "cpu": {"name": cpu.name, "instructions": cpu.instructions, "weight_bits": cpu.weight_bits},
         **best.to_dict(),
@@ -187,8 +186,7 @@ def _half_weights(
     tidy(model)
     save(model, out, EXTERNAL_DATA_BYTES)
     progress("timing")
-    speed = compare_speed(graph, out, SPEECH_SECONDS)
-    _check_speed("onnx-fp16", speed, _SAME_SPEED, options.force, "--target onnx-fp32")
+    speed = graph_speed(graph, out, SPEECH_SECONDS)  # told, not judged: it is there for its size
     record = {
         "recipe": "weights",
         "gain": "half the file, unless the checkpoint is in float16 already, which onnx-fp32 "
@@ -229,8 +227,8 @@ def _half_compute(
             advice="use --fp16-form weights",
         )
     progress("timing")
-    speed = compare_speed(graph, out, SPEECH_SECONDS)
-    _check_speed("onnx-fp16", speed, 1.0, options.force, "--fp16-form weights on a CPU")
+    speed = graph_speed(graph, out, SPEECH_SECONDS)
+    _check_speed("onnx-fp16", speed, options.force, "--fp16-form weights on a CPU")
     loudest = sorted(((float(e.largest.max()), n) for n, e in extremes.items()), reverse=True)
     record = {
         "recipe": "compute",
@@ -268,12 +266,13 @@ def _half_share(optimized: Path, halves: set[str | None]) -> float:
     return sum(m.macs for m in half) / max(1, sum(m.macs for m in found))
 
 
-def _check_speed(target: str, speed: Comparison, least: float, force: bool, instead: str) -> None:
-    if speed.speedup >= least or force:
+def _check_speed(target: str, speed: Speed, force: bool, instead: str) -> None:
+    """Refuse what is slower beyond doubt; what a busy machine leaves open is told, not refused."""
+    if speed.outcome != "slower" or force:
         return
     raise GateError(
         f"speed of {target}",
-        expected=f"at least {least:g} times float32's on this machine",
+        expected="at least 1 times float32's on this machine",
         found=f"{speed.speedup:.2f} times ({speed.candidate_ms:.1f} ms against "
         f"{speed.baseline_ms:.1f} ms for {speed.seconds:g} s of speech)",
         advice=f"use {instead}, or --force to write it for another machine",

@@ -13,8 +13,8 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import GateError, MissingExtraError, UsageError
 from edge_ser.session import Session, pad_batch
-from edge_ser_export.graph.run import compare_runs, noise
 from edge_ser_export.proof.parity import Parity
+from edge_ser_export.proof.speed import Speed, compare_speed, noise
 
 RUNTIME = "openvino"
 PARITY_FILE = "parity-openvino.json"
@@ -101,13 +101,17 @@ def prove_in_openvino(
         parity = judge(session)
         if not parity.passed:
             continue
-        ratio = _times_as_fast(open_session(Bundle(folder, manifest), "onnx"), session)
+        speed = _speed(open_session(Bundle(folder, manifest), "onnx"), session)
         evidence = {k: v for k, v in parity.to_dict().items() if k != "utterances"}
         (folder / PARITY_FILE).write_text(json.dumps(evidence, indent=1) + "\n")
-        record = {"precision": precision, "times_onnx": round(ratio, 3)} | parity.summary()
+        record = {
+            "precision": precision,
+            "times_onnx": round(speed.speedup, 3),
+            "speed": speed.to_dict(),
+        } | parity.summary()
         words = (
             f"openvino: parity passed, the rest computed in {precision}; "
-            f"{ratio:.2f}x the speed of runtime onnx on this machine"
+            f"{speed.speedup:.2f}x the speed of runtime onnx on this machine{speed.doubt}"
         )
         return Proof(_with_proof(manifest, record), parity, words)
     raise GateError(
@@ -122,8 +126,11 @@ def _with_proof(manifest: Manifest, record: dict[str, Any]) -> Manifest:
     return replace(manifest, parity=manifest.parity | {"runtimes": {RUNTIME: record}})
 
 
-def _times_as_fast(baseline: Session, candidate: Session) -> float:
-    """How many times as fast as the first the second is, each with its own threads."""
-    inputs = pad_batch([noise(_SECONDS)])
-    timed = compare_runs(lambda: baseline.run(*inputs), lambda: candidate.run(*inputs), _SECONDS)
-    return timed.speedup
+def _speed(baseline: Session, candidate: Session) -> Speed:
+    """The second's speed against the first's, each with its own threads."""
+    samples, lengths = pad_batch([noise(_SECONDS)])
+    return compare_speed(
+        lambda x: baseline.run(x["samples"], x["lengths"]),
+        lambda x: candidate.run(x["samples"], x["lengths"]),
+        {"samples": samples, "lengths": lengths}, _SECONDS,
+    )  # fmt: skip

@@ -17,9 +17,10 @@ from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import compare
 from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.rewrite import save, strip_metadata
-from edge_ser_export.graph.run import Comparison, answers, open_graph
+from edge_ser_export.graph.run import answers, open_graph
 from edge_ser_export.precision.lower import Lowered, PrecisionOptions, _check_speed, lower
 from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.proof.speed import Speed, SpeedOutcome
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 
@@ -148,20 +149,36 @@ def test_too_loud_for_float16(tmp_path: Path) -> None:
     assert done.record["recipe"] == "weights"
 
 
-def compared(speedup: float) -> Comparison:
-    return Comparison(5.0, 10.0, 10.0 / speedup, speedup, 0.01, 9)
+def compared(speedup: float, outcome: SpeedOutcome, why: str = "") -> Speed:
+    return Speed(5.0, 10.0, 10.0 / speedup, speedup, speedup, speedup, 9, outcome, why)
 
 
-def test_what_is_not_faster_is_refused_with_advice() -> None:
-    _check_speed("onnx-int8", compared(1.0), 1.0, False, "--target onnx-fp32")
-    _check_speed("onnx-int8", compared(0.5), 1.0, True, "--target onnx-fp32")
+def test_what_is_slower_is_refused_with_advice() -> None:
+    _check_speed("onnx-int8", compared(1.0, "no difference"), False, "--target onnx-fp32")
+    _check_speed("onnx-int8", compared(0.5, "slower"), True, "--target onnx-fp32")
     with pytest.raises(GateError) as caught:
-        _check_speed("onnx-int8", compared(0.8), 1.0, False, "--target onnx-fp32")
+        _check_speed("onnx-int8", compared(0.8, "slower"), False, "--target onnx-fp32")
     assert str(caught.value) == (
         "speed of onnx-int8: expected at least 1 times float32's on this machine, found 0.80 times "
         "(12.5 ms against 10.0 ms for 5 s of speech); use --target onnx-fp32, or --force to write "
         "it for another machine"
     )
+
+
+def test_what_a_busy_machine_leaves_open_is_not_refused() -> None:
+    unknown = compared(0.7, "could not be judged", "it lies between 0.50x and 1.40x")
+    _check_speed("onnx-int8", unknown, False, "--target onnx-fp32")
+
+
+def test_half_the_file_is_not_refused_for_its_speed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edge_ser_export.precision.lower.graph_speed", lambda *_: compared(0.93, "slower")
+    )
+    done, _ = lowered("wav2vec2-group", "onnx-fp16", tmp_path)
+    assert done.record["recipe"] == "weights"
+    assert (done.record["speed"]["speedup"], done.record["speed"]["outcome"]) == (0.93, "slower")
 
 
 @pytest.mark.parametrize(

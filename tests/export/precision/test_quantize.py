@@ -24,7 +24,6 @@ from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.graph.products import find_products
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save
 from edge_ser_export.graph.run import (
-    Comparison,
     Share,
     answers,
     answers_in_pairs,
@@ -41,6 +40,7 @@ from edge_ser_export.precision.int8 import (
     Recipe,
 )
 from edge_ser_export.proof.parity import INT8_LIMITS, Reference
+from edge_ser_export.proof.speed import Speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 KINDS = ("spectral", "wavlm-tiny")
@@ -368,7 +368,13 @@ def test_of_two_within_the_noise_rows_that_may_share_a_run(
     judged: Any = None  # is not looked at
     some = {
         name: Candidate(
-            Recipe(name), 1, judged, judged, (), share, Comparison(5.0, 2.0, 1.0, speedup, 0.0, 9)
+            Recipe(name),
+            1,
+            judged,
+            judged,
+            (),
+            share,
+            Speed(5.0, 2.0, 1.0, speedup, speedup, speedup, 9, "faster"),
         )
         for name, speedup in (("dynamic", dynamic), ("static", static))
     }
