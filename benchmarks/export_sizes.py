@@ -19,12 +19,14 @@ from typing import Any
 
 from common import RESULTS, SIZES, checkpoint, machine_line, run_child
 
+from edge_ser.host.child import module_command
+
 
 def measure(size: str, work: Path) -> dict[str, Any]:
     """Export one size in a child process."""
     source = checkpoint(size, work)
     bundle = work / f"{size}-bundle"
-    export = run_child([sys.executable, "-m", "edge_ser", "export", source, "-o", str(bundle)])
+    export = run_child(module_command("edge_ser", "export", source, "-o", str(bundle)))
     if export.status:
         sys.exit(f"export of {size} failed")
     print(export.output)

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.host.child import module_command
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
@@ -116,11 +117,11 @@ def write_checkpoint(folder: Path, size: str, seconds: float) -> str:
 def export(folder: Path, precision: str, device: str, seconds: float) -> float | str:
     """A bundle of the checkpoint; returns the seconds it took, or what went wrong."""
     started = time.monotonic()
-    command = [
-        *(sys.executable, "-m", "edge_ser", "export", str(folder / CHECKPOINT)),
+    command = module_command(
+        *("edge_ser", "export", str(folder / CHECKPOINT)),
         *("--target", f"trt-{precision}", "--device", device, "--profile", PROFILE),
         *("-o", str(folder / f"trt-{precision}"), "--keep-failed"),
-    ]
+    )
     done = run(command, seconds) or round(time.monotonic() - started, 1)
     print(f"export to {precision}: {done}", flush=True)
     return done

@@ -44,6 +44,7 @@ from common import RESULTS
 from common import checkpoint as random_checkpoint
 from onnx import TensorProto, helper
 
+from edge_ser.host.child import code_command
 from edge_ser.host.offline import import_onnxruntime, import_openvino
 from edge_ser.session import pad_batch
 from edge_ser_export.calibration.draw import CalibrationSet, draw
@@ -270,7 +271,7 @@ def _peak_rss(path: Path) -> int:
         "lines = open('/proc/self/status').read().splitlines()\n"
         "print(next(l.split()[1] for l in lines if l.startswith('VmHWM')) + '000')\n"
     )
-    return int(subprocess.check_output([sys.executable, "-c", code, str(path)]))
+    return int(subprocess.check_output(code_command(code, str(path))))
 
 
 def measure(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:

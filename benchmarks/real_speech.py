@@ -22,9 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_ser.host.child import module_command
+
 PACKAGES = ("asterisk-core-sounds-en-wav", "pocketsphinx-testdata")
 RESULT = Path(__file__).parent / "results" / "real-speech.md"
-TOOL = (sys.executable, "-m", "edge_ser")
 
 
 def fetch(folder: Path) -> Path:
@@ -45,7 +46,10 @@ def main() -> None:
 
     started = time.perf_counter()
     done = subprocess.run(
-        [*TOOL, "predict", str(audio), "--json"], capture_output=True, text=True, check=False
+        module_command("edge_ser", "predict", str(audio), "--json"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     seconds = time.perf_counter() - started
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -78,7 +82,9 @@ def main() -> None:
     for name in ("spectral", "wavlm-tiny"):
         bundle = audio.parent / f"{name}-bundle"
         out = subprocess.run(
-            [*TOOL, "export", name, "-o", str(bundle), "--parity-audio", str(audio)],
+            module_command(
+                *("edge_ser", "export", name, "-o", str(bundle), "--parity-audio", str(audio))
+            ),
             capture_output=True,
             text=True,
             check=True,

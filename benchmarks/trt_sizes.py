@@ -23,6 +23,8 @@ from typing import Any
 
 from common import RESULTS, SIZES, checkpoint, machine_line
 
+from edge_ser.host.child import code_command
+
 # Columns of the table of times, and the export's own words for what is in them.
 _STEPS = {
     "imports": ("imports",),
@@ -70,7 +72,7 @@ def measure(size: str, precision: str, device: str, work: Path) -> dict[str, Any
     bundle, report = work / f"{size}-{precision}", work / "report.json"
     arguments = [source, f"trt-{precision}", device, str(bundle), str(report)]
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", _EXPORT, *arguments])
+    process = subprocess.Popen(code_command(_EXPORT, *arguments))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = status
     seconds = time.perf_counter() - started

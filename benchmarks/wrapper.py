@@ -30,6 +30,7 @@ from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
+from edge_ser.host.child import module_command
 from edge_ser.host.facts import machine, state
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser.measure import ColdSystem, Estimate, Plan, measure, measure_cold, median, ratio
@@ -172,20 +173,11 @@ def _plain(e: Estimate) -> dict[str, float]:
 
 def export(source: str, out: Path, target: str) -> Path:
     """Export a bundle in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "edge_ser",
-        "export",
-        source,
-        "--target",
-        target,
-        "-o",
-        str(out),
-    ]
+    arguments = ["export", source, "--target", target, "-o", str(out)]
+    command = module_command("edge_ser", *arguments)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{' '.join(command[2:])}: {done.stderr[-400:]}")
+        sys.exit(f"edge-ser {' '.join(arguments)}: {done.stderr[-400:]}")
     return out
 
 

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_ser.host.child import module_command
+
 # As their own documentation says to install them. torch is pinned, so that a CPU wheel in a folder
 # of PIP_FIND_LINKS is taken. Optimum's exporter wants Transformers below 4.58.
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
@@ -58,11 +60,11 @@ def make(name: str, folder: Path) -> Environment:
     wanted = list(ENVIRONMENTS[name])
     if not stamp.exists() or json.loads(stamp.read_text())["wanted"] != wanted:
         print(f"environment {name}: {' '.join(wanted)}", file=sys.stderr, flush=True)
-        error = _run(sys.executable, "-m", "venv", "--clear", str(root)) or install(python, wanted)
+        error = _run(*module_command("venv", "--clear", str(root))) or install(python, wanted)
         if error:
             return Environment(name, python, error=error)
         listed = subprocess.run(
-            [str(python), "-m", "pip", "list", "--format=json"],
+            module_command("pip", "list", "--format=json", python=str(python)),
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         versions = {p["name"]: p["version"] for p in json.loads(listed.stdout)}
@@ -74,7 +76,7 @@ def make(name: str, folder: Path) -> Environment:
 
 def install(python: Path, wanted: list[str]) -> str:
     """Install packages by pip; why that failed, or "" where it did not."""
-    return _run(str(python), "-m", "pip", "install", "-q", "--no-input", *wanted)
+    return _run(*module_command("pip", "install", "-q", "--no-input", *wanted, python=str(python)))
 
 
 def _run(*command: str) -> str:

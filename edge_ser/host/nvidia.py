@@ -8,9 +8,10 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from edge_ser.host.child import code_command
 
 _ROOT = Path("/")
 # In a process of its own: a driver that does not fit its kernel module can take the caller along.
@@ -110,7 +111,7 @@ def find_driver(
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROBE, *libraries],
+            code_command(_PROBE, *libraries),
             capture_output=True,
             text=True,
             timeout=timeout_seconds,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edge_ser.errors import MeasurementError
+from edge_ser.host.child import code_command
 from edge_ser.host.gpu_memory import device_memory
 from edge_ser.measure.stats import Estimate, median
 
@@ -148,7 +149,7 @@ def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
     with tempfile.TemporaryFile() as complaints:
         started = time.perf_counter()
         with subprocess.Popen(
-            [system.python, "-c", code, *system.arguments],
+            code_command(code, *system.arguments, python=system.python),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
