@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 from edge_ser.bundle.bundle import Bundle
@@ -40,4 +42,28 @@ def load(
     from edge_ser_runtimes import registry
 
     session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
-    return Recognizer(opened, session)
+    # absolute, as another process may stand in another folder
+    place = None if bundle is None else Path(bundle).absolute()
+    return Recognizer(
+        opened, session, partial(_reopen, place, runtime, threads, provider, cuda_graphs)
+    )
+
+
+# The last one of each process. A pool sends the recogniser with every task: it is opened once.
+_reopened: dict[int, tuple[tuple[object, ...], Recognizer]] = {}
+
+
+def _reopen(
+    bundle: Path | None,
+    runtime: str,
+    threads: int | None,
+    provider: str | None,
+    cuda_graphs: bool,
+) -> Recognizer:
+    """What `load` gives, of this process."""
+    asked = (bundle, runtime, threads, provider, cuda_graphs)
+    known, recognizer = _reopened.get(os.getpid(), (None, None))
+    if recognizer is None or recognizer.closed or known != asked:
+        recognizer = load(bundle, runtime, threads, provider=provider, cuda_graphs=cuda_graphs)
+        _reopened[os.getpid()] = asked, recognizer
+    return recognizer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast, overload
@@ -9,12 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.audio import Recording, Samples, decode_array, read_file
+from edge_ser.audio import Recording, decode_array, read_file
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.emotion.decode import Emotion, decode
-from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.emotion.decode import Emotion, Outputs
+from edge_ser.errors import BundleError, EdgeSerError, UsageError
 from edge_ser.long_audio import CutNotice
-from edge_ser.session import Session, pad_batch
+from edge_ser.session import Session
+from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
@@ -25,31 +28,150 @@ _BATCH_SIZE = 8
 _WINDOW_FILES = 64
 
 
-class _Utterance(NamedTuple):
-    """Audio as the model takes it.
+class _Opened(NamedTuple):
+    """A model in the process that opened it.
 
     Attributes:
-        samples: normalised, and padded where the bundle pads what is too short.
-        seconds: of real audio in them.
-        source: its name, for the answer.
+        bundle: verified model.
+        session: that runs it.
+        pid: of the process.
+        is_lent: whether other recognisers of the process use the same, so that none may end it.
     """
 
-    samples: Samples
-    seconds: float
-    source: str
+    bundle: Bundle
+    session: Session
+    pid: int
+    is_lent: bool = False
+
+
+# What a fork brought along: to end it would wait for threads that were not copied.
+_inherited: list[_Opened] = []
 
 
 class Recognizer:
     """Speech in, `Emotion` out. Make one with `edge_ser.load`.
 
+    A call takes three steps, which may also be taken one by one, each where it suits:
+
+        utterances = [ser.prepare(file) for file in files]
+        outputs = ser.infer(utterances)
+        emotions = ser.decode(outputs, utterances)
+
+    It may be used from several threads. It pickles: another process opens the bundle's path again,
+    once, when it first needs the model. The same holds in a process that was forked. It may be
+    closed, or used in a `with` statement, to let go of the model at once.
+
     Args:
         bundle: verified model.
         session: that runs it.
+        reopen: gives another recogniser of the same, in whichever process it is called; pickles.
+            None: this one stays in its process.
     """
 
-    def __init__(self, bundle: Bundle, session: Session) -> None:
-        self.bundle, self.session = bundle, session
+    def __init__(
+        self, bundle: Bundle, session: Session, reopen: Callable[[], Recognizer] | None = None
+    ) -> None:
+        self._opened: _Opened | None = _Opened(bundle, session, os.getpid())
+        self._reopen, self._closed = reopen, False
+        self._digest: str | None = None
         self._cuts = CutNotice()
+
+    @classmethod
+    def _unopened(cls, reopen: Callable[[], Recognizer], digest: str) -> Recognizer:
+        """What is unpickled: opened at the first use, as a pool's worker dies of errors here."""
+        recognizer = cls.__new__(cls)
+        recognizer._opened, recognizer._reopen, recognizer._closed = None, reopen, False
+        recognizer._digest, recognizer._cuts = digest, CutNotice()
+        return recognizer
+
+    def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[object, ...]]:
+        if self._reopen is None:
+            raise UsageError(
+                "recogniser",
+                expected="one made by edge_ser.load, to be sent to another process",
+                found="one made of a session, which lives in this process",
+                advice="load it there",
+            )
+        digest = self._digest or _digest(self.manifest)
+        return Recognizer._unopened, (self._reopen, digest)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model's files and manifest."""
+        return self._here().bundle
+
+    @property
+    def session(self) -> Session:
+        """What runs the model in this process.
+
+        Raises:
+            UsageError: the recogniser was closed.
+        """
+        return self._here().session
+
+    def _here(self) -> _Opened:
+        opened = self._opened
+        if self._closed:
+            raise UsageError(
+                "recogniser", expected="an open one", found="a closed one", advice="load it again"
+            )
+        return opened if opened and opened.pid == os.getpid() else self._open_again()
+
+    def _open_again(self) -> _Opened:
+        """Open in this process what another one opened.
+
+        Raises:
+            UsageError: it was not made by `edge_ser.load`.
+            BundleError: another bundle lies there now.
+        """
+        if self._reopen is None:
+            raise UsageError(
+                "recogniser",
+                expected="one made by edge_ser.load, to be used after a fork",
+                found="one made of a session, which lives in another process",
+                advice="load it in this process",
+            )
+        if self._opened is not None:
+            self._digest = _digest(self._opened.bundle.manifest)
+            _inherited.append(self._opened)
+        opened = self._reopen()._here()._replace(is_lent=True)
+        if _digest(opened.bundle.manifest) != self._digest:
+            raise BundleError(
+                opened.bundle.root,
+                expected="the bundle that the recogniser was loaded from",
+                found="another one in its place",
+                advice="load it again",
+            )
+        self._opened = opened
+        return opened
+
+    def close(self) -> None:
+        """Let go of the model, its threads and what was unpacked of a .zip.
+
+        Whatever is asked after that is refused with a `UsageError`; closing again does nothing. A
+        process that was sent a recogniser keeps its model for the next one that it is sent.
+        """
+        opened, self._opened, self._closed = self._opened, None, True
+        if opened is None or opened.is_lent:
+            return
+        if opened.pid != os.getpid():
+            _inherited.append(opened)
+            return
+        close = getattr(opened.session, "close", None)
+        if close is not None:
+            close()
+        opened.bundle.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def cut_count(self) -> int:
@@ -96,14 +218,15 @@ class Recognizer:
         """
         if not isinstance(audio, list | tuple):
             one = cast("Source | NDArray[np.generic]", audio)
-            return self._run([self._utterance(one, sample_rate, "samples")])[0]
+            utterance = self.prepare(one, sample_rate)
+            return self.decode(self.infer([utterance]), [utterance])[0]
         sources = list(audio)
 
-        def prepare(index: int) -> _Utterance:
-            return self._utterance(sources[index], sample_rate, f"samples[{index}]")
+        def prepared(index: int) -> Utterance:
+            return self.prepare(sources[index], sample_rate, f"samples[{index}]")
 
         results: list[Emotion | None] = [None] * len(sources)
-        for index, outcome in self._batched(len(sources), prepare, _BATCH_SIZE):
+        for index, outcome in self._batched(len(sources), prepared, _BATCH_SIZE):
             if isinstance(outcome, EdgeSerError):
                 raise outcome
             results[index] = outcome
@@ -124,17 +247,18 @@ class Recognizer:
         if batch_size < 1:
             raise UsageError("batch size", expected="at least 1", found=str(batch_size))
         sources = list(files)
-        yield from self._batched(len(sources), lambda i: self._file(sources[i]), batch_size)
+        yield from self._batched(len(sources), lambda i: self.prepare(sources[i]), batch_size)
 
     def _batched(
-        self, count: int, prepare: Callable[[int], _Utterance], batch_size: int
+        self, count: int, prepared: Callable[[int], Utterance], batch_size: int
     ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
-        """Run what `prepare` makes of the positions below `count`, in batches of like length."""
+        """Run what `prepared` makes of the positions below `count`, in batches of like length."""
+        self._here()  # a model that cannot be opened is no fault of each file
         for start in range(0, count, _WINDOW_FILES):
-            ready: list[tuple[int, _Utterance]] = []
+            ready: list[tuple[int, Utterance]] = []
             for index in range(start, min(start + _WINDOW_FILES, count)):
                 try:
-                    ready.append((index, prepare(index)))
+                    ready.append((index, prepared(index)))
                 except EdgeSerError as error:
                     yield index, error
             ready.sort(key=lambda item: item[1].samples.size)
@@ -142,11 +266,12 @@ class Recognizer:
                 yield from self._answers(ready[first : first + batch_size])
 
     def _answers(
-        self, part: list[tuple[int, _Utterance]]
+        self, part: list[tuple[int, Utterance]]
     ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
         """One batch; where the model refuses it, row by row, so that one row is not all of them."""
         try:
-            emotions = self._run([utterance for _, utterance in part])
+            utterances = [utterance for _, utterance in part]
+            emotions = self.decode(self.infer(utterances), utterances)
         except EdgeSerError as error:
             if len(part) == 1:
                 yield part[0][0], error
@@ -156,10 +281,31 @@ class Recognizer:
             return
         yield from zip((i for i, _ in part), emotions, strict=True)
 
-    def _utterance(
-        self, audio: Source | NDArray[np.generic], sample_rate: float | None, name: str
-    ) -> _Utterance:
-        """One utterance of whatever kind; `name` is that of samples in errors."""
+    # --- the three steps
+
+    def prepare(
+        self,
+        audio: Source | NDArray[np.generic],
+        sample_rate: float | None = None,
+        name: str = "samples",
+    ) -> Utterance:
+        """First step: read, resample, cut, check and normalise one utterance.
+
+        Args:
+            audio: a file (path or binary stream), or samples `[n]` or `[n, channels]`.
+            sample_rate: Hz, of samples; not of files, which say their own.
+            name: of samples, in errors.
+
+        Raises:
+            MissingPathError: no such file.
+            AudioError: audio that cannot be read, is too short, not finite, or silent.
+            UsageError: samples without their rate, a file with one, or no audio at all.
+
+        Warns:
+            errors.LongAudioWarning: see `__call__`.
+        """
+        p = self.manifest.preprocessing
+        source = ""
         if isinstance(audio, np.ndarray):
             if sample_rate is None:
                 raise UsageError(
@@ -168,47 +314,58 @@ class Recognizer:
                     found="none",
                     advice="call ser(samples, sample_rate), or ser([a, b], sample_rate)",
                 )
-            p = self.manifest.preprocessing
             x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds, name)
             heard = Recording(x, audio.shape[0] / sample_rate)
-            return self._prepare(heard, name)._replace(source="")
-        if sample_rate is not None and _is_file(audio):
-            raise UsageError(
-                "sample rate",
-                expected="none beside a file, which says its own",
-                found=f"{sample_rate!r:.40}",
-                advice="call ser(file), or ser(samples, sample_rate) with an array",
-            )
-        return self._file(audio)
-
-    def _file(self, source: Source) -> _Utterance:
-        if not _is_file(source):
-            raise UsageError(
-                "audio",
-                expected="a path, a binary stream, an array, or a list of files or of arrays",
-                found=type(source).__name__,
-            )
-        p = self.manifest.preprocessing
-        name = _name(source)
-        return self._prepare(read_file(source, p.sample_rate, p.max_seconds, name), name)
-
-    def _prepare(self, heard: Recording, name: str) -> _Utterance:
-        p = self.manifest.preprocessing
-        used = min(heard.samples.size, p.max_samples)
-        utterance = _Utterance(p.apply(heard.samples, name), used / p.sample_rate, name)
+        else:
+            if not _is_file(audio):
+                raise UsageError(
+                    "audio",
+                    expected="a path, a binary stream, an array, or a list of files or of arrays",
+                    found=type(audio).__name__,
+                )
+            if sample_rate is not None:
+                raise UsageError(
+                    "sample rate",
+                    expected="none beside a file, which says its own",
+                    found=f"{sample_rate!r:.40}",
+                    advice="call ser(file), or ser(samples, sample_rate) with an array",
+                )
+            source = name = _name(audio)
+            heard = read_file(audio, p.sample_rate, p.max_seconds, name)
+        utterance = prepare(heard.samples, p, source, name)
         # less than a frame is nothing that anybody said
         longest = p.max_seconds + p.min_samples / p.sample_rate
         if heard.total_seconds is None or heard.total_seconds >= longest:
             self._cuts.warn(name, p.max_seconds, heard.total_seconds)
         return utterance
 
-    def _run(self, utterances: list[_Utterance]) -> list[Emotion]:
-        outputs = self.session.run(*pad_batch([u.samples for u in utterances]))
-        seconds = [u.seconds for u in utterances]
-        return decode(outputs, self.manifest.partition, seconds, [u.source for u in utterances])
+    def infer(self, utterances: Sequence[Utterance]) -> Outputs:
+        """Second step: run prepared utterances as one batch.
+
+        Args:
+            utterances: at least one; of like lengths, as the shorter ones are padded.
+
+        Returns:
+            the model's numbers, a row per utterance.
+
+        Raises:
+            UsageError: the recogniser was closed, or a length is outside the model's range.
+            BundleError: the model cannot run, or gave something else than finite numbers.
+        """
+        return infer(self.session, [u.samples for u in utterances])
+
+    def decode(self, outputs: Outputs, utterances: Sequence[Utterance]) -> list[Emotion]:
+        """Third step: what the numbers say, of each utterance that `infer` was given."""
+        return answer(outputs, utterances, self.manifest.partition)
 
     def __repr__(self) -> str:
+        if self._closed:
+            return "Recognizer(closed)"
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
+
+
+def _digest(manifest: Manifest) -> str:
+    return hashlib.sha256(manifest.to_json().encode()).hexdigest()
 
 
 def _is_file(source: object) -> bool:

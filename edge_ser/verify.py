@@ -6,7 +6,8 @@ from edge_ser.audio import from_int16
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.fidelity.compare import Fidelity, compare, concatenate
-from edge_ser.session import Session, pad_batch
+from edge_ser.session import Session
+from edge_ser.utterance import infer
 
 
 def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
@@ -27,8 +28,8 @@ def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
     preprocessing = bundle.manifest.preprocessing
     rows = [preprocessing.normalize(from_int16(x)) for x in golden.samples]
     reference = Outputs(golden.vad, golden.region_logits)
-    single = concatenate([session.run(*pad_batch([x])) for x in rows])
-    padded = session.run(*pad_batch(rows))
+    single = concatenate([infer(session, [x]) for x in rows])
+    padded = infer(session, rows)
     partition, margin = bundle.manifest.partition, bundle.manifest.limits.margin
     return {
         "single": compare(reference, single, partition, margin),

@@ -11,9 +11,10 @@ import numpy as np
 
 from edge_ser.audio import Preprocessing, decode_file, resample
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.emotion.decode import Outputs, decode
+from edge_ser.emotion.decode import Outputs
 from edge_ser.measure.stats import quantile
 from edge_ser.session import pad_batch
+from edge_ser.utterance import answer, prepare
 
 STAGES = ("read", "resample", "prepare", "session", "answer")
 
@@ -42,7 +43,6 @@ def stages(
         makes `Emotion`s of its numbers.
     """
     p: Preprocessing = manifest.preprocessing
-    names, seconds = [str(path)] * batch, [0.0] * batch
     rows: list[dict[str, float]] = []
     for _ in range(repetitions + 1):
         marks = [time.perf_counter()]
@@ -50,11 +50,12 @@ def stages(
         marks.append(time.perf_counter())
         heard = [resample(x, rate, p.sample_rate)[: p.max_samples] for x in read]
         marks.append(time.perf_counter())
-        ready = pad_batch([p.apply(x) for x in heard])
+        utterances = [prepare(x, p, str(path)) for x in heard]
+        ready = pad_batch([u.samples for u in utterances])
         marks.append(time.perf_counter())
         outputs = run(ready)
         marks.append(time.perf_counter())
-        decode(outputs, manifest.partition, seconds, names)
+        answer(outputs, utterances, manifest.partition)
         marks.append(time.perf_counter())
         rows.append(dict(zip(STAGES, np.diff(marks).tolist(), strict=True)))
     return {stage: quantile([row[stage] for row in rows[1:]], 0.5) for stage in STAGES}

@@ -18,14 +18,14 @@ from edge_ser.bench.speech import FILE_RATE_HZ, speech, write_wav
 from edge_ser.bench.stages import stages
 from edge_ser.bench.work import Peaks, Products
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.emotion.decode import decode
 from edge_ser.errors import EdgeSerError, MeasurementError, UsageError
 from edge_ser.host.facts import available_memory, machine, state
 from edge_ser.measure.energy import find_meter, measure_energy
 from edge_ser.measure.process import Cold, ColdSystem, measure_cold
 from edge_ser.measure.stats import verdict
 from edge_ser.measure.timing import Plan, Result, Timing, measure
-from edge_ser.session import Session, pad_batch
+from edge_ser.session import Session
+from edge_ser.utterance import answer, infer, prepare
 
 # Steps of the progress bar for one length, batch and number of threads.
 _STEPS = 10
@@ -344,12 +344,11 @@ class _Opened:
 def _pipeline(opened: _Opened, rows: list[Samples]) -> Callable[[Any], Any]:
     """From samples in memory to emotions, as `Recognizer` goes."""
     manifest, session = opened.candidate.manifest, opened.session
-    p = manifest.preprocessing
-    seconds, sources = [x.size / p.sample_rate for x in rows], [""] * len(rows)
 
     def run(_: Any) -> Any:
-        outputs = session.run(*pad_batch([p.apply(x) for x in rows]))
-        return decode(outputs, manifest.partition, seconds, sources)
+        utterances = [prepare(x, manifest.preprocessing) for x in rows]
+        outputs = infer(session, [u.samples for u in utterances])
+        return answer(outputs, utterances, manifest.partition)
 
     return run
 

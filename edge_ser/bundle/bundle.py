@@ -13,9 +13,10 @@ import os
 import shutil
 import struct
 import tempfile
+import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -63,7 +64,7 @@ class Bundle:
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root, self.manifest = root, manifest
-        self._extracted: tempfile.TemporaryDirectory[str] | None = None
+        self._remove_unpacked: Callable[[], object] = lambda: None
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
@@ -95,8 +96,7 @@ class Bundle:
         if not zipfile.is_zipfile(path):
             raise BundleError(path, expected="a bundle (a directory or .zip)", found="another file")
         # unpacked, because runtimes map weights from real files
-        folder = tempfile.TemporaryDirectory(prefix="edge-ser-")
-        root = Path(folder.name)
+        root = Path(tempfile.mkdtemp(prefix="edge-ser-"))
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [i for i in archive.infolist() if not i.is_dir()]
@@ -132,15 +132,19 @@ class Bundle:
             struct.error,
             OSError,
         ) as error:
-            folder.cleanup()
+            shutil.rmtree(root, ignore_errors=True)
             if isinstance(error, EdgeSerError):
                 raise
             raise BundleError(path, expected="a sound zip file", found=str(error)) from error
         except BaseException:
-            folder.cleanup()
+            shutil.rmtree(root, ignore_errors=True)
             raise
-        bundle._extracted = folder
+        bundle._remove_unpacked = weakref.finalize(bundle, _remove, root, os.getpid())
         return bundle
+
+    def close(self) -> None:
+        """Remove what was unpacked of a .zip, which otherwise stays as long as the bundle does."""
+        self._remove_unpacked()
 
     def _verify(self, source: Path | None = None) -> None:
         source = source or self.root
@@ -214,6 +218,12 @@ class Bundle:
         if GOLDEN not in {f.path for f in self.manifest.files}:
             raise BundleError(self.root, expected=GOLDEN, found="none", advice="export again")
         return Golden.load(self.root / GOLDEN)
+
+
+def _remove(folder: Path, pid: int) -> None:
+    """Remove what this process unpacked; a forked one has a copy of the intention only."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_file(path: Path) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError
-from edge_ser.session import Session, pad_batch
+from edge_ser.session import Session
+from edge_ser.utterance import infer
 from edge_ser_export.proof.cases import Samples
 
 # Of one utterance, or in words why the candidate gave none.
@@ -19,7 +20,7 @@ Answer = Outputs | str
 def ask(session: Session, rows: list[Samples]) -> list[Answer]:
     """The session's answer to each row of one batch, or in words why there is none."""
     try:
-        outputs = session.run(*pad_batch(rows))
+        outputs = infer(session, rows)
     except BundleError as error:  # of the batch: a runtime does not say which row it was
         what = error.subject
         name = what.name if isinstance(what, Path) else what  # the report goes to other machines

@@ -1,0 +1,66 @@
+"""The three steps from samples to an emotion: prepare, infer, answer.
+
+`Recognizer` takes them; so does whatever times or proves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edge_ser.audio import Preprocessing, Samples
+from edge_ser.emotion.decode import Emotion, Outputs, decode
+from edge_ser.emotion.sphere import Partition
+from edge_ser.session import Session, pad_batch
+
+
+class Utterance(NamedTuple):
+    """Audio as the model takes it.
+
+    Attributes:
+        samples: `[n]` float32 at the model's rate: cut, normalised, and padded where the bundle
+            pads what is too short.
+        seconds: of real audio in them.
+        source: its name, for the answer; "" for samples in memory.
+    """
+
+    samples: Samples
+    seconds: float
+    source: str = ""
+
+
+def prepare(
+    samples: Samples, preprocessing: Preprocessing, source: str = "", subject: str = "audio"
+) -> Utterance:
+    """Check, cut and normalise mono samples at the model's rate.
+
+    Args:
+        samples: `[n]` float32 in [-1, 1].
+        preprocessing: of the model.
+        source: name for the answer.
+        subject: name in error messages.
+
+    Raises:
+        AudioError: too short, not finite, or all zero.
+    """
+    used = min(samples.size, preprocessing.max_samples)
+    ready = preprocessing.apply(samples, subject)
+    return Utterance(ready, used / preprocessing.sample_rate, source)
+
+
+def infer(session: Session, rows: Sequence[Samples]) -> Outputs:
+    """Run prepared samples, `[n]` each and of any lengths, as one batch.
+
+    Raises:
+        UsageError: a length outside the model's range.
+        BundleError: the model cannot run, or gave something else than finite numbers.
+    """
+    return session.run(*pad_batch(list(rows)))
+
+
+def answer(
+    outputs: Outputs, utterances: Sequence[Utterance], partition: Partition
+) -> list[Emotion]:
+    """The emotion of each utterance, from the outputs of their batch."""
+    seconds = [u.seconds for u in utterances]
+    return decode(outputs, partition, seconds, [u.source for u in utterances])
