@@ -178,7 +178,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                         if other
                         else _not_the_same(what, bundle, right, found)
                     )
-            reference = Reference(checkpoint.model)
+            reference = Reference(checkpoint.model, checkpoint.prepare)
             expected = reference_answers(
                 reference, own, speech.speech, lambda word: step(bar, word)
             )

@@ -204,7 +204,7 @@ def export(
     with new_bundle(out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         exact = options.target == "onnx-fp32"
         scratch = Path(folder)
-        reference = Reference(checkpoint.model)
+        reference = Reference(checkpoint.model, checkpoint.prepare)
         calibration = None
         if options.target not in _EXACT:  # before the minutes that tracing a large model takes
             progress("drawing calibration speech")

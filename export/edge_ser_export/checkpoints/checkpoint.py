@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from edge_ser_export.checkpoints.preprocessor import Prepare
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.joint import JointModel
 
@@ -22,6 +23,7 @@ class Checkpoint:
         notes: what was assumed because the checkpoint does not say.
         half: the weights are stored in 16 bits.
         epoch: of a run directory: `best`, `final`, or a number; None for other kinds.
+        prepare: normalises samples as the checkpoint's own library does; None: it has none.
     """
 
     model: JointModel
@@ -31,6 +33,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     half: bool = False
     epoch: str | None = None
+    prepare: Prepare | None = None
 
     @property
     def config(self) -> ModelConfig:

@@ -15,6 +15,12 @@ from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
 from edge_ser_export.checkpoints.labels import check_outputs, output_order, reordered
 from edge_ser_export.checkpoints.own_format import read_safetensors
+from edge_ser_export.checkpoints.preprocessor import (
+    NAME,
+    feature_extractor,
+    normalizes_utterances,
+    refuse_other_normalization,
+)
 from edge_ser_export.checkpoints.safe_pickle import check_statistics, load_state_dict
 from edge_ser_export.checkpoints.sizes import (
     check_fixed,
@@ -57,6 +63,7 @@ class _Kind:
         title: for people.
         prefixes: how names begin in the file -> how they begin in the model.
         last_layer: name of the linear layer in the file whose outputs are the answers.
+        extracts_features: its samples go through Transformers' feature extractor.
         poolings: values of `pooling_mode` and `pooling_type` for the pooling that it has.
         read: configuration of the joint model, and what was assumed, in words.
     """
@@ -64,6 +71,7 @@ class _Kind:
     title: str
     prefixes: Mapping[str, str]
     last_layer: str
+    extracts_features: bool
     poolings: tuple[str, ...]
     read: Callable[[_Files], tuple[ModelConfig, list[str]]]
 
@@ -97,8 +105,11 @@ def load_published(path: Path) -> Checkpoint:
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
         name=f"{joint.family}-{folder_name(path)}",
-        sha256=hash_files([described, weights]),
+        sha256=hash_files([f for f in (described, weights, path / NAME) if f.is_file()]),
         notes=(*notes, *assumed),
+        prepare=feature_extractor(joint.normalization == "utterance")
+        if kind.extracts_features
+        else None,
         half=all(t.dtype == torch.float16 for t in tensors.values()),
     )
 
@@ -122,6 +133,7 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
     check_outputs(outputs, files.weights)
     mean, std = files.config.get("mean"), files.config.get("std")
     check_statistics(files.described, mean, std)
+    refuse_other_normalization(files.described.parent, files.config)
     joint = ModelConfig(
         family="msp-baseline",
         encoder=encoder,
@@ -149,23 +161,34 @@ def _wav2vec2_dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
         eps=1e-7,  # of Transformers' feature extractor
         weights_licence="CC-BY-NC-SA-4.0",
     )
+    normalizes = normalizes_utterances(files.described.parent, files.config)
+    if normalizes is None:
+        return joint, ["each utterance normalised to zero mean and unit variance"]
+    if not normalizes:  # the formula that changes nothing
+        joint = replace(joint, normalization="corpus", mean=0.0, std=1.0, eps=0.0)
     return joint, []
 
 
 # By `model_type` of config.json.
 _KINDS = {
     "ser": _Kind(
-        "MSP-Podcast challenge baseline",
-        {"ssl_model.": "encoder.model.", "pool_model.": "pooling.", "ser_model.": "vad_head."},
-        "ser_model.out.0",
-        ("AttentiveStatisticsPooling",),
-        _challenge_baseline,
+        title="MSP-Podcast challenge baseline",
+        prefixes={
+            "ssl_model.": "encoder.model.",
+            "pool_model.": "pooling.",
+            "ser_model.": "vad_head.",
+        },
+        last_layer="ser_model.out.0",
+        extracts_features=False,
+        poolings=("AttentiveStatisticsPooling",),
+        read=_challenge_baseline,
     ),
     "wav2vec2": _Kind(
-        "audEERING's wav2vec 2.0 dimensional model",
-        {"wav2vec2.": "encoder.model.", "classifier.": "vad_head."},
-        "classifier.out_proj",
-        ("mean",),
-        _wav2vec2_dimensional,
+        title="audEERING's wav2vec 2.0 dimensional model",
+        prefixes={"wav2vec2.": "encoder.model.", "classifier.": "vad_head."},
+        last_layer="classifier.out_proj",
+        extracts_features=True,
+        poolings=("mean",),
+        read=_wav2vec2_dimensional,
     ),
 }

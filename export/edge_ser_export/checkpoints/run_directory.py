@@ -11,6 +11,7 @@ from edge_ser.errors import CheckpointError, UsageError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
 from edge_ser_export.checkpoints.labels import check_outputs
+from edge_ser_export.checkpoints.preprocessor import refuse_other_normalization
 from edge_ser_export.checkpoints.safe_pickle import load_state_dict, load_statistics
 from edge_ser_export.checkpoints.sizes import (
     encoder_config,
@@ -56,6 +57,7 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
     files = {part: path / f"{epoch}_{part}.pt" for part in _PARTS}
     _check_files(path, epoch, files)
     mean, std = load_statistics(path / STATISTICS)
+    refuse_other_normalization(path, {})
     tensors = {part: load_state_dict(file) for part, file in files.items()}
     encoder, notes = _encoder(path, tensors["ssl"], files["ssl"])
     width, layers, outputs = head_sizes(tensors["dim_ser"], files["dim_ser"])

@@ -104,7 +104,10 @@ def _loudest(voice: Samples, count: int) -> int:
 
 
 def file_pairs(
-    preprocessing: Preprocessing, speech: list[Path], progress: Callable[[str], None]
+    preprocessing: Preprocessing,
+    speech: list[Path],
+    progress: Callable[[str], None],
+    prepare: Callable[[Samples], Samples] | None = None,
 ) -> list[tuple[str, Samples, Samples]]:
     """Audio files as users record them, read by us and by librosa.
 
@@ -112,6 +115,7 @@ def file_pairs(
         preprocessing: of the model.
         speech: what is written to them.
         progress: called with a word per file.
+        prepare: normalises librosa's samples `[n]`; None: the formula of `preprocessing`, in torch.
 
     Returns:
         per file its name, our samples `[n]` and librosa's `[n]`, both normalised.
@@ -134,13 +138,20 @@ def file_pairs(
             soundfile.write(path, voice[:, None] * gains, file_rate, subtype=subtype, format=kind)
             ours = preprocessing.apply(decode_file(path, rate, preprocessing.max_seconds), name)
             loaded, _ = librosa.load(path, sr=rate, mono=True)
-            x = torch.from_numpy(loaded)[: preprocessing.max_samples]
-            if preprocessing.normalization == "corpus":
-                x = (x - preprocessing.mean) / (preprocessing.std + preprocessing.eps)
-            else:
-                variance = x.double().var(unbiased=False)
-                x = (
-                    (x.double() - x.double().mean()) / (variance + preprocessing.eps).sqrt()
-                ).float()
-            pairs.append((name, ours, x.numpy()))
+            cut = loaded[: preprocessing.max_samples]
+            theirs = _normalized(preprocessing, cut) if prepare is None else prepare(cut)
+            pairs.append((name, ours, theirs))
     return pairs
+
+
+def _normalized(preprocessing: Preprocessing, samples: Samples) -> Samples:
+    """The normalisation once more, in torch: `[n]` -> `[n]`."""
+    x = torch.from_numpy(samples)
+    if preprocessing.normalization == "corpus":
+        x = (x - preprocessing.mean) / (preprocessing.std + preprocessing.eps)
+    else:
+        wide = x.double()
+        variance = wide.var(unbiased=False)
+        x = ((wide - wide.mean()) / (variance + preprocessing.eps).sqrt()).float()
+    normalized: Samples = x.numpy()
+    return normalized

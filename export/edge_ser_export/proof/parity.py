@@ -199,10 +199,15 @@ class Reference:
 
     Args:
         model: the joint model, as loaded.
+        prepare: normalises samples `[n]` as the checkpoint's own library does; None: the formula
+            of the pre-processing says it all.
     """
 
-    def __init__(self, model: JointModel) -> None:
+    def __init__(
+        self, model: JointModel, prepare: Callable[[Samples], Samples] | None = None
+    ) -> None:
         self.model = model.eval()
+        self.prepare = prepare
 
     def run(self, samples: Samples, lengths: NDArray[np.int64]) -> Outputs:
         """Outputs for a batch, computed row by row."""
@@ -258,7 +263,7 @@ def reference_answers(
         progress(f"reference: {case.name}")
         answers.append(reference.one(case.samples))
     files = []
-    for name, ours, theirs in file_pairs(preprocessing, speech, progress):
+    for name, ours, theirs in file_pairs(preprocessing, speech, progress, reference.prepare):
         files.append((name, ours, reference.one(theirs)))
     return Expected(cases, answers, files, preprocessing.sample_rate)
 
