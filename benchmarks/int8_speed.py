@@ -54,7 +54,7 @@ from edge_ser_export.graph.rewrite import optimize_for_cpu, save, strip_metadata
 from edge_ser_export.graph.run import feed, multiplications, open_graph, share_of
 from edge_ser_export.models import deployment as deploy
 from edge_ser_export.precision.int8 import CPUS, Quantizer, Recipe
-from edge_ser_export.proof.parity import INT8_LIMITS
+from edge_ser_export.proof.limits import INT8_LIMITS
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES, trace
 
 SECONDS = 5.0

@@ -126,11 +126,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     with needs("export", "export"):
         from edge_ser_export import pipeline
+        from edge_ser_export.options import ExportOptions
         from edge_ser_export.precision.lower import PrecisionOptions
+        from edge_ser_export.targets import find_target
         from edge_ser_runtimes.engines.plan import EngineOptions
 
         source = arguments.checkpoint or arguments.named or "spectral"
-        options = pipeline.ExportOptions(
+        options = ExportOptions(
             source=source,
             target=arguments.target,
             out=arguments.out,
@@ -159,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
             ),
         )
         options.check()
-        if options.calibration is None and not options.target.endswith("-fp32"):
+        if options.calibration is None and find_target(options.target).measures:
             print(
                 "edge-ser: warning: no --calibration; the built-in samples are synthetic: "
                 "calibrate with speech like that of the device",

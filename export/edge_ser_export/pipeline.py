@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ser.bundle.bundle import (
-    GOLDEN,
-    PARITY,
-    SENSITIVITY,
-    Bundle,
-    check_new_bundle,
-    new_bundle,
-    seal,
-)
-from edge_ser.bundle.manifest import Manifest, TensorSpec
+from edge_ser.audio import Preprocessing
+from edge_ser.bundle.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, new_bundle, seal
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import GateError, UsageError
+from edge_ser.errors import GateError
 from edge_ser.session import Session
 from edge_ser.verify import verify
-from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.contents import describe_architecture, describe_bundle
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
-from edge_ser_export.precision.lower import Lowered, PrecisionOptions, lower
+from edge_ser_export.options import ExportOptions
 from edge_ser_export.proof.golden import make_golden
 from edge_ser_export.proof.parity import (
-    FP32_LIMITS,
+    Expected,
     Parity,
     Reference,
     answer_speech,
@@ -47,111 +38,17 @@ from edge_ser_export.proof.parity import (
     reference_answers,
     run_parity,
 )
-from edge_ser_export.proof.runtime import OpenSession, check_runtimes, prove_in_openvino
+from edge_ser_export.proof.runtime import RUNTIME, OpenSession, prove_in_openvino
 from edge_ser_export.proof.speech import ProofSpeech
-from edge_ser_export.tensorrt.typed import write_graphs
-from edge_ser_export.trace.capture import OPSET, trace
-from edge_ser_runtimes.engines.plan import (
-    EngineOptions,
-    plan_engine,
-    write_engine,
-)
+from edge_ser_export.targets import Lowering, Target, find_target
+from edge_ser_export.trace.capture import trace
+from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan, plan_engine, write_engine
 from edge_ser_runtimes.engines.profiles import read_profiles
 
-Target = Literal[
-    "onnx-fp32", "onnx-fp16", "onnx-int8", "trt-fp32", "trt-fp16", "trt-bf16", "trt-int8", "trt-fp8"
-]
-TARGETS: tuple[str, ...] = get_args(Target)
-# Nothing is measured on speech for these.
-_EXACT = ("onnx-fp32", "trt-fp32")
-GRAPH = "model.onnx"
-_PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
 # Steps besides those of the parity run.
 _STEPS = 4
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What to export and how.
-
-    Attributes:
-        source: checkpoint path, or the name of one inside the package.
-        target: one of `TARGETS`.
-        out: bundle directory; None: named after model and target, in the working directory.
-        epoch: of a run directory: `best` (if None), `final` or a number.
-        neutral_radius: of the neutral region, where a run directory's regions have one.
-        max_seconds: longest utterance; the rest of longer audio is not used.
-        short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
-        speech: audio for parity and the recorded answers.
-        calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
-        precision: how precision is lowered.
-        engine: of the targets of TensorRT: what the engine is for.
-        runtimes: other runtimes to prove the bundle in: "openvino".
-        keep_failed: write the bundle even when the gate fails.
-        command: for the provenance.
-    """
-
-    source: str
-    target: str = "onnx-fp32"
-    out: Path | None = None
-    epoch: str | None = None
-    neutral_radius: float | None = None
-    max_seconds: float = 12.0
-    short: Literal["refuse", "pad"] = "refuse"
-    speech: tuple[Path, ...] = ()
-    calibration: Path | None = None
-    precision: PrecisionOptions = field(default_factory=PrecisionOptions)
-    engine: EngineOptions = field(default_factory=EngineOptions)
-    runtimes: tuple[str, ...] = ()
-    keep_failed: bool = False
-    command: str = "edge-ser export"
-
-    def check(self) -> None:
-        """Refuse what needs no checkpoint to be seen.
-
-        Raises:
-            UsageError: unknown target or option of precision, or `out` is no directory's name or
-                cannot be written; a device that cannot do what is asked.
-            MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed, or the
-                clips that calibrate where no others are given are not.
-        """
-        if self.target not in TARGETS:
-            raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=self.target)
-        if self.out is not None and self.out.suffix == ".zip":
-            raise UsageError(
-                "--out",
-                expected="a directory",
-                found=str(self.out),
-                advice="export to a directory, then zip it: bundles are read from both",
-            )
-        self.precision.check()
-        lowering = self.precision != PrecisionOptions()
-        lowers = self.target in ("onnx-fp16", "onnx-int8")
-        calibrates = self.target in _EXACT and self.calibration is not None
-        if calibrates or (lowering and not lowers):
-            raise UsageError(
-                "options of lower precision",
-                expected="--target onnx-int8 or onnx-fp16 beside them"
-                if lowering
-                else "a target of lower precision beside --calibration",
-                found=f"--target {self.target}",
-            )
-        if self.runtimes:
-            check_runtimes(self.runtimes, self.target, self.precision.recipe)
-        if self.target.startswith("trt-"):
-            plan_engine(self.target, self.engine)
-        elif self.engine != EngineOptions():
-            raise UsageError(
-                "--device, --profile and --trt-backend",
-                expected="one of the targets trt-fp32, trt-fp16, trt-bf16, trt-int8, trt-fp8",
-                found=f"--target {self.target}",
-            )
-        if self.out is not None:
-            check_new_bundle(self.out)
-        if self.target not in _EXACT and self.calibration is None:
-            default_calibration_samples()
 
 
 @dataclass(frozen=True)
@@ -190,126 +87,176 @@ def export(
             `keep_failed`.
     """
     options.check()
-    tensorrt = options.target.startswith("trt-")
-    plan = plan_engine(options.target, options.engine) if tensorrt else None
     progress("loading the checkpoint")
-    checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
-    out = options.out or Path(f"{checkpoint.name}-{options.target}")
-    config = checkpoint.config
-    preprocessing = config.preprocessing(options.max_seconds, options.short)
-    if plan is not None:
-        read_profiles(plan.profiles, preprocessing)  # refused before the minutes of tracing
-    partition = config.partition
-    speech = list(options.speech)
-    with new_bundle(out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-        exact = options.target == "onnx-fp32"
+    job = _prepare(options, progress)
+    with new_bundle(job.out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         scratch = Path(folder)
-        reference = Reference(checkpoint.model, checkpoint.prepare)
-        calibration = None
-        if options.target not in _EXACT:  # before the minutes that tracing a large model takes
-            progress("drawing calibration speech")
-            calibration = draw(
-                options.calibration, preprocessing, partition, lambda x: reference.one(x).vad[0]
-            )
-        progress("tracing")
-        graph = (work if exact else scratch) / GRAPH
-        lengths = preprocessing.max_samples, preprocessing.min_samples
-        trace(checkpoint.model, graph, *lengths, doubles=plan is None)
-        progress("recording the reference's answers")
-        make_golden(reference, preprocessing, speech).save(work / GOLDEN)
-        expected = reference_answers(reference, preprocessing, speech, progress)
-        added, labels = _added(calibration, reference)
-        source = ProofSpeech.of(speech, [u.path for u in calibration.judge] if calibration else [])
-        architecture = _architecture(checkpoint)
+        traced = _trace(job, work if job.target.in_place else scratch)
+        evidence = _ask_reference(job, traced.calibration, work)
+        architecture = describe_architecture(job.checkpoint)
         # a large model must not lie in memory twice while the candidate runs
-        checkpoint.release()
+        job.checkpoint.release()
         release_memory()
-        lowered = Lowered("fp32", "float32", FP32_LIMITS)
-        judged = work / GRAPH
-        if plan is not None:
-            lowered, judged = write_graphs(
-                plan, graph, work, calibration, partition, scratch, progress
-            )
-            release_memory()
-        elif calibration is not None:
-            lowered = lower(
-                options.target,
-                graph,
-                work / GRAPH,
-                calibration,
-                partition,
-                # see check_runtimes
-                replace(options.precision, recipe="static")
-                if options.runtimes
-                else options.precision,
-                scratch,
-                progress,
-            )
-        progress("cleaning the graph")
-        for path in work.glob("*.onnx"):
-            # the engine builder gets its graph typed, and as it is
-            storage = _finish_graph(path, checkpoint.half and plan is None)
-        if lowered.sensitivity is not None:
-            (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
-        manifest = Manifest(
-            name=checkpoint.name,
-            family=config.family,
-            architecture=architecture,
-            target=options.target,
-            precision=lowered.precision,
-            weight_storage=storage if exact else lowered.storage,
-            opset=OPSET,
-            graph=GRAPH,
-            inputs=(
-                TensorSpec("samples", "float32", ("batch", "n")),
-                TensorSpec("lengths", "int64", ("batch",)),
-            ),
-            outputs=_outputs(config.region_count),
-            preprocessing=preprocessing,
-            partition=partition,
-            limits=lowered.limits,
-            licence=config.weights_licence,
-            provenance=_provenance(checkpoint, options),
-            max_batch=lowered.max_batch,
-            lowered=lowered.record,
-        )
+        manifest, judged = _write_graphs(job, traced, architecture, work, scratch)
 
         def judge(session: Session) -> Parity:
-            limits = lowered.limits
-            return run_parity(
-                expected,
-                session,
-                partition,
-                limits,
-                progress,
-                speech=added,
-                labels=labels,
-                source=source,
-            )
+            return evidence.judge(session, manifest, progress)
 
         parity = judge(open_session(Bundle(judged.parent, replace(manifest, graph=judged.name))))
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
         if not parity.passed and not options.keep_failed:
-            raise _gate_error(out, parity, "no bundle was written")
+            raise _gate_error(job.out, parity, "no bundle was written")
         manifest = replace(manifest, parity=parity.summary())
-        words = []
-        if "openvino" in options.runtimes and parity.passed:
+        words: tuple[str, ...] = ()
+        if RUNTIME in options.runtimes and parity.passed:
             proof = prove_in_openvino(work, manifest, judge, open_session)
-            manifest = proof.manifest
-            words.append(proof.words)
+            manifest, words = proof.manifest, (proof.words,)
         if judged.parent != work and parity.passed:  # before the minutes of building
             _check_golden(Bundle(work, seal(work, manifest)), open_session)
-        if plan is not None:
-            release_memory()
-            progress("building the engine" if plan.backend else "writing the build bundle")
-            manifest = replace(manifest, engine=write_engine(plan, work, preprocessing))
-        manifest = seal(work, manifest)
-        replaced = out.exists()
+        manifest = seal(work, _add_engine(job, manifest, work))
+        replaced = job.out.exists()
     if not parity.passed:
         kept = "the bundle was kept as asked"
         kept = f"{kept} and replaced the one that was there" if replaced else kept
-        raise _gate_error(out, parity, f"{kept}; do not ship it")
-    return Exported(out, manifest, parity, tuple(words), replaced)
+        raise _gate_error(job.out, parity, f"{kept}; do not ship it")
+    return Exported(job.out, manifest, parity, words, replaced)
+
+
+# --- the steps
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is exported, and how."""
+
+    options: ExportOptions
+    target: Target
+    plan: EnginePlan | None
+    checkpoint: Checkpoint
+    preprocessing: Preprocessing
+    out: Path
+    progress: Progress
+
+    @property
+    def reference(self) -> Reference:
+        """The PyTorch model, as long as its weights are not released."""
+        return Reference(self.checkpoint.model, self.checkpoint.prepare)
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """The float32 graph with the exporter's metadata, and speech to lower its precision with."""
+
+    graph: Path
+    calibration: CalibrationSet | None
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """The reference's answers to all that a candidate is judged on."""
+
+    expected: Expected
+    speech: list[tuple[str, Samples, Outputs]]
+    labels: NDArray[np.float64] | None
+    source: ProofSpeech
+
+    def judge(self, session: Session, manifest: Manifest, progress: Progress) -> Parity:
+        """Compare a candidate's answers with them."""
+        return run_parity(
+            self.expected,
+            session,
+            manifest.partition,
+            manifest.limits,
+            progress,
+            speech=self.speech,
+            labels=self.labels,
+            source=self.source,
+        )
+
+
+def _prepare(options: ExportOptions, progress: Progress) -> _Job:
+    """Load the checkpoint; what it shows to be impossible is refused before it is traced."""
+    target = find_target(options.target)
+    plan = plan_engine(target.name, options.engine) if target.has_engine else None
+    checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
+    preprocessing = checkpoint.config.preprocessing(options.max_seconds, options.short)
+    if plan is not None:
+        read_profiles(plan.profiles, preprocessing)
+    out = options.out or Path(f"{checkpoint.name}-{target.name}")
+    return _Job(options, target, plan, checkpoint, preprocessing, out, progress)
+
+
+def _trace(job: _Job, folder: Path) -> _Traced:
+    """Draw the calibration speech, before the minutes that a large model takes, and trace."""
+    calibration = None
+    rules = job.preprocessing
+    if job.target.measures:
+        job.progress("drawing calibration speech")
+        reference = job.reference
+        partition = job.checkpoint.config.partition
+        calibration = draw(
+            job.options.calibration, rules, partition, lambda x: reference.one(x).vad[0]
+        )
+    job.progress("tracing")
+    graph = folder / GRAPH
+    doubles = not job.target.has_engine  # TensorRT has none
+    trace(job.checkpoint.model, graph, rules.max_samples, rules.min_samples, doubles=doubles)
+    return _Traced(graph, calibration)
+
+
+def _ask_reference(job: _Job, calibration: CalibrationSet | None, work: Path) -> _Evidence:
+    """Record the reference's answers: a few for the bundle, all for the proof."""
+    job.progress("recording the reference's answers")
+    reference, speech = job.reference, list(job.options.speech)
+    make_golden(reference, job.preprocessing, speech).save(work / GOLDEN)
+    expected = reference_answers(reference, job.preprocessing, speech, job.progress)
+    judged = () if calibration is None else calibration.judge
+    files = [u.path for u in judged]
+    scores = [u.scores for u in judged]
+    labels = None if None in scores or not scores else np.array(scores, np.float64)
+    added = answer_speech(reference, job.preprocessing, files)
+    return _Evidence(expected, added, labels, ProofSpeech.of(speech, files))
+
+
+def _write_graphs(
+    job: _Job, traced: _Traced, architecture: dict[str, Any], work: Path, scratch: Path
+) -> tuple[Manifest, Path]:
+    """Write the target's graphs; the manifest so far, and the graph that the gate judges."""
+    lowered, judged = job.target.lower(
+        Lowering(
+            job.target.name,
+            traced.graph,
+            work,
+            scratch,
+            traced.calibration,
+            job.checkpoint.config.partition,
+            job.options.lowering,
+            job.plan,
+            job.progress,
+        )
+    )
+    release_memory()
+    job.progress("cleaning the graph")
+    # the engine builder gets its graph typed, and as it is
+    half = job.checkpoint.half and not job.target.has_engine
+    storage = {name: _finish_graph(work / name, half) for name in job.target.graphs}
+    if lowered.sensitivity is not None:
+        (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
+    if job.target.in_place:
+        lowered = replace(lowered, storage=storage[GRAPH])
+    manifest = describe_bundle(
+        job.checkpoint, job.options, job.preprocessing, lowered, architecture
+    )
+    return manifest, judged
+
+
+def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:
+    """Build the engine, or note that the device has to; nothing where the target has none."""
+    if job.plan is None:
+        return manifest
+    release_memory()
+    job.progress("building the engine" if job.plan.backend else "writing the build bundle")
+    return replace(manifest, engine=write_engine(job.plan, work, job.preprocessing))
 
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
@@ -326,23 +273,9 @@ def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
         )
 
 
-def _added(
-    calibration: CalibrationSet | None, reference: Reference
-) -> tuple[list[tuple[str, Samples, Outputs]], NDArray[np.float64] | None]:
-    """Speech to judge a lower precision on, with the reference's answers, and labels if it has."""
-    if calibration is None:
-        return [], None
-    files = [u.path for u in calibration.judge]
-    added = answer_speech(reference, calibration.preprocessing, files)
-    scores = [u.scores for u in calibration.judge]
-    if any(s is None for s in scores):
-        return added, None
-    return added, np.array(scores, np.float64)
-
-
 def export_steps(options: ExportOptions) -> int | None:
     """How often `export` reports progress; None where the search for a recipe decides."""
-    if options.target == "onnx-fp32":
+    if find_target(options.target).in_place:
         return _STEPS + parity_steps(options.speech)
     return None
 
@@ -367,47 +300,3 @@ def _gate_error(out: Path, parity: Parity, outcome: str) -> GateError:
         f"({worst['group']}, {off})",
         advice=outcome,
     )
-
-
-def _outputs(regions: int) -> tuple[TensorSpec, ...]:
-    vad = TensorSpec("vad", "float32", ("batch", 3))
-    if not regions:
-        return (vad,)
-    return vad, TensorSpec("region_logits", "float32", ("batch", regions))
-
-
-def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
-    config = checkpoint.config
-    e = config.encoder
-    parameters = sum(p.numel() for p in checkpoint.model.parameters())
-    head = f", {config.region_count} regions" if config.region_count else ", no region head"
-    return {
-        "summary": f"{e.kind} encoder ({e.num_hidden_layers} layers of {e.hidden_size}), "
-        f"{config.pooling} pooling{head}, {parameters / 1e6:.1f} M parameters",
-        "parameters": parameters,
-        "config": config.to_dict(),
-    }
-
-
-def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
-    versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
-    return {
-        "checkpoint": {
-            "kind": checkpoint.kind,
-            "sha256": checkpoint.sha256,
-            "assumed": list(checkpoint.notes),
-        },
-        "command": options.command,
-        # names only: a path of the exporting machine is nobody's business on the device
-        "options": {
-            "target": options.target,
-            "epoch": checkpoint.epoch,
-            "neutral_radius": options.neutral_radius,
-            "max_seconds": options.max_seconds,
-            "short": options.short,
-            "speech": [p.name for p in options.speech][:16],
-        },
-        "versions": versions,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }

@@ -22,7 +22,7 @@ from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import strip_metadata
-from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 
 Cli = Callable[..., Any]
 

@@ -32,7 +32,8 @@ from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
-from edge_ser_export.proof.parity import FP32_LIMITS, build_cases
+from edge_ser_export.proof.limits import FP32_LIMITS
+from edge_ser_export.proof.parity import build_cases
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

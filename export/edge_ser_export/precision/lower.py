@@ -23,7 +23,7 @@ from edge_ser_export.graph.half import compute_half, float_value_names, store_we
 from edge_ser_export.graph.rewrite import describe, optimize_for_cpu, save, tidy
 from edge_ser_export.graph.run import Samples, multiplications
 from edge_ser_export.precision.int8 import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
-from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.speed import Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 

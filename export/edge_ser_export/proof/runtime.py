@@ -15,6 +15,7 @@ from edge_ser.errors import GateError, MissingExtraError, UsageError
 from edge_ser.session import Session, pad_batch
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.speed import Speed, compare_speed, noise
+from edge_ser_export.targets import Target
 
 RUNTIME = "openvino"
 PARITY_FILE = "parity-openvino.json"
@@ -23,7 +24,7 @@ _PRECISIONS = {"int8": ("bf16", "f32")}
 _SECONDS = 5.0
 
 
-def check_runtimes(names: Sequence[str], target: str, recipe: str) -> None:
+def check_runtimes(names: Sequence[str], target: Target, recipe: str) -> None:
     """Refuse runtimes that a bundle cannot be proved in here.
 
     Args:
@@ -40,9 +41,11 @@ def check_runtimes(names: Sequence[str], target: str, recipe: str) -> None:
             raise UsageError(
                 "--runtime", expected=f"{RUNTIME} (onnx is always used)", found=f"{name!r:.40}"
             )
-    if not target.startswith("onnx-"):
+    if RUNTIME not in target.runtimes:
         raise UsageError(
-            f"--runtime {RUNTIME}", expected="an ONNX target beside it", found=f"--target {target}"
+            f"--runtime {RUNTIME}",
+            expected="an ONNX target beside it",
+            found=f"--target {target.name}",
         )
     if recipe == "dynamic":
         raise UsageError(

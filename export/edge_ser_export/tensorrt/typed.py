@@ -26,20 +26,13 @@ from edge_ser_export.graph.rewrite import describe, save, save_beside, tidy
 from edge_ser_export.graph.run import answers, multiplications, open_graph
 from edge_ser_export.memory import forget_weights
 from edge_ser_export.precision.lower import Lowered, loud_speech
-from edge_ser_export.proof.parity import BF16_LIMITS, FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
+from edge_ser_export.proof.limits import LIMITS
 from edge_ser_export.tensorrt.explicit import float_types, spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from edge_ser_runtimes.engines.census import MIN_SHARE, SECONDS
 from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan
 
-LIMITS: dict[str, Limits] = {
-    "fp32": FP32_LIMITS,
-    "fp16": FP16_LIMITS,
-    "bf16": BF16_LIMITS,
-    "int8": INT8_LIMITS,
-    "fp8": INT8_LIMITS,  # eight bits too, of which the noise is larger and the range wider
-}
 _STORAGE = {
     "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8", "fp8": "float8e4m3",
 }  # fmt: skip

@@ -19,7 +19,7 @@ from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.rewrite import save, strip_metadata
 from edge_ser_export.graph.run import answers, open_graph
 from edge_ser_export.precision.lower import Lowered, PrecisionOptions, _check_speed, lower
-from edge_ser_export.proof.parity import FP16_LIMITS, INT8_LIMITS
+from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.speed import Speed, SpeedOutcome
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 

@@ -39,7 +39,8 @@ from edge_ser_export.precision.int8 import (
     Quantizer,
     Recipe,
 )
-from edge_ser_export.proof.parity import INT8_LIMITS, Reference
+from edge_ser_export.proof.limits import INT8_LIMITS
+from edge_ser_export.proof.parity import Reference
 from edge_ser_export.proof.speed import Speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 

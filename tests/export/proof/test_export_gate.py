@@ -23,8 +23,8 @@ from edge_ser_export import pipeline
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.models.deployment import DeploymentModel
 from edge_ser_export.models.joint import JointModel
+from edge_ser_export.proof.limits import FP32_LIMITS
 from edge_ser_export.proof.parity import (
-    FP32_LIMITS,
     Reference,
     build_cases,
     parity_steps,

@@ -1,0 +1,103 @@
+"""What the manifest of a new bundle says."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from edge_ser.audio import Preprocessing
+from edge_ser.bundle.manifest import Manifest, TensorSpec
+from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.options import ExportOptions
+from edge_ser_export.precision.lower import Lowered
+from edge_ser_export.trace.capture import OPSET
+from edge_ser_runtimes.engines.plan import GRAPH
+
+_PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+def describe_bundle(
+    checkpoint: Checkpoint,
+    options: ExportOptions,
+    preprocessing: Preprocessing,
+    lowered: Lowered,
+    architecture: dict[str, Any],
+) -> Manifest:
+    """The manifest before the proof.
+
+    Args:
+        checkpoint: that is exported; its weights may be gone.
+        options: as asked.
+        preprocessing: of the model.
+        lowered: what became of the graph.
+        architecture: see `describe_architecture`.
+    """
+    config = checkpoint.config
+    return Manifest(
+        name=checkpoint.name,
+        family=config.family,
+        architecture=architecture,
+        target=options.target,
+        precision=lowered.precision,
+        weight_storage=lowered.storage,
+        opset=OPSET,
+        graph=GRAPH,
+        inputs=(
+            TensorSpec("samples", "float32", ("batch", "n")),
+            TensorSpec("lengths", "int64", ("batch",)),
+        ),
+        outputs=_outputs(config.region_count),
+        preprocessing=preprocessing,
+        partition=config.partition,
+        limits=lowered.limits,
+        licence=config.weights_licence,
+        provenance=_provenance(checkpoint, options),
+        max_batch=lowered.max_batch,
+        lowered=lowered.record,
+    )
+
+
+def _outputs(regions: int) -> tuple[TensorSpec, ...]:
+    vad = TensorSpec("vad", "float32", ("batch", 3))
+    if not regions:
+        return (vad,)
+    return vad, TensorSpec("region_logits", "float32", ("batch", regions))
+
+
+def describe_architecture(checkpoint: Checkpoint) -> dict[str, Any]:
+    """One line for people, the number of parameters, and the configuration it was built from."""
+    config = checkpoint.config
+    e = config.encoder
+    parameters = sum(p.numel() for p in checkpoint.model.parameters())
+    head = f", {config.region_count} regions" if config.region_count else ", no region head"
+    return {
+        "summary": f"{e.kind} encoder ({e.num_hidden_layers} layers of {e.hidden_size}), "
+        f"{config.pooling} pooling{head}, {parameters / 1e6:.1f} M parameters",
+        "parameters": parameters,
+        "config": config.to_dict(),
+    }
+
+
+def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
+    versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
+    return {
+        "checkpoint": {
+            "kind": checkpoint.kind,
+            "sha256": checkpoint.sha256,
+            "assumed": list(checkpoint.notes),
+        },
+        "command": options.command,
+        # names only: a path of the exporting machine is nobody's business on the device
+        "options": {
+            "target": options.target,
+            "epoch": checkpoint.epoch,
+            "neutral_radius": options.neutral_radius,
+            "max_seconds": options.max_seconds,
+            "short": options.short,
+            "speech": [p.name for p in options.speech][:16],
+        },
+        "versions": versions,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,107 @@
+"""What a user asks `edge-ser export` for, and what is refused before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from edge_ser.bundle.bundle import check_new_bundle
+from edge_ser.errors import UsageError
+from edge_ser_export.builtin import default_calibration_samples
+from edge_ser_export.precision.lower import PrecisionOptions
+from edge_ser_export.proof.runtime import check_runtimes
+from edge_ser_export.targets import Target, find_target, names_where
+from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to export and how.
+
+    Attributes:
+        source: checkpoint path, or the name of one inside the package.
+        target: one of `targets.TARGETS`.
+        out: bundle directory; None: named after model and target, in the working directory.
+        epoch: of a run directory: `best` (if None), `final` or a number.
+        neutral_radius: of the neutral region, where a run directory's regions have one.
+        max_seconds: longest utterance; the rest of longer audio is not used.
+        short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
+        speech: audio for parity and the recorded answers.
+        calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
+        precision: how precision is lowered.
+        engine: of the targets of TensorRT: what the engine is for.
+        runtimes: other runtimes to prove the bundle in: "openvino".
+        keep_failed: write the bundle even when the gate fails.
+        command: for the provenance.
+    """
+
+    source: str
+    target: str = "onnx-fp32"
+    out: Path | None = None
+    epoch: str | None = None
+    neutral_radius: float | None = None
+    max_seconds: float = 12.0
+    short: Literal["refuse", "pad"] = "refuse"
+    speech: tuple[Path, ...] = ()
+    calibration: Path | None = None
+    precision: PrecisionOptions = field(default_factory=PrecisionOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    runtimes: tuple[str, ...] = ()
+    keep_failed: bool = False
+    command: str = "edge-ser export"
+
+    @property
+    def lowering(self) -> PrecisionOptions:
+        """How precision is lowered; a runtime beside ONNX Runtime decides about the recipe."""
+        # see check_runtimes
+        return replace(self.precision, recipe="static") if self.runtimes else self.precision
+
+    def check(self) -> None:
+        """Refuse what needs no checkpoint to be seen.
+
+        Raises:
+            UsageError: unknown target or option of precision, or `out` is no directory's name or
+                cannot be written; a device that cannot do what is asked.
+            MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed, or the
+                clips that calibrate where no others are given are not.
+        """
+        target = find_target(self.target)
+        if self.out is not None and self.out.suffix == ".zip":
+            raise UsageError(
+                "--out",
+                expected="a directory",
+                found=str(self.out),
+                advice="export to a directory, then zip it: bundles are read from both",
+            )
+        self.precision.check()
+        self._check_lowering(target)
+        if self.runtimes:
+            check_runtimes(self.runtimes, target, self.precision.recipe)
+        if target.has_engine:
+            plan_engine(self.target, self.engine)
+        elif self.engine != EngineOptions():
+            raise UsageError(
+                "--device, --profile and --trt-backend",
+                expected=f"one of the targets {', '.join(names_where(lambda t: t.has_engine))}",
+                found=f"--target {self.target}",
+            )
+        if self.out is not None:
+            check_new_bundle(self.out)
+        if target.measures and self.calibration is None:
+            default_calibration_samples()
+
+    def _check_lowering(self, target: Target) -> None:
+        """Refuse options that the target has no use for."""
+        lowering = self.precision != PrecisionOptions()
+        tunable = " or ".join(reversed(names_where(lambda t: t.tunable)))
+        if (self.calibration is not None and not target.measures) or (
+            lowering and not target.tunable
+        ):
+            raise UsageError(
+                "options of lower precision",
+                expected=f"--target {tunable} beside them"
+                if lowering
+                else "a target of lower precision beside --calibration",
+                found=f"--target {self.target}",
+            )
