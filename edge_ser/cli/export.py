@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         "--short",
         choices=("refuse", "pad"),
         default="refuse",
-        help="what the bundle does with audio shorter than 25 ms (default refuse)",
+        help="what the bundle does with audio shorter than a frame, mostly 25 ms (default refuse)",
     )
     parser.add_argument(
         "--parity-audio",

@@ -45,6 +45,17 @@ class EncoderConfig:
     hidden_dropout: float = 0.1  # in training only
     mel_bands: int = 64  # spectral: triangular filters between 20 and 7600 Hz
 
+    @property
+    def hop_samples(self) -> int:
+        """Samples between frames of the convolutional front end."""
+        return math.prod(self.conv_stride)
+
+    @property
+    def field_samples(self) -> int:
+        """Samples that one frame of the unpadded convolutional front end sees."""
+        hops = [math.prod(self.conv_stride[:i]) for i in range(len(self.conv_stride))]
+        return 1 + sum((k - 1) * hop for k, hop in zip(self.conv_kernel, hops, strict=True))
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -71,8 +82,15 @@ class ModelConfig:
     def preprocessing(
         self, max_seconds: float = 12.0, short: Literal["refuse", "pad"] = "refuse"
     ) -> Preprocessing:
-        """How audio is prepared for the model; 12 s are what the published models were given."""
+        """How audio is prepared for the model; 12 s are what the published models were given.
+
+        The shortest utterance is one frame of the encoder, and no less than 25 ms.
+        """
+        shortest = Preprocessing.min_samples
+        if self.encoder.kind != "spectral":
+            shortest = max(shortest, self.encoder.field_samples)
         return Preprocessing(
+            min_samples=shortest,
             max_seconds=max_seconds,
             short=short,
             normalization=self.normalization,

@@ -44,11 +44,7 @@ if TYPE_CHECKING:
 
 def conv_geometry(config: EncoderConfig) -> tuple[int, int]:
     """Receptive field and hop, in samples, of the unpadded convolutional front end."""
-    field, hop = 1, 1
-    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-        field += (kernel - 1) * hop
-        hop *= stride
-    return field, hop
+    return config.field_samples, config.hop_samples
 
 
 def conv_frame_mask(lengths: Tensor, frames: int, config: EncoderConfig) -> Tensor:
