@@ -21,7 +21,7 @@ from edge_ser.cli import main as edge_ser
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.integers import quantize_products
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save, tidy
-from edge_ser_export.proof.parity import INT8_LIMITS
+from edge_ser_export.proof.limits import INT8_LIMITS
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from edge_ser_runtimes.registry import open_session
 
