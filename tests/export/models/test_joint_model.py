@@ -215,6 +215,15 @@ def test_fast_log_mel_is_the_log_mel(bands: int, count: int) -> None:
     torch.testing.assert_close(FastLogMel(bands)(x), LogMel(bands)(x), atol=2e-5, rtol=0)
 
 
+def test_upper_bins_are_multiplied_by_upper_bands_alone() -> None:
+    """More than half of the bands lie below 2 kHz, where one bin in four is."""
+    fast = FastLogMel(64)
+    assert fast.filters.shape == (3, 130, 32) and fast.skipped == 32
+    # every weight is there twice: for cosines and for sines
+    kept = fast.low_filters.sum() + fast.filters.sum()
+    torch.testing.assert_close(kept, 2 * LogMel(64).filters.sum())
+
+
 def test_log_mel_finds_a_tone_in_its_band() -> None:
     t = np.arange(8000) / 16_000
     centres = librosa.mel_frequencies(n_mels=66, fmin=20, fmax=7600)[1:-1]
