@@ -6,10 +6,9 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_ser.audio import Recording, decode_array, read_file
 from edge_ser.bundle.bundle import Bundle
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
 
 Source = str | Path | BinaryIO
+# of any type that `decode_array` takes; spelt so that type checkers show it in a few words
+Array = np.ndarray[Any, Any]
 _BATCH_SIZE = 8
 # Files decoded ahead and sorted by length, so that a batch holds little padding.
 _WINDOW_FILES = 64
@@ -186,17 +187,15 @@ class Recognizer:
     @overload
     def __call__(self, audio: Source) -> Emotion: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, audio: NDArray[np.generic], sample_rate: float) -> Emotion: ...
+    def __call__(self, audio: Array, sample_rate: float) -> Emotion: ...
     @overload
     def __call__(self, audio: Sequence[Source]) -> list[Emotion]: ...
     @overload
-    def __call__(
-        self, audio: Sequence[NDArray[np.generic]], sample_rate: float
-    ) -> list[Emotion]: ...
+    def __call__(self, audio: Sequence[Array], sample_rate: float) -> list[Emotion]: ...
 
     def __call__(
         self,
-        audio: Source | NDArray[np.generic] | Sequence[Source] | Sequence[NDArray[np.generic]],
+        audio: Source | Array | Sequence[Source] | Sequence[Array],
         sample_rate: float | None = None,
     ) -> Emotion | list[Emotion]:
         """Recognise the emotion of one utterance, or of each of a list.
@@ -217,7 +216,7 @@ class Recognizer:
                 not used.
         """
         if not isinstance(audio, list | tuple):
-            one = cast("Source | NDArray[np.generic]", audio)
+            one = cast("Source | Array", audio)
             utterance = self.prepare(one, sample_rate)
             return self.decode(self.infer([utterance]), [utterance])[0]
         sources = list(audio)
@@ -285,7 +284,7 @@ class Recognizer:
 
     def prepare(
         self,
-        audio: Source | NDArray[np.generic],
+        audio: Source | Array,
         sample_rate: float | None = None,
         name: str = "samples",
     ) -> Utterance:
