@@ -45,6 +45,7 @@ from common import checkpoint as random_checkpoint
 from onnx import TensorProto, helper
 
 from edge_ser.host.child import code_command
+from edge_ser.host.cpu import VNNI, instruction_sets
 from edge_ser.host.offline import import_onnxruntime, import_openvino
 from edge_ser.session import pad_batch
 from edge_ser_export.calibration.draw import CalibrationSet, draw
@@ -315,8 +316,7 @@ def main() -> None:
 
 
 def _machine() -> str:
-    names = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    flags = [f for f in ("avx512_vnni", "avx_vnni", "amx_int8") if f in names]
+    flags = [f for f in instruction_sets() if f in VNNI or f == "amx_int8"]
     integers = ", ".join(flags) or "no VNNI"
     return f"{platform.machine()} with {integers}, Python {platform.python_version()}"
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
+from edge_ser.install import pip_extra, pip_package
+
 
 class EdgeSerError(Exception):
     """Base of all errors that edge-ser raises on purpose.
@@ -72,8 +74,7 @@ class MissingExtraError(EdgeSerError, ImportError):
             feature,
             expected=f"the Python module `{module}`",
             found="it is not installed",
-            advice=advice
-            or (f"run: pip install 'edge-ser[{extra}]'" if extra else f"run: pip install {module}"),
+            advice=advice or f"run: {pip_extra(extra) if extra else pip_package(module)}",
         )
 
 

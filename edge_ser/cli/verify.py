@@ -23,7 +23,7 @@ from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import Fidelity, limit_words
-from edge_ser.host.machine import this_machine
+from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, load_evidence, read_evidence
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import check_report_path, write_report

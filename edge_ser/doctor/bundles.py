@@ -10,13 +10,14 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.doctor.examine import Finding, Machine
 from edge_ser.doctor.tensorrt import INSTALL_TENSORRT
 from edge_ser.errors import EdgeSerError
+from edge_ser.install import RTX_TENSORRT, pip_package
 from edge_ser.session import Session
 from edge_ser.verify import verify
 
 # backend of an engine -> its module, how to get it, and how many parts of the version must be
 # the same for it to load, as the runtime has it
 _BACKENDS = {
-    "rtx": ("tensorrt_rtx", "pip install 'edge-ser[trt]' (x86-64)", 4),
+    "rtx": ("tensorrt_rtx", RTX_TENSORRT, 4),
     "tensorrt": ("tensorrt", INSTALL_TENSORRT, 3),
 }
 
@@ -82,7 +83,7 @@ def _engine_advice(bundle: Bundle, here: Machine, told: str = "") -> str:
         return ""
     advice = []
     backend = str(engine.get("backend"))
-    module, install, parts = _BACKENDS.get(backend, (backend, f"pip install {backend}", 3))
+    module, install, parts = _BACKENDS.get(backend, (backend, pip_package(backend), 3))
     there = here.tensorrt.modules.get(module)
     if there is None:
         advice.append(f"it needs the module {module}: {install}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_ser.doctor.tensorrt import building, running
-from edge_ser.host.cpu import integer_preset
+from edge_ser.host.cpu import BFLOAT16, instruction_sets, integer_preset
 from edge_ser.host.facts import available_memory, machine
 from edge_ser.host.nvidia import (
     Driver,
@@ -27,13 +27,12 @@ from edge_ser.host.nvidia import (
     version,
 )
 from edge_ser.host.offline import import_onnxruntime
+from edge_ser.install import pip_extra, pip_package
 
 State = Literal["ok", "missing", "advice", "fails"]
 _ROOT = Path("/")
 # A large model in float32, loaded: 1.4 GB of weights, most of them once more as packed.
 _ENOUGH_BYTES = 3_000_000_000
-# Flags of Linux for products of matrices in bfloat16 on x86.
-_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 # module -> package of the extra "export"
 _EXPORT = {
     "torch": "torch",
@@ -101,7 +100,7 @@ def look(root: Path = _ROOT) -> Machine:
         tensorrt=find_tensorrt(root),
         jetson=find_jetson(root),
         integers=integer_preset(cpuinfo=root / "proc/cpuinfo"),
-        instructions=tuple(machine(root)["instructions"]),
+        instructions=instruction_sets(root / "proc/cpuinfo"),
         free_bytes=available_memory(root),
     )
 
@@ -183,7 +182,7 @@ def _gpu(driver: Driver) -> Finding:
 def _runtimes(here: Machine) -> Iterable[Finding]:
     ort, why = _import(import_onnxruntime)
     if ort is None:
-        yield Finding("runtime", "onnx", "missing", why, "run: pip install onnxruntime")
+        yield Finding("runtime", "onnx", "missing", why, f"run: {pip_package('onnxruntime')}")
     else:
         every = [p.removesuffix("ExecutionProvider") for p in ort.get_available_providers()]
         providers = [p for p in every if p != "Azure"]  # it asks a service, and computes nothing
@@ -195,13 +194,13 @@ def _runtimes(here: Machine) -> Iterable[Finding]:
     torch = version("torch")
     yield Finding(
         "runtime", "torch", "ok" if torch else "missing", torch or "not installed",
-        "" if torch else "only for the reference: pip install 'edge-ser[export]'",
+        "" if torch else f"only for the reference: {pip_extra('export')}",
     )  # fmt: skip
 
 
 def _openvino(here: Machine) -> Finding:
     """The second runtime for CPUs, whose gain depends on bfloat16."""
-    flags = [f for f in here.instructions if f in _BFLOAT16]
+    flags = [f for f in here.instructions if f in BFLOAT16]
     has = f"bfloat16 ({', '.join(flags)})" if flags else "no bfloat16"
     release = version("openvino")
     if release:
@@ -209,7 +208,7 @@ def _openvino(here: Machine) -> Finding:
     gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"
     return Finding(
         "runtime", "openvino", "missing", f"not installed; processor has {has}",
-        f"only for --runtime openvino, {gain}: pip install 'edge-ser[openvino]'",
+        f"only for --runtime openvino, {gain}: {pip_extra('openvino')}",
     )  # fmt: skip
 
 
@@ -239,8 +238,9 @@ def _libraries() -> Iterable[Finding]:
     soundfile, why = _import(lambda: importlib.import_module("soundfile"))
     if soundfile is None:
         yield Finding(
-            "library", "soundfile", "missing", why, "no audio file can be read: run: pip install "
-            "soundfile, and where libsndfile is missing: apt install libsndfile1",
+            "library", "soundfile", "missing", why,
+            f"no audio file can be read: run: {pip_package('soundfile')}, and where libsndfile is "
+            "missing: apt install libsndfile1",
         )  # fmt: skip
     else:
         yield Finding(
@@ -250,7 +250,7 @@ def _libraries() -> Iterable[Finding]:
     soxr, why = _import(lambda: importlib.import_module("soxr"))
     yield Finding(
         "library", "soxr", "ok" if soxr else "missing", version("soxr") if soxr else why,
-        "" if soxr else "audio of other rates cannot be read: run: pip install soxr",
+        "" if soxr else f"audio of other rates cannot be read: run: {pip_package('soxr')}",
     )  # fmt: skip
     found = {p: version(p) for p in _EXPORT.values()}
     lacking = [p for p, v in found.items() if not v]
@@ -258,7 +258,7 @@ def _libraries() -> Iterable[Finding]:
     yield Finding(
         "extra", "export", "missing" if lacking else "ok",
         "; ".join(filter(None, [have, f"without {', '.join(lacking)}" if lacking else ""])),
-        "to export and train: pip install 'edge-ser[export]'" if lacking else "",
+        f"to export and train: {pip_extra('export')}" if lacking else "",
     )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Literal
 
 from edge_ser.host.nvidia import LEAST_SM, NOT_RTX, Driver, TensorRt
+from edge_ser.install import JETSON_TENSORRT, pip_extra
 
 State = Literal["ok", "missing", "advice"]
 Told = tuple[State, str, str]
-INSTALL_TENSORRT = "install TensorRT's Python package (on a Jetson: apt install python3-libnvinfer)"
+INSTALL_TENSORRT = f"install TensorRT's Python package (on a Jetson: {JETSON_TENSORRT})"
 
 
 def running(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Told:
@@ -31,7 +32,7 @@ def running(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Told:
                 "trtexec, which builds engines, but no Python module that runs them",
                 f"for trt targets: {INSTALL_TENSORRT}",
             )
-        how = "comes with JetPack" if jetson else "pip install 'edge-ser[trt]'"
+        how = "comes with JetPack" if jetson else pip_extra("trt")
         return "missing", "neither tensorrt_rtx nor tensorrt installed", f"for trt targets: {how}"
     if not driver.gpus:
         return "missing", f"{names}, but no GPU", "for trt targets: a GPU of NVIDIA's"

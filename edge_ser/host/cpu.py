@@ -1,11 +1,20 @@
-"""What the processor tells of itself, and what it can do with 8-bit integers."""
+"""What the processor tells of itself, and what it can do with products of matrices."""
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
-_VNNI = {"avx512_vnni", "avx_vnni"}
+# Instruction sets that decide which kernels a runtime takes, and how fast products of matrices are:
+# of x86, then of arm64.
+INSTRUCTION_SETS = (
+    "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_int8",
+    "amx_bf16", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2",
+)  # fmt: skip
+# Of those: sums of 8-bit products that do not saturate; products in bfloat16; both of x86.
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16"})
 # where Linux tells
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -20,6 +29,20 @@ def cpu_facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
         if colon:
             facts.setdefault(name.strip(), value.strip())
     return facts
+
+
+def instruction_sets(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
+    """Those of `INSTRUCTION_SETS` that the first processor has; empty where nothing tells."""
+    facts = cpu_facts(cpuinfo)
+    flags = set(f"{facts.get('flags', '')} {facts.get('Features', '')}".split())
+    return tuple(name for name in INSTRUCTION_SETS if name in flags)
+
+
+def usable_cores() -> int:
+    """Logical processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def integer_preset(machine: str | None = None, cpuinfo: Path = CPUINFO) -> str | None:
@@ -38,5 +61,4 @@ def integer_preset(machine: str | None = None, cpuinfo: Path = CPUINFO) -> str |
         return "arm64"
     if machine not in ("x86_64", "amd64") or not cpuinfo.is_file():
         return None
-    flags = cpu_facts(cpuinfo).get("flags", "").split()
-    return "x86-vnni" if _VNNI & set(flags) else "x86"
+    return "x86-vnni" if VNNI & set(instruction_sets(cpuinfo)) else "x86"

@@ -1,4 +1,4 @@
-"""What a measurement was taken on, and how the machine was set and felt while it was.
+"""What a result was made on, and how the machine was set and felt while it was; no names of hosts.
 
 Everything is read from files that Linux has anyway; elsewhere, and in containers that hide them,
 what cannot be known is left out.
@@ -11,11 +11,11 @@ import os
 import platform
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_ser.host.cpu import cpu_facts
-from edge_ser.host.machine import usable_cores
+from edge_ser.host.cpu import CPUINFO, cpu_facts, instruction_sets, usable_cores
 
 _ROOT = Path("/")
 # Whatever can change a time, where it is installed.
@@ -23,11 +23,49 @@ _LIBRARIES = (
     "edge-ser", "numpy", "onnxruntime", "onnxruntime-gpu", "soundfile", "soxr", "torch", "openvino",
     "tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx-cu13",
 )  # fmt: skip
-# Instruction sets that decide how fast products of matrices are.
-_FLAGS = (
-    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
-    "asimddp", "i8mm", "sve", "bf16", "asimdhp",
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A computer.
+
+    Attributes:
+        system: of the operating system, such as `Linux`.
+        architecture: such as `x86_64`.
+        processor: its maker's name; empty where nothing tells.
+        flags: instruction sets that matter to inference; empty where nothing tells.
+        cores: logical ones that this process may use.
+        python: version.
+    """
+
+    system: str
+    architecture: str
+    processor: str
+    flags: tuple[str, ...]
+    cores: int
+    python: str
+
+    def __str__(self) -> str:
+        """In one line, for people."""
+        parts = [self.architecture, self.processor, self.system]
+        parts.append(f"{self.cores} logical core{'s' if self.cores != 1 else ''}")
+        return ", ".join(p for p in parts if p)
+
+
+def this_machine(cpuinfo: Path = CPUINFO) -> Machine:
+    """The machine that this runs on.
+
+    Args:
+        cpuinfo: where Linux tells the processor's name and instruction sets.
+    """
+    return Machine(
+        system=platform.system(),
+        architecture=platform.machine(),
+        processor=cpu_facts(cpuinfo).get("model name", ""),
+        flags=instruction_sets(cpuinfo),
+        cores=usable_cores(),
+        python=platform.python_version(),
+    )
 
 
 def machine(root: Path = _ROOT) -> dict[str, Any]:
@@ -36,15 +74,14 @@ def machine(root: Path = _ROOT) -> dict[str, Any]:
     Args:
         root: of the file system.
     """
-    facts = cpu_facts(root / "proc/cpuinfo")
-    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    cpuinfo = root / "proc/cpuinfo"
     return {
-        "processor": facts.get("model name")
+        "processor": cpu_facts(cpuinfo).get("model name")
         or _read(root / "proc/device-tree/model").rstrip("\0")
         or platform.processor()
         or platform.machine(),
         "architecture": platform.machine(),
-        "instructions": [f for f in _FLAGS if f in flags],
+        "instructions": list(instruction_sets(cpuinfo)),
         "cores": usable_cores(),
         "memory_mb": _megabytes(_meminfo(root).get("MemTotal")),
         "system": f"{platform.system()} {platform.release()}",

@@ -6,6 +6,8 @@ import ctypes
 import functools
 from typing import Any
 
+from edge_ser.host import nvidia_libraries
+
 
 class _Memory(ctypes.Structure):
     """`nvmlMemory_t`."""
@@ -20,9 +22,8 @@ class _Memory(ctypes.Structure):
 @functools.cache
 def _library() -> tuple[Any, ctypes.c_void_p] | None:
     """NVML and its first device."""
-    try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
+    library = nvidia_libraries.load_first(nvidia_libraries.NVML_NAMES)
+    if library is None:
         return None
     handle = ctypes.c_void_p()
     if library.nvmlInit_v2() or library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(handle)):

@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_ser.host import nvidia_libraries
 from edge_ser.host.child import code_command
 
 _ROOT = Path("/")
@@ -46,7 +47,6 @@ if not code:
         found["gpus"].append([text.value.decode(errors="replace"), sm, size.value])
 print(json.dumps(found))
 """
-LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
 # module -> packages that bring it; JetPack's and NVIDIA's own installers add others
 MODULES = {
     "tensorrt_rtx": ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "tensorrt_rtx"),
@@ -99,16 +99,17 @@ class Driver:
 
 def find_driver(
     root: Path = _ROOT,
-    libraries: tuple[str, ...] = LIBRARIES,
+    libraries: tuple[str, ...] | None = None,
     timeout_seconds: float = 30.0,
 ) -> Driver:
     """Ask the CUDA driver, in a fresh process.
 
     Args:
         root: of the file system.
-        libraries: names of the driver's library, the first that loads is used.
+        libraries: names of the driver's library; None: those of `nvidia_libraries`.
         timeout_seconds: for the process.
     """
+    libraries = libraries or nvidia_libraries.CUDA_NAMES
     try:
         done = subprocess.run(
             code_command(_PROBE, *libraries),

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from edge_ser.bundle import provenance
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.provenance import Row
-from edge_ser.host.machine import Machine
+from edge_ser.host.facts import Machine
 
 
 @dataclass(frozen=True)

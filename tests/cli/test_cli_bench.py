@@ -296,7 +296,7 @@ def test_a_runtime_stands_in_with_one_warning_and_is_what_is_named(
     }  # fmt: skip
     (folder / "manifest.json").unlink()
     seal(folder, replace(manifest, target="trt-fp16", engine=engine))
-    monkeypatch.setattr("edge_ser_runtimes.tensorrt.cuda.LIBRARIES", ("libno-such-driver.so.1",))
+    monkeypatch.setattr("edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1",))
     done = cli(*ONE, folder)
     assert done.code == 0, done.err
     (line,) = done.err.splitlines()

@@ -15,8 +15,7 @@ from edge_ser.audio import decode_file
 from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
-from edge_ser.host.cpu import integer_preset
-from edge_ser.host.machine import usable_cores
+from edge_ser.host.cpu import integer_preset, usable_cores
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import compute_half, float_value_names, store_weights_half

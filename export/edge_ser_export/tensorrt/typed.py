@@ -16,7 +16,7 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError
 from edge_ser.fidelity.compare import compare
-from edge_ser.host.machine import usable_cores
+from edge_ser.host.cpu import usable_cores
 from edge_ser_export.calibration.draw import CalibrationSet, Utterance
 from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import HALF_MAX, HEADROOM, compute_half, float_value_names

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from edge_ser.errors import MissingExtraError, UsageError
+from edge_ser.host import nvidia_libraries
+from edge_ser.install import JETSON_TENSORRT, pip_extra, pip_package
 from edge_ser_runtimes.engines.devices import SMS, Device
 
 BackendName = Literal["rtx", "tensorrt"]
@@ -66,11 +68,11 @@ def load_backend(name: str) -> Backend:
 def _missing(name: str, error: Exception) -> MissingExtraError:
     place = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     advice = (
-        "run: pip install 'edge-ser[trt]' (TensorRT for RTX: Linux and Windows on x86-64)"
+        f"run: {pip_extra('trt')} (TensorRT for RTX: Linux and Windows on x86-64)"
         if name == "rtx"
-        else "run: pip install tensorrt"
+        else f"run: {pip_package('tensorrt')}"
         if platform.machine() in ("x86_64", "AMD64")
-        else "on a Jetson JetPack brings it: sudo apt install python3-libnvinfer, and make the "
+        else f"on a Jetson JetPack brings it: sudo {JETSON_TENSORRT}, and make the "
         "virtual environment with --system-site-packages"
     )
     if not isinstance(error, ModuleNotFoundError):
@@ -121,9 +123,8 @@ def local_sm() -> str | None:
 
     Asked of the driver itself: TensorRT's own classes may end the process where there is none.
     """
-    try:
-        cuda = ctypes.CDLL("nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1")
-    except OSError:
+    cuda = nvidia_libraries.load_first(nvidia_libraries.CUDA_NAMES)
+    if cuda is None:
         return None
     count, device = ctypes.c_int(), ctypes.c_int()
     if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or not count.value:

@@ -14,6 +14,7 @@ from edge_ser.bundle.bundle import Bundle, graph_sha256, new_bundle, seal
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.fidelity.compare import Fidelity
+from edge_ser.install import JETSON_TENSORRT
 from edge_ser.session import Session
 from edge_ser.verify import verify
 from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_backend, local_sm
@@ -93,7 +94,7 @@ def build_on_device(
             path.name,
             expected="a bundle whose precision was counted at export, which trtexec cannot do",
             found="no count",
-            advice="install TensorRT's Python module (sudo apt install python3-libnvinfer), or "
+            advice=f"install TensorRT's Python module (sudo {JETSON_TENSORRT}), or "
             "export where tensorrt_rtx is installed",
         )
     with new_bundle(path) as work:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, GateError, UsageError
 from edge_ser.fidelity.compare import concatenate
+from edge_ser.install import JETSON_TENSORRT
 from edge_ser_runtimes.engines.profiles import Profile
 
 # Where JetPack puts it, which is not on the path.
@@ -64,7 +65,7 @@ class Trtexec:
                 "profiles",
                 expected="one, which is what trtexec is given",
                 found=str(len(profiles)),
-                advice="install TensorRT's Python module: sudo apt install python3-libnvinfer",
+                advice=f"install TensorRT's Python module: sudo {JETSON_TENSORRT}",
             )
         shapes = [
             f"--{which}Shapes="

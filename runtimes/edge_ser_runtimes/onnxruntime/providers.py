@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import DeviceError, MissingExtraError, UsageError
+from edge_ser.install import GPU_ONNXRUNTIME, pip_package
 from edge_ser_runtimes.tensorrt.cuda import Driver
 from edge_ser_runtimes.tensorrt.kernel_cache import user_cache
 
@@ -19,7 +20,7 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "rtx": "the plugin of TensorRT for RTX",
 }
-_GPU_PACKAGE = "run: pip uninstall onnxruntime; pip install onnxruntime-gpu"
+_GPU_PACKAGE = f"run: {GPU_ONNXRUNTIME}"
 _PLUGIN, _PLUGIN_PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx", "onnxruntime-ep-nv-tensorrt-rtx"
 
 
@@ -107,14 +108,14 @@ def _add_plugin(ort: Any, options: Any) -> str:
         plugin = importlib.import_module(_PLUGIN)
     except ImportError as error:
         raise MissingExtraError(
-            "provider rtx", _PLUGIN, "", f"run: pip install {_PLUGIN_PACKAGE}"
+            "provider rtx", _PLUGIN, "", f"run: {pip_package(_PLUGIN_PACKAGE)}"
         ) from error
     if not hasattr(ort, "register_execution_provider_library"):
         raise DeviceError(
             "provider rtx",
             expected="an ONNX Runtime that takes plugins",
             found=f"onnxruntime {ort.__version__}",
-            advice="run: pip install 'onnxruntime>=1.24'",
+            advice=f"run: {pip_package('onnxruntime>=1.24')}",
         )
     Driver()
     name: str = plugin.get_ep_name()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import sys
 from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any
@@ -23,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.errors import DeviceError
+from edge_ser.host import nvidia_libraries
 
-LIBRARIES = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libcuda.so")
 _CALLS: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
     "cuDriverGetVersion": (POINTER(c_int),),
@@ -69,10 +68,15 @@ def load_library() -> Any:
     Raises:
         DeviceError: this machine has none.
     """
-    for name in LIBRARIES:
-        with contextlib.suppress(OSError):
-            return ctypes.CDLL(name)
-    raise DeviceError("CUDA driver", expected=LIBRARIES[0], found="no such library", advice=ADVICE)
+    library = nvidia_libraries.load_first(nvidia_libraries.CUDA_NAMES)
+    if library is None:
+        raise DeviceError(
+            "CUDA driver",
+            expected=nvidia_libraries.CUDA_NAMES[0],
+            found="no such library",
+            advice=ADVICE,
+        )
+    return library
 
 
 class Driver:

@@ -15,11 +15,12 @@ from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, MissingExtraError
+from edge_ser.install import RTX_TENSORRT
 from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
 MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 _INSTALL = {
-    "rtx": "run: pip install 'edge-ser[trt]' (x86-64), or use --runtime onnx",
+    "rtx": f"run: {RTX_TENSORRT}, or use --runtime onnx",
     "tensorrt": "install TensorRT's Python package (on a Jetson JetPack's python3-libnvinfer), or "
     "use --runtime onnx",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_ser.host.cpu import cpu_facts
-from edge_ser.host.machine import this_machine
+from edge_ser.host.facts import this_machine
 
 X86 = """processor\t: 0
 model name\t: Some CPU: fast @ 3 GHz

@@ -13,7 +13,7 @@ import edge_ser
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.sphere import Partition
-from edge_ser.host.machine import Machine
+from edge_ser.host.facts import Machine
 from edge_ser.report.data import read_evidence
 from edge_ser.report.origin import Writing, bundle_rows, writing_rows
 from edge_ser.report.page import page, write_report

@@ -11,7 +11,7 @@ import onnx_ir as ir
 import pytest
 from helpers.small_graphs import graph, noise
 
-from edge_ser.host.machine import usable_cores
+from edge_ser.host.cpu import usable_cores
 from edge_ser.measure.timing import Plan
 from edge_ser_export.graph.rewrite import save
 from edge_ser_export.proof.speed import Speed, compare_speed, graph_speed

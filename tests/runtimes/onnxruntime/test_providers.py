@@ -22,7 +22,6 @@ from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import DeviceError, MissingExtraError, UsageError
 from edge_ser_runtimes.onnxruntime import providers
 from edge_ser_runtimes.onnxruntime.session import OrtSession
-from edge_ser_runtimes.tensorrt import cuda
 
 CPU = "CPUExecutionProvider"
 
@@ -96,7 +95,7 @@ def test_without_a_driver_onnxruntime_is_not_asked(
 ) -> None:
     opened = Opened(monkeypatch, None)
     monkeypatch.undo()  # the driver, too
-    monkeypatch.setattr(cuda, "LIBRARIES", ("libno-such-driver.so.1",))
+    monkeypatch.setattr("edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1",))
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: [providers.PROVIDERS[provider], CPU]
     )

@@ -11,7 +11,9 @@ from edge_ser_runtimes.tensorrt import cuda
 
 
 def test_a_machine_without_driver_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "LIBRARIES", ("libno-such-driver.so.1", "libnone.so"))
+    monkeypatch.setattr(
+        "edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1", "libnone.so")
+    )
     with pytest.raises(DeviceError) as error:
         cuda.Driver()
     assert str(error.value) == (

@@ -51,8 +51,8 @@ def test_without_a_gpu_it_says_what_is_missing_and_writes_nothing(tmp_path: Path
 import sys
 sys.path.insert(0, {str(BENCHMARKS)!r})
 from pathlib import Path
-from edge_ser_runtimes.tensorrt import cuda
-cuda.LIBRARIES = ("libno-such-driver.so.1",)
+from edge_ser.host import nvidia_libraries
+nvidia_libraries.CUDA_NAMES = ("libno-such-driver.so.1",)
 import gpu_check
 gpu_check.RESULTS = Path({str(tmp_path)!r}) / "results"
 sys.argv = ["gpu_check.py"]

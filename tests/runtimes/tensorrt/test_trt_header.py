@@ -11,7 +11,6 @@ import pytest
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError
 from edge_ser_runtimes.registry import open_session
-from edge_ser_runtimes.tensorrt import cuda
 from edge_ser_runtimes.tensorrt.engine import HEADER_BYTES, read_header
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -95,7 +94,7 @@ def test_a_real_engine_that_was_cut_or_extended(engine: Callable[..., bytes]) ->
 def test_a_real_engine_where_no_driver_is(
     engine: Callable[..., bytes], trt_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuda, "LIBRARIES", ("libno-such-driver.so.1",))
+    monkeypatch.setattr("edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1",))
     folder = trt_bundle(data=engine("sm86"), version=trt.__version__)
     with pytest.raises(DeviceError, match="CUDA driver: expected libno-such-driver"):
         open_session(Bundle.open(folder), "trt")

@@ -19,7 +19,6 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, EdgeSerError, MissingExtraError, UsageError
 from edge_ser_runtimes.onnxruntime.session import OrtSession
 from edge_ser_runtimes.registry import open_session
-from edge_ser_runtimes.tensorrt import cuda
 from edge_ser_runtimes.tensorrt import engine as engines
 from edge_ser_runtimes.tensorrt.session import TrtSession
 
@@ -36,7 +35,7 @@ def refusal(folder: Path, kind: type[EdgeSerError], runtime: str = "trt") -> str
 
 @pytest.fixture
 def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "LIBRARIES", ("libno-such-driver.so.1",))
+    monkeypatch.setattr("edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1",))
 
 
 # The driver
@@ -355,8 +354,8 @@ def test_commands_refuse_in_one_line_and_fall_back_with_one(
     folder = trt_bundle()
     code = """
 import sys
-from edge_ser_runtimes.tensorrt import cuda
-cuda.LIBRARIES = ("libno-such-driver.so.1",)
+from edge_ser.host import nvidia_libraries
+nvidia_libraries.CUDA_NAMES = ("libno-such-driver.so.1",)
 from edge_ser.cli import main
 sys.exit(main(sys.argv[1:]))
 """
