@@ -17,6 +17,9 @@ from edge_ser_runtimes.base import BaseSession
 # OpenVINO prepares its kernels anew for every length it meets, a tenth of a large model's run.
 # Rows are padded to a multiple of this, 0.25 s at 16 kHz, so that there are few lengths to meet.
 GRID_SAMPLES = 4000
+# Kernels that are kept, of those lengths and numbers of rows that were met last: about enough for
+# one row of every length up to 12 s. OpenVINO's own limit is five times that, gigabytes of code.
+KEPT_KERNELS = 1000
 
 
 class OpenVinoSession(BaseSession):
@@ -54,6 +57,7 @@ class OpenVinoSession(BaseSession):
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": self.precision,
+            "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_KERNELS),
         }
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads

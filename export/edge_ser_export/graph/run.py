@@ -34,6 +34,7 @@ def open_graph(path: Path, threads: int = 1, in_order: bool = False) -> Inferenc
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.enable_mem_pattern = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     if in_order:

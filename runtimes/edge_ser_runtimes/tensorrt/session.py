@@ -34,6 +34,8 @@ _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int
 _INPUTS = {"samples": "float32", "lengths": "int64"}
 # Each recorded graph of TensorRT keeps an execution context, with its activations, for itself.
 _GRAPH_SHAPES = 4
+# Of so many shapes it is remembered that their kernels may be new; later ones hardly bring any.
+_COUNTED_SHAPES = 1024
 
 
 class TrtSession(BaseSession):
@@ -200,7 +202,8 @@ class TrtSession(BaseSession):
         values = execution.run(shape, {"samples": x, "lengths": n}, graph, stopwatch)
         if stopwatch is not None:
             self._device_seconds += stopwatch.seconds()
-        if self._caches and shape not in self._shapes:
+        new = shape not in self._shapes and len(self._shapes) < _COUNTED_SHAPES
+        if self._caches and new:
             self._shapes.add(shape)
             self._caches[0].ran()
         logits = values["region_logits"][:rows] if self.bundle.manifest.has_region_head else None

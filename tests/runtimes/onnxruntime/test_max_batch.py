@@ -5,20 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import pytest
-from helpers.trace_once import folder, trace_once
+from helpers.integer_bundle import dynamic_bundle
 from numpy.typing import NDArray
 
 import edge_ser
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.session import pad_batch
-from edge_ser_export.checkpoints.load import load_checkpoint
-from edge_ser_export.graph.integers import quantize_products
-from edge_ser_export.graph.rewrite import optimize_for_cpu, save, tidy
-from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.registry import open_session
 
@@ -27,20 +22,7 @@ Samples = NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def dynamic() -> Path:
-    """The default model in integers whose scales every run measures, without its golden answers."""
-    manifest = Bundle.open(DEFAULT_BUNDLE).manifest
-    rules = manifest.preprocessing
-    work = folder()
-    trace_once(
-        load_checkpoint("spectral").model, work / "model.onnx", rules.max_samples, rules.min_samples
-    )
-    model = ir.load(work / "model.onnx")
-    optimize_for_cpu(model)
-    quantize_products(model, lambda group: group != "log-mel")
-    tidy(model)
-    save(model, work / "model.onnx", EXTERNAL_DATA_BYTES)
-    seal(work, replace(manifest, max_batch=1))
-    return work
+    return dynamic_bundle()
 
 
 @pytest.fixture(scope="module")

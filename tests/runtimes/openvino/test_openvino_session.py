@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
@@ -17,7 +18,7 @@ from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser.session import pad_batch
 from edge_ser.verify import verify
 from edge_ser_runtimes.onnxruntime.session import OrtSession
-from edge_ser_runtimes.openvino import GRID_SAMPLES, OpenVinoSession
+from edge_ser_runtimes.openvino import GRID_SAMPLES, KEPT_KERNELS, OpenVinoSession
 from edge_ser_runtimes.registry import describe, open_session
 
 TinyBundle = Callable[..., Path]
@@ -117,3 +118,17 @@ def test_a_graph_that_cannot_be_loaded(tiny_bundle: TinyBundle) -> None:
 
 def test_a_session_is_described_by_its_runtime(session: OpenVinoSession) -> None:
     assert describe(session) == f"openvino (openvino {openvino.__version__})"
+
+
+def test_kernels_are_kept_within_a_bound(
+    ser: edge_ser.Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = openvino.Core.compile_model, []
+
+    def spy(core: Any, model: Any, device: str, options: dict[str, Any]) -> Any:
+        asked.append(options)
+        return real(core, model, device, options)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    OpenVinoSession(ser.bundle, 1)
+    assert int(asked[0]["CPU_RUNTIME_CACHE_CAPACITY"]) == KEPT_KERNELS <= 1000

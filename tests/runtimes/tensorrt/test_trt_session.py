@@ -320,6 +320,17 @@ def test_without_graphs_tensorrt_has_one_context_and_no_cache(
     assert not [p for p in tmp_path.rglob("*") if "cache" in p.name]
 
 
+def test_shapes_are_remembered_within_a_bound(
+    trt_bundle: TrtBundle, trt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_ser_runtimes.tensorrt.session._COUNTED_SHAPES", 3)
+    session = TrtSession(Bundle.open(trt_bundle()))
+    for size in range(1000, 1010):
+        x = rows(size)
+        right(session.run(*pad_batch(x)), x)
+    assert len(session._shapes) == 3
+
+
 # Timing, threads, and the whole way
 
 
