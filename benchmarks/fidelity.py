@@ -94,13 +94,14 @@ def main() -> None:
                 exact = exact or given
                 limits = INT8_LIMITS if "int8" in name else FP16_LIMITS
                 manifest = done.manifest
+                lowering = manifest.lowered.to_dict() if manifest.lowered is not None else {}
                 fidelity = compare(exact, given, manifest.partition, limits.margin)
                 labels = label_fidelity(np.asarray(table.scores[rows]), exact, given)
                 size = sum(f.bytes for f in manifest.files if f.path.startswith("model.onnx"))
                 records.append(
                     {
                         "model": model, "form": name, "bytes": size,
-                        "lowered": {k: manifest.lowered.get(k) for k in
+                        "lowered": {k: lowering.get(k) for k in
                                     ("recipe", "speed", "integer_share", "float16_share")},
                         "fidelity": fidelity.to_dict(), "labels": labels.to_dict(),
                         "failures": [] if name == "fp32" else fidelity.failures(limits),

@@ -154,7 +154,7 @@ def first_that_runs(record: Record, arguments: dict[str, Any], sm: str) -> tuple
         try:
             made = place()
             bundle = Bundle.open(made)
-            if bundle.manifest.engine["file"] and not again:  # the first run is to compile kernels
+            if bundle.manifest.engine.file and not again:  # the first run is to compile kernels
                 for path in cache_paths(bundle):
                     path.unlink(missing_ok=True)
             begin = time.perf_counter()
@@ -192,7 +192,7 @@ def candidates(
     if known:
         found = sorted(p for p in made.iterdir() if p.is_dir()) if made.is_dir() else []
         return [(lambda p=p: p, p.name) for p in found] or [(lambda: folder, "as exported")]
-    if entry["file"] and sm in entry["sm"]:
+    if entry.file and sm in entry.sm:
         return [(lambda: folder, f"as exported, for {sm}")]
     return [
         (lambda t=t: rebuild(folder, made / (t or "default"), t, sm), f"target {t or 'default'}")
@@ -212,16 +212,16 @@ def rebuild(folder: Path, out: Path, target: str | None, sm: str) -> Path:
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(out / manifest.engine["graph"])):
+    if not parser.parse_from_file(str(out / manifest.engine.graph)):
         raise DeviceError("parser", expected="the graph", found=parser.get_error(0).desc())
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
     if target is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
-    for record in manifest.engine["profiles"]:
+    for record in manifest.engine.profiles:
         profile = builder.create_optimization_profile()
-        rows, samples = record["batch"], record["samples"]
+        rows, samples = record.batch, record.samples
         profile.set_shape("samples", *zip(rows, samples, strict=True))
         profile.set_shape("lengths", *((b,) for b in rows))
         config.add_optimization_profile(profile)
@@ -231,14 +231,14 @@ def rebuild(folder: Path, out: Path, target: str | None, sm: str) -> Path:
         shutil.rmtree(out)
         raise DeviceError("builder", expected="an engine", found=log.error or "none")
     (out / ENGINE).write_bytes(bytes(plan))
-    entry = {
-        **manifest.engine,
-        "file": ENGINE,
-        "backend": "rtx",
-        "version": str(trt.__version__),
-        "sm": [sm],
-        "build_seconds": time.perf_counter() - begin,
-    }
+    entry = replace(
+        manifest.engine,
+        file=ENGINE,
+        backend="rtx",
+        version=str(trt.__version__),
+        sm=(sm,),
+        build_seconds=time.perf_counter() - begin,
+    )
     (out / "manifest.json").unlink()
     seal(out, replace(manifest, engine=entry))
     return out

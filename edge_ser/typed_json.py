@@ -40,6 +40,10 @@ _JSON: dict[Any, tuple[type, str]] = {
 }
 
 
+class OpenEnded:
+    """Base of dataclasses whose further fields are skipped, as a later version may add some."""
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads documents of one kind.
@@ -47,8 +51,8 @@ class Reader:
     Attributes:
         error: class of what is raised.
         advice: what a user can do about a document that does not fit.
-        strict: whether fields that no annotation names are refused; otherwise they are skipped, as
-            a later version may have added them.
+        strict: whether fields that no annotation names are refused, except by an `OpenEnded`
+            class; otherwise they are skipped everywhere.
     """
 
     error: type[EdgeSerError]
@@ -110,7 +114,8 @@ class Reader:
         if not isinstance(data, dict):
             self._wrong(kind, data, where)
         fields, hints = _fields(kind)  # type: ignore[arg-type]  # classes are hashable
-        if self.strict and (unknown := sorted(set(data) - set(fields))):
+        unknown = sorted(set(data) - set(fields))
+        if unknown and self.strict and not issubclass(kind, OpenEnded):
             self._refuse(where, "known fields only", ", ".join(unknown))
         values = {}
         for name, required in fields.items():

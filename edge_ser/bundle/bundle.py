@@ -173,14 +173,15 @@ class Bundle:
                     advice="the file was altered; copy the bundle again",
                 )
             listed.add(entry.path)
-        engine = self.manifest.engine
-        if engine.get("file") and engine["file"] not in listed:
-            raise BundleError(
-                source, expected=f"the engine {engine['file']} among its files", found="no"
-            )
-        for graph in dict.fromkeys((self.manifest.graph, engine.get("graph"))):
-            if graph is not None:
-                self._verify_graph(graph, listed, source)
+        engine, graphs = self.manifest.engine, [self.manifest.graph]
+        if engine is not None:
+            graphs.append(engine.graph)
+            if engine.file and engine.file not in listed:
+                raise BundleError(
+                    source, expected=f"the engine {engine.file} among its files", found="no"
+                )
+        for graph in dict.fromkeys(graphs):
+            self._verify_graph(graph, listed, source)
 
     def _verify_graph(self, graph: str, listed: set[str], source: Path) -> None:
         if graph not in listed:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.engine import Engine
+from edge_ser.bundle.evidence import Lowering, ParitySummary
+from edge_ser.bundle.provenance import Provenance
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
@@ -110,11 +113,11 @@ class Manifest:
         limits: of `verify`.
         files: every other file of the bundle.
         provenance: where the weights came from and what made the bundle.
-        parity: summary of the comparison with the reference at export time.
+        parity: summary of the comparison with the reference at export time; None: not compared.
         max_batch: rows that may share a run of the graph, where they would change each other's
             answers; None: any number.
-        lowered: how precision was lowered and the evidence for it; empty where it was not.
-        engine: the TensorRT engine beside the graph, see `_ENGINE`; empty where there is none.
+        lowered: how precision was lowered and the evidence for it; None where it was not.
+        engine: the TensorRT engine beside the graph; None where there is none.
         licence: of the weights.
     """
 
@@ -133,11 +136,11 @@ class Manifest:
     limits: Limits
     licence: str
     files: tuple[FileEntry, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-    parity: dict[str, Any] = field(default_factory=dict)
-    lowered: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+    parity: ParitySummary | None = None
+    lowered: Lowering | None = None
     max_batch: int | None = None
-    engine: dict[str, Any] = field(default_factory=dict)
+    engine: Engine | None = None
 
     @property
     def has_region_head(self) -> bool:
@@ -149,8 +152,13 @@ class Manifest:
         data = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
         # without what is not set, so that earlier versions read the manifests they understand
         data["limits"] = self.limits.to_dict()
-        if not self.engine:
+        data["provenance"] = self.provenance.to_dict()
+        data["parity"] = self.parity.to_dict() if self.parity is not None else {}
+        data["lowered"] = self.lowered.to_dict() if self.lowered is not None else {}
+        if self.engine is None:
             del data["engine"]
+        else:
+            data["engine"] = self.engine.to_dict()
         data["task"] = {
             "dimensions": list(DIMENSIONS),
             "model_range": [0, 1],
@@ -185,7 +193,9 @@ class Manifest:
             )
         _check_task(data, source)
         told = {"schema", "task", "regions"}  # for other readers; here the code knows them
-        manifest = _READER.read(cls, {k: v for k, v in data.items() if k not in told}, source)
+        absent = {name for name in ("parity", "lowered", "engine") if data.get(name) == {}}
+        fields = {k: v for k, v in data.items() if k not in told | absent}
+        manifest = _READER.read(cls, fields, source)
         _check_sense(manifest, source)
         return manifest
 
@@ -213,92 +223,9 @@ def _check_sense(manifest: Manifest, source: str) -> None:
             expected=f"region_logits [batch, {regions}] for the partition",
             found=f"{list(outputs['region_logits'])}",
         )
-    if manifest.engine:
-        _check_engine(manifest.engine, f"{source}: engine")
     for name, limit in manifest.limits.to_dict().items():
         where = f"{source}: limits: {name}"
         if not 0 <= limit < math.inf:
             raise BundleError(where, expected="a finite limit >= 0", found=f"{limit}")
         if name in ("ccc", "pearson", "flip_rate") and limit > 1:
             raise BundleError(where, expected="at most 1", found=f"{limit:g}")
-
-
-# Fields of `Manifest.engine`:
-# file: path of the engine, "" in a build bundle, whose device has yet to build it;
-# graph: path of the precision-typed ONNX file that it is built from, graph_sha256 its hash;
-# backend: module that builds and runs it, "rtx" or "tensorrt", and its version;
-# precision; sm: compute capabilities; device: their names by the user;
-# profiles: batch and samples, each least, most common, largest; io: tensors of the network;
-# build_seconds; weight_bytes and activation_bytes on the device, at the largest shapes;
-# census: layers and multiplications by precision; share: of the encoder's, in the one asked for;
-# verified: whether it gave the recorded answers on its device.
-_ENGINE: dict[str, type | tuple[type, ...]] = {
-    "file": str,
-    "graph": str,
-    "graph_sha256": str,
-    "backend": str,
-    "version": str,
-    "precision": str,
-    "sm": list,
-    "device": str,
-    "profiles": list,
-    "io": list,
-    "build_seconds": (int, float),
-    "weight_bytes": int,
-    "activation_bytes": int,
-    "census": dict,
-    "share": (int, float),
-    "verified": bool,
-}
-
-
-def _check_engine(engine: dict[str, Any], where: str) -> None:
-    unknown, missing = sorted(set(engine) - set(_ENGINE)), sorted(set(_ENGINE) - set(engine))
-    if unknown or missing:
-        raise BundleError(
-            where, expected=f"the fields {', '.join(_ENGINE)}",
-            found=f"unknown: {unknown}, missing: {missing}",
-        )  # fmt: skip
-    for name, kind in _ENGINE.items():
-        value = engine[name]
-        # bool is an int to Python, and not one to anybody else
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            names = kind if isinstance(kind, tuple) else (kind,)
-            raise BundleError(
-                f"{where}: {name}", expected=" or ".join(k.__name__ for k in names),
-                found=f"{value!r:.60}",
-            )  # fmt: skip
-    if engine["backend"] not in ("rtx", "tensorrt"):
-        raise BundleError(f"{where}: backend", expected="rtx or tensorrt",
-                          found=f"{engine['backend']!r:.60}")  # fmt: skip
-    if not all(isinstance(s, str) for s in engine["sm"]) or not engine["sm"]:
-        raise BundleError(f"{where}: sm", expected="names such as sm86", found=f"{engine['sm']!r}")
-    if not engine["profiles"] or not all(map(_is_profile, engine["profiles"])):
-        raise BundleError(
-            f"{where}: profiles",
-            expected="batch and samples, each [least, most common, largest]",
-            found=f"{engine['profiles']!r:.80}",
-        )
-    tensors = all(
-        isinstance(t, dict) and set(t) == {"name", "dtype", "mode"}
-        and all(isinstance(v, str) for v in t.values())
-        for t in engine["io"]
-    )  # fmt: skip
-    if not tensors:
-        raise BundleError(
-            f"{where}: io",
-            expected="name, dtype, mode of each tensor",
-            found=f"{engine['io']!r:.80}",
-        )
-
-
-def _is_profile(value: object) -> bool:
-    if not isinstance(value, dict) or set(value) != {"batch", "samples"}:
-        return False
-    return all(
-        isinstance(sizes, list)
-        and len(sizes) == 3
-        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sizes)
-        and sizes == sorted(sizes)
-        for sizes in value.values()
-    )

@@ -1,82 +1,97 @@
-"""Where a bundle came from and how well it did, in words, out of the manifest's free-form parts.
-
-They were written by another machine and are not checked as the rest of the manifest is: whatever is
-there is told, and what is missing is left out.
-"""
+"""Where a bundle came from and how well it did: the manifest's record of it, and in words."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.evidence import Lowering, ParitySummary
+from edge_ser.typed_json import OpenEnded
 
 Row = tuple[str, str]
 
 
-def table(value: Any) -> dict[str, Any]:
-    """A value that should be an object; an empty one if it is none."""
-    return value if isinstance(value, dict) else {}
+@dataclass(frozen=True)
+class CheckpointOrigin(OpenEnded):
+    """The checkpoint that a bundle was made from.
+
+    Attributes:
+        kind: such as `edge-ser` or `emosphere-run`; None: not told.
+        sha256: of its weights; None: not told.
+        assumed: because the checkpoint does not say, in words.
+    """
+
+    kind: str | None = None
+    sha256: str | None = None
+    assumed: tuple[str, ...] = ()
 
 
-def checkpoint(manifest: Manifest) -> dict[str, Any]:
-    """What the provenance says of the checkpoint: kind, sha256, what was assumed."""
-    return table(manifest.provenance.get("checkpoint"))
+@dataclass(frozen=True)
+class Provenance(OpenEnded):
+    """Where the weights came from and what made the bundle.
+
+    Attributes:
+        checkpoint: that it was made from.
+        command: that made it; None: not told.
+        options: of the export, as they were given.
+        versions: of the packages that made it.
+        python: version of the interpreter.
+        machine: architecture that it was made on, such as `x86_64`.
+    """
+
+    checkpoint: CheckpointOrigin = field(default_factory=CheckpointOrigin)
+    command: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    python: str | None = None
+    machine: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready data, without what is not told."""
+        return {key: value for key, value in asdict(self).items() if value not in (None, {})}
+
+    @property
+    def made_by(self) -> str:
+        """The command, for people."""
+        return "unknown" if self.command is None else self.command
+
+    @property
+    def made_with(self) -> str:
+        """The packages' versions, for people."""
+        return ", ".join(f"{name} {version}" for name, version in self.versions.items())
 
 
-def assumed(manifest: Manifest) -> list[str]:
-    """What was assumed because the checkpoint does not say."""
-    notes = checkpoint(manifest).get("assumed")
-    return [str(note) for note in notes] if isinstance(notes, list) else []
-
-
-def command(manifest: Manifest) -> str:
-    """What made the bundle."""
-    return str(manifest.provenance.get("command", "unknown"))
-
-
-def versions(manifest: Manifest) -> str:
-    """Of the packages that made the bundle."""
-    return ", ".join(f"{k} {v}" for k, v in table(manifest.provenance.get("versions")).items())
-
-
-def speed(manifest: Manifest) -> str:
+def speed(lowered: Lowering | None) -> str:
     """Against float32, where it was measured; empty where it was not."""
-    record = table(manifest.lowered.get("speed"))
-    if not record:
+    if lowered is None or lowered.speed is None or lowered.speed.speedup is None:
         return ""
-    ratio = record.get("speedup")
-    if not isinstance(ratio, float):
-        return str(ratio)
-    doubt = f", could not be judged: {record['why']}" if record.get("why") else ""
-    return f"{ratio:.2f}x float32 where it was made{doubt}"
+    doubt = f", could not be judged: {lowered.speed.why}" if lowered.speed.why else ""
+    return f"{lowered.speed.speedup:.2f}x float32 where it was made{doubt}"
 
 
-def milliseconds(manifest: Manifest) -> str:
+def milliseconds(lowered: Lowering | None) -> str:
     """The times that `speed` is made of; empty where they are not told."""
-    record = table(manifest.lowered.get("speed"))
-    times = [record.get(key) for key in ("candidate_ms", "baseline_ms", "seconds")]
-    if not all(isinstance(t, int | float) for t in times):
+    timed = lowered.speed if lowered is not None else None
+    if timed is None:
         return ""
-    after, before, seconds = times
+    after, before, seconds = timed.candidate_ms, timed.baseline_ms, timed.seconds
+    if after is None or before is None or seconds is None:
+        return ""
     return f"{after:.1f} ms instead of {before:.1f} ms for {seconds:g} s of speech, one thread"
 
 
-def elsewhere(manifest: Manifest) -> list[Row]:
+def elsewhere(parity: ParitySummary | None) -> list[Row]:
     """Other runtimes in which the gate held: `in NAME`, and how."""
-    rows = []
-    for name, proof in table(manifest.parity.get("runtimes")).items():
-        facts = table(proof)
-        difference, ratio = brief(facts.get("vad_max")), facts.get("times_onnx")
-        rows.append(
-            (
-                f"in {name}",
-                f"passed, VAD within {difference}, the rest computed in {facts.get('precision')}; "
-                f"{ratio}x the speed of onnx where it was made",
-            )
+    return [
+        (
+            f"in {name}",
+            f"passed, VAD within {brief(proof.vad_max)}, the rest computed in {proof.precision}; "
+            f"{proof.times_onnx}x the speed of onnx where it was made",
         )
-    return rows
+        for name, proof in (parity.runtimes if parity is not None else {}).items()
+    ]
 
 
-def brief(value: object) -> str:
+def brief(difference: float | None) -> str:
     """A difference in few characters."""
-    return f"{value:.1e}" if isinstance(value, float) else str(value)
+    return str(difference) if difference is None else f"{difference:.1e}"

@@ -238,8 +238,7 @@ def _torch(bundle: Bundle, path: Path, checkpoint: str | None) -> Candidate:
         from edge_ser_export.checkpoints.load import load_checkpoint
     m = bundle.manifest
     source = checkpoint
-    made_from = m.provenance.get("checkpoint", {})
-    digest = made_from.get("sha256") if isinstance(made_from, dict) else None
+    digest = m.provenance.checkpoint.sha256
     if source is None:
         builtin = installed_checkpoints().items()
         source = next((name for name, file in builtin if sha256(file) == digest), None)

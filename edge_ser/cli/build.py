@@ -46,13 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.trt_backend,
             lambda word: step(bar, word),
         )
-    engine = done.manifest.engine
-    mb = (arguments.bundle / engine["file"]).stat().st_size / 1e6
-    module = "TensorRT for RTX" if engine["backend"] == "rtx" else "TensorRT"
+    engine = done.engine
+    mb = (arguments.bundle / engine.file).stat().st_size / 1e6
     print(
-        f"{arguments.bundle}: {engine['precision']} engine of {mb:.1f} MB for {engine['device']} "
-        f"({', '.join(engine['sm'])}), {module} {engine['version']}, built in "
-        f"{engine['build_seconds']:.1f} s"
+        f"{arguments.bundle}: {engine.precision} engine of {mb:.1f} MB for {engine.made_for}, "
+        f"{engine.library} {engine.version}, built in {engine.build_seconds:.1f} s"
     )
     for group, result in done.results.items():
         print(
@@ -61,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     print(
         "verified: the engine gives the reference's answers on this device"
-        if engine["verified"]
+        if engine.verified
         else "not run: no such GPU here; on the device, edge-ser verify runs it"
     )
     return 0

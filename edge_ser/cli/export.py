@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.engine import Engine
+from edge_ser.bundle.evidence import Lowering
 from edge_ser.cli.common import needs, open_session, step, steps
 from edge_ser.errors import UsageError
 from edge_ser.session import Session
@@ -187,50 +189,53 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_lowered(record: dict[str, Any]) -> None:
+def _print_lowered(lowered: Lowering | None) -> None:
     """What lowering precision did, in a few lines."""
-    if not record:
+    if lowered is None:
         return
-    calibration, speed = record["calibration"], record.get("speed")
-    lines = [f"recipe: {record['recipe']}"]
-    if "integer_share" in record:
-        share = record["integer_share"]
+    lines = [f"recipe: {lowered.recipe}"]
+    share = lowered.integer_share
+    if share is not None:
         lines.append(
-            f"in integers: {share['encoder']:.1%} of the encoder's multiplications, "
-            f"{share['everything']:.1%} of all, as the runtime executes them"
+            f"in integers: {share.encoder:.1%} of the encoder's multiplications, "
+            f"{share.everything:.1%} of all, as the runtime executes them"
         )
-    if "float16_share" in record:
-        lines.append(f"in float16: {record['float16_share']['encoder']:.1%} of the encoder's")
-    if "gain" in record:
-        lines.append(f"gain: {record['gain']}")
-    if speed:
+    if lowered.float16_share is not None:
+        lines.append(f"in float16: {lowered.float16_share.encoder:.1%} of the encoder's")
+    if lowered.gain is not None:
+        lines.append(f"gain: {lowered.gain}")
+    speed = lowered.speed
+    if speed is not None:
         lines.append(
-            f"speed: {speed['speedup']:.2f}x float32 on this machine "
-            f"({speed['candidate_ms']:.1f} ms for {speed['seconds']:g} s of speech, one thread)"
-            + (f"; {speed['outcome']}: {speed['why']}" if speed["why"] else "")
+            f"speed: {speed.speedup:.2f}x float32 on this machine "
+            f"({speed.candidate_ms:.1f} ms for {speed.seconds:g} s of speech, one thread)"
+            + (f"; {speed.outcome}: {speed.why}" if speed.why else "")
         )
-    lines.append(
-        f"calibration: {calibration['fit']} utterances, judged on {calibration['judge']} others "
-        f"({calibration['source']})"
-    )
+    calibration = lowered.calibration
+    if calibration is not None:
+        lines.append(
+            f"calibration: {calibration.fit} utterances, judged on {calibration.judge} others "
+            f"({calibration.source})"
+        )
     print("\n".join(["", *lines]))
 
 
-def _print_engine(engine: dict[str, Any], bundle: Path) -> None:
+def _print_engine(engine: Engine | None, bundle: Path) -> None:
     """What was built, or what the device still has to do."""
-    if not engine:
+    if engine is None:
         return
-    made_for = f"{engine['device']} ({', '.join(engine['sm'])})"
-    if not engine["file"]:
-        print(f"\nbuild bundle for {made_for}: copy it there and run: edge-ser build {bundle.name}")
+    if not engine.file:
+        print(
+            f"\nbuild bundle for {engine.made_for}: copy it there and run: "
+            f"edge-ser build {bundle.name}"
+        )
         return
-    mb = (bundle / engine["file"]).stat().st_size / 1e6
-    module = {"rtx": "TensorRT for RTX"}.get(engine["backend"], "TensorRT")
-    kinds = ", ".join(f"{k} {v:.1%}" for k, v in engine["census"]["encoder"].items())
+    mb = (bundle / engine.file).stat().st_size / 1e6
+    kinds = ", ".join(f"{k} {v:.1%}" for k, v in engine.census.encoder.items())
     print(
-        f"\nengine: {mb:.1f} MB for {made_for}, {module} {engine['version']}, built in "
-        f"{engine['build_seconds']:.1f} s\n"
-        f"as asked: {engine['share']:.1%} of the encoder's multiplications ({kinds})\n"
+        f"\nengine: {mb:.1f} MB for {engine.made_for}, {engine.library} {engine.version}, "
+        f"built in {engine.build_seconds:.1f} s\n"
+        f"as asked: {engine.share:.1%} of the encoder's multiplications ({kinds})\n"
         "not run yet: on the device, edge-ser verify runs it"
     )
 

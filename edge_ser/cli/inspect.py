@@ -7,8 +7,9 @@ from typing import Any
 
 from edge_ser.bundle import provenance
 from edge_ser.bundle.bundle import MANIFEST, Bundle
-from edge_ser.bundle.manifest import Manifest
-from edge_ser.bundle.provenance import brief, table
+from edge_ser.bundle.engine import Engine
+from edge_ser.bundle.evidence import Lowering
+from edge_ser.bundle.provenance import Row, brief
 from edge_ser.data import DEFAULT_BUNDLE
 
 
@@ -39,11 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
     grid = f"{len(regions)}: {', '.join(str(r) for r in regions[:8])}"
     parity = m.parity
     proof = "none"
-    if parity:
-        verdict = "passed" if parity.get("passed") else "FAILED"
-        difference = brief(parity.get("vad_max"))
-        proof = f"{verdict}, {parity.get('utterances')} runs, VAD within {difference}"
-    checkpoint = provenance.checkpoint(m)
+    if parity is not None:
+        verdict = "passed" if parity.passed else "FAILED"
+        difference = brief(parity.vad_max)
+        proof = f"{verdict}, {parity.utterances} runs, VAD within {difference}"
+    origin = m.provenance
+    checkpoint = origin.checkpoint
     rows = [
         ("name", m.name),
         ("model", m.architecture.get("summary", m.family)),
@@ -59,15 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
         ("normalisation", normalization),
         ("regions", grid + (", ..." if len(regions) > 8 else "")),
         ("parity", proof),
-        *provenance.elsewhere(m),
+        *provenance.elsewhere(m.parity),
         ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
-        *_lowered(m),
+        *_lowered(m.lowered),
         *_engine(m.engine),
         ("licence", f"{m.licence} (of the weights)"),
-        ("checkpoint", f"{checkpoint.get('kind')}, sha256 {str(checkpoint.get('sha256'))[:16]}..."),
-        *(("assumed", note) for note in provenance.assumed(m)),
-        ("made by", provenance.command(m)),
-        ("with", provenance.versions(m)),
+        ("checkpoint", f"{checkpoint.kind}, sha256 {str(checkpoint.sha256)[:16]}..."),
+        *(("assumed", note) for note in checkpoint.assumed),
+        ("made by", origin.made_by),
+        ("with", origin.made_with),
     ]
     for name, value in rows:
         print(f"{name:<14} {value}")
@@ -77,68 +79,58 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lowered(manifest: Manifest) -> list[provenance.Row]:
+def _lowered(lowered: Lowering | None) -> list[Row]:
     """How precision was lowered, the evidence, and the graph before and after."""
-    rows, record = [], manifest.lowered
-    if "recipe" in record:
-        rows.append(("recipe", str(record["recipe"])))
-    cpu = table(record.get("cpu"))
-    if cpu:
-        rows.append(("made for", f"{cpu.get('name')}: {cpu.get('instructions')}"))
-    share = table(record.get("integer_share"))
-    if share:
-        rows.append(("in integers", f"{_percent(share.get('encoder'))} of the encoder"))
-    speed = provenance.speed(manifest)
+    if lowered is None:
+        return []
+    rows = []
+    if lowered.recipe is not None:
+        rows.append(("recipe", lowered.recipe))
+    if lowered.cpu is not None:
+        rows.append(("made for", f"{lowered.cpu.name}: {lowered.cpu.instructions}"))
+    if lowered.integer_share is not None:
+        rows.append(("in integers", f"{_percent(lowered.integer_share.encoder)} of the encoder"))
+    speed = provenance.speed(lowered)
     if speed:
         rows.append(("speed", speed))
-    calibration = table(record.get("calibration"))
-    if calibration:
+    calibration = lowered.calibration
+    if calibration is not None:
         rows.append(
             (
                 "calibration",
-                f"{calibration.get('fit')} utterances of {calibration.get('source')}, "
-                f"fingerprint {str(calibration.get('fingerprint'))[:16]}...",
+                f"{calibration.fit} utterances of {calibration.source}, "
+                f"fingerprint {str(calibration.fingerprint)[:16]}...",
             )
         )
-    for moment, facts in table(record.get("graph")).items():
-        graph = table(facts)
-        counts = table(graph.get("operators"))
+    for moment, graph in (lowered.graph or {}).items():
+        counts = graph.operators
         most = ", ".join(f"{n} {name}" for name, n in list(counts.items())[:8])
-        nodes = sum(n for n in counts.values() if isinstance(n, int))
-        size = graph.get("bytes")
-        rows.append((f"graph {moment}", f"{size:,} bytes, {nodes} nodes: {most}, ..."
-                     if isinstance(size, int) else "unknown"))  # fmt: skip
+        nodes = sum(counts.values())
+        rows.append((f"graph {moment}", f"{graph.bytes:,} bytes, {nodes} nodes: {most}, ..."
+                     if graph.bytes is not None else "unknown"))  # fmt: skip
     return rows
 
 
-def _engine(engine: dict[str, Any]) -> list[tuple[str, str]]:
-    """The TensorRT engine: what it is for, and what is known about it. Fields are checked."""
-    if not engine:
+def _engine(engine: Engine | None) -> list[Row]:
+    """The TensorRT engine: what it is for, and what is known about it."""
+    if engine is None:
         return []
-    made_for = f"{engine['device']} ({', '.join(engine['sm'])})"
-    profiles = "; ".join(
-        ":".join(f"{b}x{n / 16000:g}s" for b, n in zip(p["batch"], p["samples"], strict=True))
-        for p in engine["profiles"]
-    )
-    rows = [("profiles", profiles), ("typed graph", engine["graph"])]
-    if engine["share"]:
-        kinds = ", ".join(
-            f"{k} {_percent(v)}" for k, v in table(engine["census"].get("encoder")).items()
-        )
-        rows.append(("as asked", f"{_percent(engine['share'])} of the encoder ({kinds})"))
-    module = "TensorRT for RTX" if engine["backend"] == "rtx" else "TensorRT"
-    if not engine["file"]:
-        return [("engine", f"not built yet, {engine['precision']} for {made_for}, {module}; on the "
-                 "device: edge-ser build"), *rows]  # fmt: skip
-    memory = f"{engine['activation_bytes'] / 1e6:.0f} MB of activations at the largest shapes"
-    verdict = "gave the recorded answers there" if engine["verified"] else "not run yet"
+    profiles = "; ".join(str(p) for p in engine.profiles)
+    rows = [("profiles", profiles), ("typed graph", engine.graph)]
+    if engine.share:
+        kinds = ", ".join(f"{k} {_percent(v)}" for k, v in engine.census.encoder.items())
+        rows.append(("as asked", f"{_percent(engine.share)} of the encoder ({kinds})"))
+    made_for = f"{engine.precision} for {engine.made_for}, {engine.library}"
+    if not engine.file:
+        return [("engine", f"not built yet, {made_for}; on the device: edge-ser build"), *rows]
+    memory = f"{engine.activation_bytes / 1e6:.0f} MB of activations at the largest shapes"
+    verdict = "gave the recorded answers there" if engine.verified else "not run yet"
     return [
-        ("engine", f"{engine['file']}, {engine['precision']} for {made_for}, {module} "
-         f"{engine['version']}, {verdict}"),
-        ("engine memory", f"{engine['weight_bytes'] / 1e6:.1f} MB of weights, {memory}"),
+        ("engine", f"{engine.file}, {made_for} {engine.version}, {verdict}"),
+        ("engine memory", f"{engine.weight_bytes / 1e6:.1f} MB of weights, {memory}"),
         *rows,
-    ]  # fmt: skip
+    ]
 
 
-def _percent(value: object) -> str:
-    return f"{value:.1%}" if isinstance(value, float) else str(value)
+def _percent(share: float | None) -> str:
+    return str(share) if share is None else f"{share:.1%}"

@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import provenance
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import (
     add_runtime_options,
@@ -212,7 +211,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
 
 def _tell_another(bundle: Bundle, reference: str, sha256: str) -> bool:
     """Whether the bundle was made from another checkpoint than it is compared with; tells so."""
-    recorded = provenance.checkpoint(bundle.manifest).get("sha256")
+    recorded = bundle.manifest.provenance.checkpoint.sha256
     if recorded is None or recorded == sha256:
         return False
     print(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.doctor.examine import Finding, Machine
 from edge_ser.doctor.tensorrt import INSTALL_TENSORRT
 from edge_ser.errors import EdgeSerError
-from edge_ser.install import RTX_TENSORRT, pip_package
+from edge_ser.install import RTX_TENSORRT
 from edge_ser.session import Session
 from edge_ser.verify import verify
 
@@ -69,8 +68,8 @@ def check_bundle(
 
 
 def _wrong_answers(bundle: Bundle, here: Machine) -> str:
-    cpu = bundle.manifest.lowered.get("cpu")
-    made_for = cpu.get("name") if isinstance(cpu, dict) else None
+    lowered = bundle.manifest.lowered
+    made_for = lowered.cpu.name if lowered is not None and lowered.cpu is not None else None
     if made_for and here.integers and made_for != here.integers:
         return f"export again with --cpu {here.integers}: it was made for {made_for}"
     return _engine_advice(bundle, here) or "do not use it on this device; export again"
@@ -78,29 +77,25 @@ def _wrong_answers(bundle: Bundle, here: Machine) -> str:
 
 def _engine_advice(bundle: Bundle, here: Machine, told: str = "") -> str:
     """What does not fit between a TensorRT engine and this machine, beyond what is told already."""
-    engine: dict[str, Any] = getattr(bundle.manifest, "engine", None) or {}
-    if not engine:
+    engine = bundle.manifest.engine
+    if engine is None:
         return ""
     advice = []
-    backend = str(engine.get("backend"))
-    module, install, parts = _BACKENDS.get(backend, (backend, pip_package(backend), 3))
+    module, install, parts = _BACKENDS[engine.backend]
     there = here.tensorrt.modules.get(module)
     if there is None:
         advice.append(f"it needs the module {module}: {install}")
-    built = bool(engine.get("file"))
-    made_by = str(engine.get("version"))
+    built, made_by = bool(engine.file), engine.version
     if not built and "edge-ser build" not in told:
         advice.append(f"it has no engine yet: run edge-ser build {bundle.root}")
     # a module without a package, as from a tar file, has a version that is not known here
     elif built and there and there[0].isdigit() and _first(there, parts) != _first(made_by, parts):
         advice.append(f"it was built by {module} {made_by}, here is {there}")
-    made_for = engine.get("sm", [])
-    names = [made_for] if isinstance(made_for, str) else list(made_for)
     gpus = [g.sm_name for g in here.driver.gpus]
     if not gpus:
         advice.append("it needs a GPU of NVIDIA's: use an onnx target here")
-    elif built and names and not set(names) & set(gpus):
-        advice.append(f"it was built for {', '.join(names)}, here is {gpus[0]}: build it here")
+    elif built and not set(engine.sm) & set(gpus):
+        advice.append(f"it was built for {', '.join(engine.sm)}, here is {gpus[0]}: build it here")
     return "; ".join(advice)
 
 

@@ -48,22 +48,22 @@ def writing_rows(written: Writing) -> list[Row]:
 
 def bundle_rows(manifest: Manifest) -> list[Row]:
     """About the bundle."""
-    checkpoint = provenance.checkpoint(manifest)
-    kind, sha256 = (checkpoint.get(key, "unknown") for key in ("kind", "sha256"))
+    origin = manifest.provenance
+    checkpoint = origin.checkpoint
     rows = [
-        ("checkpoint", f"{kind}, sha256 {sha256}"),
-        *(("assumed", note) for note in provenance.assumed(manifest)),
-        ("made by", provenance.command(manifest)),
+        ("checkpoint", f"{checkpoint.kind or 'unknown'}, sha256 {checkpoint.sha256 or 'unknown'}"),
+        *(("assumed", note) for note in checkpoint.assumed),
+        ("made by", origin.made_by),
     ]
     made_with = [
-        provenance.versions(manifest),
-        *(f"{prefix}{v}" for key, prefix in (("python", "Python "), ("machine", ""))
-          if (v := manifest.provenance.get(key))),
-    ]  # fmt: skip
+        origin.made_with,
+        f"Python {origin.python}" if origin.python else "",
+        origin.machine or "",
+    ]
     if any(made_with):
         rows.append(("with", ", ".join(w for w in made_with if w)))
-    speed = provenance.speed(manifest)
+    speed = provenance.speed(manifest.lowered)
     if speed:
-        times = provenance.milliseconds(manifest)
+        times = provenance.milliseconds(manifest.lowered)
         rows.append(("speed", f"{speed}: {times}" if times else speed))
-    return [*rows, *provenance.elsewhere(manifest)]
+    return [*rows, *provenance.elsewhere(manifest.parity)]

@@ -7,7 +7,9 @@ import platform
 from typing import Any
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
+from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.lower import Lowered
@@ -54,7 +56,7 @@ def describe_bundle(
         licence=config.weights_licence,
         provenance=_provenance(checkpoint, options),
         max_batch=lowered.max_batch,
-        lowered=lowered.record,
+        lowered=Lowering.from_dict(lowered.record) if lowered.record else None,
     )
 
 
@@ -79,17 +81,13 @@ def describe_architecture(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
+def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
     versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
-    return {
-        "checkpoint": {
-            "kind": checkpoint.kind,
-            "sha256": checkpoint.sha256,
-            "assumed": list(checkpoint.notes),
-        },
-        "command": options.command,
+    return Provenance(
+        checkpoint=CheckpointOrigin(checkpoint.kind, checkpoint.sha256, tuple(checkpoint.notes)),
+        command=options.command,
         # names only: a path of the exporting machine is nobody's business on the device
-        "options": {
+        options={
             "target": options.target,
             "epoch": checkpoint.epoch,
             "neutral_radius": options.neutral_radius,
@@ -97,7 +95,7 @@ def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any
             "short": options.short,
             "speech": [p.name for p in options.speech][:16],
         },
-        "versions": versions,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
+        versions=versions,
+        python=platform.python_version(),
+        machine=platform.machine(),
+    )

@@ -44,12 +44,12 @@ class OpenVinoSession(BaseSession):
             openvino = import_openvino()
         except ImportError as error:
             raise MissingExtraError("runtime openvino", "openvino", "openvino") from error
-        recipe = bundle.manifest.lowered.get("recipe")
-        if isinstance(recipe, str) and recipe.startswith("dynamic"):
+        lowered = bundle.manifest.lowered
+        if lowered is not None and lowered.scales_in_the_run:
             raise BundleError(
                 bundle.root,
                 expected="INT8 with constant scales, as OpenVINO measures them otherwise",
-                found=f"recipe {recipe}",
+                found=f"recipe {lowered.recipe}",
                 advice="use runtime onnx, or export with --runtime openvino",
             )
         core = openvino.Core()
@@ -106,8 +106,8 @@ class OpenVinoSession(BaseSession):
 
 def _precision(bundle: Bundle, core: Any) -> str:
     """What is not integers is computed in: "bf16" where that was proved and is there, or "f32"."""
-    proofs = bundle.manifest.parity.get("runtimes")
-    proof = proofs.get("openvino") if isinstance(proofs, dict) else None
-    proved = proof.get("precision") if isinstance(proof, dict) else None
+    parity = bundle.manifest.parity
+    proof = parity.runtimes.get("openvino") if parity is not None else None
+    proved = proof.precision if proof is not None else None
     has = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if proved == "bf16" and has else "f32"

@@ -10,11 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.manifest_parts import part
 
 from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
 from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.engine import Engine
 from edge_ser.cli import bench_systems
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
@@ -295,7 +297,7 @@ def test_a_runtime_stands_in_with_one_warning_and_is_what_is_named(
         "share": 1.0, "verified": False,
     }  # fmt: skip
     (folder / "manifest.json").unlink()
-    seal(folder, replace(manifest, target="trt-fp16", engine=engine))
+    seal(folder, replace(manifest, target="trt-fp16", engine=part(Engine, engine)))
     monkeypatch.setattr("edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1",))
     done = cli(*ONE, folder)
     assert done.code == 0, done.err

@@ -17,6 +17,7 @@ from helpers.trace_once import folder, trace_once
 
 import edge_ser
 from edge_ser.bundle.bundle import SENSITIVITY, Bundle
+from edge_ser.bundle.evidence import Lowering
 from edge_ser.cli import main
 from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
@@ -37,7 +38,7 @@ class Done:
     err: str
 
     @property
-    def lowered(self) -> dict[str, Any]:
+    def lowered(self) -> Lowering:
         return Bundle.open(self.bundle).manifest.lowered
 
 
@@ -98,9 +99,9 @@ def test_it_succeeds_and_says_what_it_did(done: Done) -> None:
     lines = done.out.splitlines()
     assert lines[-1].startswith(f"{done.bundle}: {Bundle.open(done.bundle).manifest.target}, ")
     assert lines[-1].endswith("; parity passed")
-    assert f"recipe: {done.lowered['recipe']}" in lines
+    assert f"recipe: {done.lowered.recipe}" in lines
     assert any(
-        line.startswith(f"speed: {done.lowered['speed']['speedup']:.2f}x float32 on this machine")
+        line.startswith(f"speed: {done.lowered.speed.speedup:.2f}x float32 on this machine")
         for line in lines
     )
     assert "calibration: 8 utterances, judged on 8 others (built-in samples)" in lines
@@ -128,15 +129,15 @@ def test_the_bundle_verifies(done: Done, capsys: pytest.CaptureFixture[str]) -> 
 def test_the_evidence_is_in_the_manifest(done: Done) -> None:
     manifest = Bundle.open(done.bundle).manifest
     record = manifest.lowered
-    assert record["calibration"]["default"] is True
-    assert record["calibration"]["fit"] == record["calibration"]["judge"] == 8
-    assert len(record["calibration"]["regions"]) == 8
-    assert record["passes"]
-    assert record["graph"]["before"]["bytes"] > record["graph"]["after"]["bytes"]
-    assert record["speed"]["repetitions"] > 0
-    assert manifest.parity["passed"] is True
-    assert manifest.parity["agreement"]["group"] == "speech"
-    assert manifest.parity["labels"]["count"] == 8
+    assert record.calibration.default is True
+    assert record.calibration.fit == record.calibration.judge == 8
+    assert len(record.calibration.regions) == 8
+    assert record.passes
+    assert record.graph["before"].bytes > record.graph["after"].bytes
+    assert record.speed.repetitions > 0
+    assert manifest.parity.passed is True
+    assert manifest.parity.agreement.group == "speech"
+    assert manifest.parity.labels.count == 8
 
 
 def test_nothing_of_this_machine_is_told(done: Done) -> None:
@@ -154,14 +155,14 @@ def test_int8(int8: Done, plain_size: int) -> None:
     assert manifest.weight_storage == "int8"
     assert manifest.limits == INT8_LIMITS
     record = manifest.lowered
-    assert record["integer_share"]["encoder"] >= 0.95
-    assert record["passed"] is True
-    assert record["speed"]["outcome"] != "slower"
-    assert {c["recipe"].split(",")[0] for c in record["candidates"]} == {"dynamic", "static"}
-    fastest = max(c["speed"]["speedup"] for c in record["candidates"] if c["passed"] and c["speed"])
+    assert record.integer_share.encoder >= 0.95
+    assert record.passed is True
+    assert record.speed.outcome != "slower"
+    assert {c.recipe.split(",")[0] for c in record.candidates} == {"dynamic", "static"}
+    fastest = max(c.speed.speedup for c in record.candidates if c.passed and c.speed)
     # of two within the noise, the one whose rows may share a run
-    assert record["speed"]["speedup"] >= 0.97 * fastest
-    dynamic = record["recipe"].startswith("dynamic")
+    assert record.speed.speedup >= 0.97 * fastest
+    dynamic = record.scales_in_the_run
     assert manifest.max_batch == (1 if dynamic else None)
     size = (int8.bundle / "model.onnx").stat().st_size
     assert size <= 0.45 * plain_size
@@ -175,7 +176,7 @@ def test_sensitivity_is_kept_where_it_was_measured(int8: Done) -> None:
     manifest = Bundle.open(int8.bundle).manifest
     report = json.loads((int8.bundle / SENSITIVITY).read_text())
     kept = [row["name"] for row in report["groups"] if row["kept"] == "float32"]
-    assert set(manifest.lowered["kept_in_float32"]) <= set(kept)
+    assert set(manifest.lowered.kept_in_float32) <= set(kept)
     assert SENSITIVITY in {f.path for f in manifest.files}
 
 
@@ -192,8 +193,8 @@ def test_fp16_compute(compute: Done) -> None:
     manifest = Bundle.open(compute.bundle).manifest
     assert (manifest.target, manifest.precision) == ("onnx-fp16", "fp16")
     assert manifest.weight_storage == "float16"
-    assert manifest.lowered["float16_share"]["encoder"] >= 0.95
-    assert 1e-7 < manifest.parity["vad_max"] < FP16_LIMITS.vad
+    assert manifest.lowered.float16_share.encoder >= 0.95
+    assert 1e-7 < manifest.parity.vad_max < FP16_LIMITS.vad
     assert "in float16: " in compute.out
 
 
@@ -201,7 +202,7 @@ def test_fp16_compute_must_be_faster_unless_forced(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     done = export(bundle, "--target", "onnx-fp16", "--fp16-form", "compute")
     if done.code == 0:  # a processor that multiplies float16
-        assert done.lowered["speed"]["outcome"] != "slower"
+        assert done.lowered.speed.speedup >= 1
         return
     assert done.code == 1
     last = done.err.splitlines()[-1]
@@ -291,8 +292,8 @@ def test_calibration_with_a_folder_of_ones_own(tmp_path: Path) -> None:
     done = export(tmp_path / "bundle", "--target", "onnx-fp16", "--calibration", str(own))
     assert done.code == 0, done.err
     assert done.err == ""
-    record = done.lowered["calibration"]
-    assert (record["source"], record["default"]) == ("own", False)
-    assert (record["fit"], record["judge"]) == (2, 2)
-    assert Bundle.open(done.bundle).manifest.parity["labels"] is None
+    record = done.lowered.calibration
+    assert (record.source, record.default) == ("own", False)
+    assert (record.fit, record.judge) == (2, 2)
+    assert Bundle.open(done.bundle).manifest.parity.labels is None
     assert "calibration: 2 utterances, judged on 2 others (own)" in done.out

@@ -12,6 +12,7 @@ import pytest
 from helpers.trace_once import trace_once
 
 from edge_ser.bundle.bundle import Bundle, graph_sha256
+from edge_ser.bundle.engine import Profile
 from edge_ser.cli import main
 from edge_ser_export import pipeline
 from edge_ser_export.proof.limits import BF16_LIMITS, FP16_LIMITS
@@ -56,15 +57,15 @@ def test_an_engine_comes_out(fp16: tuple[Path, str]) -> None:
     assert (manifest.target, manifest.precision) == ("trt-fp16", "fp16")
     assert manifest.limits == FP16_LIMITS
     engine = manifest.engine
-    assert engine["file"] == "model.engine" and engine["graph"] == manifest.graph == "model.onnx"
-    assert engine["graph_sha256"] == graph_sha256(bundle / "model.onnx")
-    assert (engine["sm"], engine["device"]) == (["sm86", "sm89"], "rtx-3060, rtx-4090")
-    assert engine["profiles"] == [{"batch": [1, 1, 2], "samples": [8000, 48_000, 192_000]}]
-    assert engine["share"] >= 0.95 and engine["census"]["encoder"] == {"fp16": 1.0}
-    assert engine["verified"] is False
-    assert 1e-6 < manifest.parity["vad_max"] < FP16_LIMITS.vad, "rounded, and not too much"
-    agreement = manifest.parity["agreement"]
-    assert min(agreement["ccc"].values()) >= 0.9999 and agreement["flip_rate"] == 0
+    assert engine.file == "model.engine" and engine.graph == manifest.graph == "model.onnx"
+    assert engine.graph_sha256 == graph_sha256(bundle / "model.onnx")
+    assert (engine.sm, engine.device) == (("sm86", "sm89"), "rtx-3060, rtx-4090")
+    assert engine.profiles == (Profile((1, 1, 2), (8000, 48_000, 192_000)),)
+    assert engine.share >= 0.95 and engine.census.encoder == {"fp16": 1.0}
+    assert engine.verified is False
+    assert 1e-6 < manifest.parity.vad_max < FP16_LIMITS.vad, "rounded, and not too much"
+    agreement = manifest.parity.agreement
+    assert min(agreement.ccc.values()) >= 0.9999 and agreement.flip_rate == 0
     assert "engine: " in out and "for rtx-3060, rtx-4090 (sm86, sm89), TensorRT for RTX" in out
     assert "as asked: 100.0% of the encoder's multiplications" in out
 
@@ -102,8 +103,8 @@ def test_bf16_has_a_form_for_the_cpu(tmp_path: Path, cli: Cli) -> None:
     assert code == 0, err
     manifest = Bundle.open(bundle).manifest
     assert manifest.limits == BF16_LIMITS
-    assert (manifest.graph, manifest.engine["graph"]) == ("model.onnx", "typed.onnx")
-    assert manifest.engine["file"] == "" and manifest.engine["share"] == 1
+    assert (manifest.graph, manifest.engine.graph) == ("model.onnx", "typed.onnx")
+    assert manifest.engine.file == "" and manifest.engine.share == 1
     assert f"copy it there and run: edge-ser build {bundle.name}" in out
     assert cli("verify", bundle, "--runtime", "onnx").code == 0
     assert "not built yet, bf16 for orin (sm87), TensorRT" in cli("inspect", bundle).out

@@ -14,6 +14,8 @@ import pytest
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle, Golden, seal
+from edge_ser.bundle.evidence import ParitySummary
+from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser.data import DEFAULT_BUNDLE
 
 Cli = Callable[..., Any]
@@ -210,7 +212,7 @@ def test_inspect_tells_people_what_the_bundle_is(cli: Cli, ser: Any) -> None:
     m = ser.manifest
     for word in (
         m.name, m.target, m.architecture["summary"], f"opset {m.opset}", "16000 Hz",
-        "8: I exuberant, II relaxed", m.licence, m.provenance["command"], "samples float32",
+        "8: I exuberant, II relaxed", m.licence, m.provenance.command, "samples float32",
     ):  # fmt: skip
         assert word in done.out
     for entry in m.files:
@@ -235,34 +237,42 @@ def test_inspect_of_a_zip_is_that_of_the_directory(
 
 
 @pytest.mark.parametrize(
-    ("provenance", "parity"),
+    ("part", "value", "words"),
     [
-        ({}, {}),
-        ({"checkpoint": "model.pt"}, {}),
-        ({"checkpoint": {"assumed": 3}}, {}),
-        ({"checkpoint": None}, {}),
-        ({"versions": ["torch"]}, {}),
-        ({}, {"passed": True}),
-        ({}, {"passed": False, "vad_max": "small"}),
+        ("provenance", {}, ""),
+        ("provenance", {"weather": "mild"}, ""),
+        ("provenance", {"checkpoint": "model.pt"}, "provenance: checkpoint: expected an object"),
+        ("provenance", {"checkpoint": {"assumed": 3}}, "checkpoint: assumed: expected a list"),
+        ("provenance", {"versions": ["torch"]}, "provenance: versions: expected an object"),
+        ("parity", {}, ""),
+        ("parity", {"passed": True}, ""),
+        ("parity", {"vad_max": "small"}, "parity: vad_max: expected a finite number"),
+        ("lowered", {"speed": {"speedup": []}}, "lowered: speed: speedup: expected a finite"),
     ],
 )
-def test_inspect_reads_any_provenance(
-    provenance: dict[str, Any], parity: dict[str, Any], cli: Cli, tiny_bundle: TinyBundle
-) -> None:
-    bundle = tiny_bundle(change=lambda m: replace(m, provenance=provenance, parity=parity))
+def test_inspect_reads_what_is_recorded_and_refuses_what_is_no_record(
+    part: str,
+    value: dict[str, Any],
+    words: str,
+    cli: Cli,
+    tiny_bundle: TinyBundle,
+    edit_manifest: Callable[..., None],
+) -> None:  # fmt: skip
+    bundle = tiny_bundle()
+    edit_manifest(bundle, lambda m: m.update({part: value}))
     done = cli("inspect", bundle)
-    assert done.code in (0, 2)
-    if done.code:
-        assert "expected" in done.error()
+    if words:
+        assert done.code == 2 and words in done.error()
     else:
+        assert done.code == 0, done.err
         assert "tiny" in done.out
 
 
 def test_inspect_shows_what_was_assumed_and_that_parity_failed(
     cli: Cli, tiny_bundle: TinyBundle
 ) -> None:
-    provenance = {"checkpoint": {"kind": "run", "sha256": "ab" * 32, "assumed": ["neutral radius"]}}
-    parity = {"passed": False, "utterances": 7, "vad_max": 0.5}
+    provenance = Provenance(CheckpointOrigin("run", "ab" * 32, ("neutral radius",)))
+    parity = ParitySummary(passed=False, utterances=7, vad_max=0.5)
     bundle = tiny_bundle(change=lambda m: replace(m, provenance=provenance, parity=parity))
     done = cli("inspect", bundle)
     assert done.code == 0

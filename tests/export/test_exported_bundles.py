@@ -118,11 +118,11 @@ def test_bundle_opens_and_passed(exported: Export) -> None:
     assert bundle.manifest.target == "onnx-fp32"
     assert bundle.manifest.to_json() == exported.done.manifest.to_json()
     parity = bundle.manifest.parity
-    assert parity["passed"] is True
+    assert parity.passed is True
     cases = build_cases(bundle.manifest.preprocessing, list(exported.options.speech))
-    assert parity["utterances"] == 2 * len(cases) + 4
-    assert 0 < parity["vad_max"] < FP32_LIMITS.vad
-    assert parity["region_flips"] == 0
+    assert parity.utterances == 2 * len(cases) + 4
+    assert 0 < parity.vad_max < FP32_LIMITS.vad
+    assert parity.region_flips == 0
     assert exported.done.path.stat().st_mode & 0o777 == 0o755
     assert len(exported.words) == pipeline.export_steps(exported.options)
 
@@ -220,7 +220,7 @@ def test_model_without_region_head(headless: Export) -> None:
     x = noise(5000).numpy()
     outputs = open_session(headless.bundle).run(*pad_batch([x]))
     assert outputs.region_logits is None
-    assert headless.done.manifest.parity["logits_max"] is None
+    assert headless.done.manifest.parity.logits_max is None
     assert headless.done.manifest.licence == "MIT"
 
 
@@ -228,11 +228,11 @@ def test_model_without_region_head(headless: Export) -> None:
 def test_provenance(exported: Export) -> None:
     provenance = exported.done.manifest.provenance
     checkpoint = load_checkpoint(exported.source)
-    assert provenance["checkpoint"]["sha256"] == checkpoint.sha256
-    assert provenance["checkpoint"]["kind"] == checkpoint.kind
-    assert provenance["versions"]["torch"] == torch.__version__
+    assert provenance.checkpoint.sha256 == checkpoint.sha256
+    assert provenance.checkpoint.kind == checkpoint.kind
+    assert provenance.versions["torch"] == torch.__version__
     run = checkpoint.kind == "emosphere-run"
-    assert provenance["options"]["epoch"] == ("best" if run else None)
+    assert provenance.options["epoch"] == ("best" if run else None)
     manifest = exported.done.manifest
     assert (manifest.preprocessing.mean, manifest.preprocessing.std) == (MEAN, STD)
     assert ModelConfig.from_dict(manifest.architecture["config"], "manifest") == checkpoint.config

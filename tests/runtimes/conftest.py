@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from helpers.fake_gpu import FakeLibrary, FakeTensorRT
+from helpers.manifest_parts import part
 
 from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.engine import Engine
 from edge_ser_runtimes.tensorrt import cuda
 
 TrtBundle = Callable[..., Path]
@@ -85,7 +87,9 @@ def trt_bundle(tiny_bundle: Callable[..., Path]) -> TrtBundle:
         }
         if record["file"]:
             (folder / record["file"]).write_bytes(data)
-        manifest = replace(Bundle.open(folder).manifest, target="trt-fp16", engine=record)
+        manifest = replace(
+            Bundle.open(folder).manifest, target="trt-fp16", engine=part(Engine, record)
+        )
         (folder / "manifest.json").unlink()
         seal(folder, manifest)
         return folder

@@ -10,7 +10,7 @@ that there is enough of it to judge how the answers agree as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.bundle.evidence import Agreement, Labels, ParitySummary
 from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
@@ -34,19 +35,6 @@ from edge_ser_export.proof.table import parity_table
 
 # Two are enough to see padding leak; more would be the peak of a large model's memory.
 _BATCH = 2
-# What the manifest says of the group that tells most about agreement.
-_AGREEMENT = (
-    "judged",
-    "ccc",
-    "pearson",
-    "vad_p99",
-    "angle_mean_degrees",
-    "angle_p99_degrees",
-    "radius_mean",
-    "flip_rate",
-    "flip_rate_near",
-    "head_agreement",
-)
 
 
 @dataclass(frozen=True)
@@ -133,25 +121,26 @@ class Parity:
 
         return max(self.utterances, key=share)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ParitySummary:
         """For the manifest."""
         rows = self.groups.values()
-        logits = [r.logits_max for r in rows if r.logits_max is not None]
-        summary: dict[str, Any] = {
-            "passed": self.passed,
-            "utterances": len(self.utterances),
-            "vad_max": max((r.vad_max for r in rows), default=None),
-            "logits_max": max(logits) if logits else None,
-            "radius_max": max((r.radius_max for r in rows), default=None),
-            "region_flips": sum(r.flips_far + r.flips_near for r in rows),
-            "not_judged": self.not_judged,
-            "labels": None if self.labels is None else self.labels.to_dict(),
-        }
         group = next((g for g in ("speech", "single") if g in self.groups), None)
+        agreement = None
         if group is not None:
-            values = self.groups[group].to_dict()
-            summary["agreement"] = {"group": group} | {name: values[name] for name in _AGREEMENT}
-        return summary
+            whole = self.groups[group]
+            told = {f.name: getattr(whole, f.name) for f in fields(Agreement) if f.name != "group"}
+            agreement = Agreement(group=group, **told)
+        return ParitySummary(
+            passed=self.passed,
+            utterances=len(self.utterances),
+            vad_max=max((r.vad_max for r in rows), default=None),
+            logits_max=max((r.logits_max for r in rows if r.logits_max is not None), default=None),
+            radius_max=max((r.radius_max for r in rows), default=None),
+            region_flips=sum(r.flips_far + r.flips_near for r in rows),
+            not_judged=tuple(self.not_judged),
+            labels=None if self.labels is None else Labels(**self.labels.to_dict()),
+            agreement=agreement,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For `parity.json`."""

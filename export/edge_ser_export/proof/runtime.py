@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.evidence import ParitySummary, RuntimeProof, SpeedRecord
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import GateError, MissingExtraError, UsageError
 from edge_ser.session import Session, pad_batch
@@ -97,7 +98,7 @@ def prove_in_openvino(
     """
     parity = None
     for precision in _PRECISIONS.get(manifest.precision, ("f32",)):
-        candidate = _with_proof(manifest, {"precision": precision})
+        candidate = _with_proof(manifest, RuntimeProof(precision=precision))
         session: Any = open_session(Bundle(folder, candidate), RUNTIME)
         if session.precision != precision:
             continue  # this processor computes in float32 whatever is asked
@@ -107,11 +108,12 @@ def prove_in_openvino(
         speed = _speed(open_session(Bundle(folder, manifest), "onnx"), session)
         evidence = {k: v for k, v in parity.to_dict().items() if k != "utterances"}
         (folder / PARITY_FILE).write_text(json.dumps(evidence, indent=1) + "\n")
-        record = {
-            "precision": precision,
-            "times_onnx": round(speed.speedup, 3),
-            "speed": speed.to_dict(),
-        } | parity.summary()
+        record = RuntimeProof(
+            **vars(parity.summary()),
+            precision=precision,
+            times_onnx=round(speed.speedup, 3),
+            speed=SpeedRecord(**speed.to_dict()),
+        )
         words = (
             f"openvino: parity passed, the rest computed in {precision}; "
             f"{speed.speedup:.2f}x the speed of runtime onnx on this machine{speed.doubt}"
@@ -125,8 +127,9 @@ def prove_in_openvino(
     )
 
 
-def _with_proof(manifest: Manifest, record: dict[str, Any]) -> Manifest:
-    return replace(manifest, parity=manifest.parity | {"runtimes": {RUNTIME: record}})
+def _with_proof(manifest: Manifest, proof: RuntimeProof) -> Manifest:
+    parity = manifest.parity or ParitySummary()
+    return replace(manifest, parity=replace(parity, runtimes={RUNTIME: proof}))
 
 
 def _speed(baseline: Session, candidate: Session) -> Speed:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from edge_ser.bundle.bundle import PARITY, Bundle, sha256
+from edge_ser.bundle.evidence import Calibration
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.data import sample_utterances
 from edge_ser.errors import BundleError
@@ -130,9 +131,8 @@ def recorded_speech(bundle: Bundle) -> ProofSpeech | None:
             return ProofSpeech(
                 _read_set(record["lengths"]), None if own is None else _read_set(own)
             )
-        earlier = (
-            bundle.manifest.lowered.get("calibration") if "speech" in report["groups"] else None
-        )
+        lowered = bundle.manifest.lowered if "speech" in report["groups"] else None
+        earlier = lowered.calibration if lowered is not None else None
         return None if earlier is None else _earlier(bundle.manifest, earlier)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
@@ -143,15 +143,15 @@ def recorded_speech(bundle: Bundle) -> ProofSpeech | None:
         ) from error
 
 
-def _earlier(manifest: Manifest, calibration: Mapping[str, Any]) -> ProofSpeech:
+def _earlier(manifest: Manifest, calibration: Calibration) -> ProofSpeech:
     lengths = SpeechSet.of(used_files(sample_utterances()))
     if installed_clips():
         # they have labels, so that no model is asked for their regions
         clips = draw(None, manifest.preprocessing, manifest.partition, lambda _: np.full(3, np.nan))
-        if calibration["fingerprint"] == clips.fingerprint:
+        if calibration.fingerprint == clips.fingerprint:
             return ProofSpeech(lengths, SpeechSet.of([u.path for u in clips.judge]))
-    unknown = (("", ""),) * int(calibration["judge"])  # no file has an empty hash
-    return ProofSpeech(lengths, SpeechSet(str(calibration["source"]), unknown))
+    unknown = (("", ""),) * (calibration.judge or 0)  # no file has an empty hash
+    return ProofSpeech(lengths, SpeechSet(str(calibration.source), unknown))
 
 
 def find_speech(recorded: ProofSpeech | None, given: Sequence[Path] = ()) -> FoundSpeech:

@@ -11,14 +11,14 @@ import importlib
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from edge_ser.bundle.engine import BackendName
 from edge_ser.errors import MissingExtraError, UsageError
 from edge_ser.host import nvidia_libraries
 from edge_ser.install import JETSON_TENSORRT, pip_extra, pip_package
 from edge_ser_runtimes.engines.devices import SMS, Device
 
-BackendName = Literal["rtx", "tensorrt"]
 BACKENDS: tuple[str, ...] = ("auto", *get_args(BackendName))
 MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 # The first whose parser reads opset 20 and whose networks are strongly typed as this needs it.
@@ -82,7 +82,7 @@ def _missing(name: str, error: Exception) -> MissingExtraError:
     return MissingExtraError("TensorRT", MODULES[name], "trt", f"{advice}; this is {place}")
 
 
-def choose_backend(asked: str, devices: Sequence[Device]) -> str:
+def choose_backend(asked: str, devices: Sequence[Device]) -> BackendName:
     """Decide between the two modules for a set of devices.
 
     Args:

@@ -16,12 +16,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from edge_ser.bundle.engine import Census, Engine, EngineTensor, Profile
 from edge_ser.errors import BundleError, GateError, UsageError
 from edge_ser_runtimes.engines.backend import Backend
-from edge_ser_runtimes.engines.census import Census, check_share, fused_attention, take_census
+from edge_ser_runtimes.engines.census import check_share, fused_attention, take_census
 from edge_ser_runtimes.engines.devices import Device
 from edge_ser_runtimes.engines.interrupts import HeldInterrupts
-from edge_ser_runtimes.engines.profiles import Profile
 
 ENGINE = "model.engine"
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}
@@ -47,23 +47,25 @@ class Built:
 
     plan: bytes
     version: str
-    io: tuple[dict[str, str], ...]
+    io: tuple[EngineTensor, ...]
     census: Census
     seconds: float
     activation_bytes: int
     weight_bytes: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Fields of the manifest's `engine`."""
-        return {
-            "version": self.version,
-            "io": [dict(t) for t in self.io],
-            "build_seconds": round(self.seconds, 3),
-            "weight_bytes": self.weight_bytes,
-            "activation_bytes": self.activation_bytes,
-            "census": self.census.to_dict(),
-            "share": round(self.census.share, 6),
-        }
+    def recorded_in(self, engine: Engine) -> Engine:
+        """The manifest's record of an engine, with what its build told."""
+        return replace(
+            engine,
+            file=ENGINE,
+            version=self.version,
+            io=self.io,
+            build_seconds=round(self.seconds, 3),
+            weight_bytes=self.weight_bytes,
+            activation_bytes=self.activation_bytes,
+            census=self.census,
+            share=round(self.census.share, 6),
+        )
 
 
 def build_engine(
@@ -328,13 +330,13 @@ def _monitor(trt: Any, bar: Any, stop: threading.Event) -> Any:
     return Monitor()
 
 
-def _io(trt: Any, network: Any) -> tuple[dict[str, str], ...]:
+def _io(trt: Any, network: Any) -> tuple[EngineTensor, ...]:
     both = (
         ("input", network.num_inputs, network.get_input),
         ("output", network.num_outputs, network.get_output),
     )
     return tuple(
-        {"name": t.name, "dtype": _TYPES.get(t.dtype.name, t.dtype.name.lower()), "mode": mode}
+        EngineTensor(t.name, _TYPES.get(t.dtype.name, t.dtype.name.lower()), mode)
         for mode, count, get in both
         for t in (get(i) for i in range(count))
     )

@@ -10,9 +10,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from edge_ser.bundle.engine import Census
 from edge_ser.errors import GateError
 
 # Less of the encoder's multiplications in the asked precision is another one under its name.
@@ -24,36 +25,6 @@ _KINDS = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8"
 # no such thing: the product would be one of floats.
 _MOVES = {"SHUFFLE", "SQUEEZE", "UNSQUEEZE", "IDENTITY"}
 _FUSED_ATTENTION = re.compile(rb"_mha_v2|fmha|_gemm_mha")
-
-
-@dataclass(frozen=True)
-class Census:
-    """Layers and multiplications of a network by precision.
-
-    Attributes:
-        layers: number of layers by type of their outputs.
-        encoder: share of the encoder's multiply-accumulates by precision.
-        everything: the same of the whole model.
-        share: of the encoder's, in the precision asked for; see `take_census`.
-        elsewhere: layers of the encoder that multiply otherwise, the largest first.
-        macs: multiply-accumulates of the whole model for `seconds` of speech.
-        seconds: of the utterance that was counted for.
-        fused_attention: kernels of fused attention that the plan seems to name, for all its GPUs
-            together; None: not built. A guess from an undocumented format: no gate depends on it.
-    """
-
-    layers: dict[str, int]
-    encoder: dict[str, float]
-    everything: dict[str, float]
-    share: float
-    elsewhere: tuple[str, ...]
-    macs: int
-    seconds: float = SECONDS
-    fused_attention: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready data."""
-        return asdict(self) | {"elsewhere": list(self.elsewhere)}
 
 
 @dataclass(frozen=True)

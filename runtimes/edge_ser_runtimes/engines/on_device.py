@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from edge_ser.bundle.bundle import Bundle, graph_sha256, new_bundle, seal
+from edge_ser.bundle.engine import BackendName, Engine
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.fidelity.compare import Fidelity
@@ -20,7 +20,6 @@ from edge_ser.verify import verify
 from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_backend, local_sm
 from edge_ser_runtimes.engines.build import ENGINE, build_engine
 from edge_ser_runtimes.engines.devices import Device, check_precision, find_device
-from edge_ser_runtimes.engines.profiles import Profile
 from edge_ser_runtimes.engines.trtexec import Trtexec, TrtexecSession, find_trtexec
 
 OpenSession = Callable[[Bundle], Session]
@@ -32,10 +31,12 @@ class OnDevice:
 
     Attributes:
         manifest: as written.
+        engine: the manifest's record of it.
         results: fidelity to the recorded answers by group; empty where there was no GPU to run on.
     """
 
     manifest: Manifest
+    engine: Engine
     results: dict[str, Fidelity]
 
 
@@ -71,13 +72,13 @@ def build_on_device(
         raise UsageError(path, expected="a directory", found="a file", advice="unpack it first")
     bundle = Bundle.open(path)
     engine = bundle.manifest.engine
-    if not engine:
+    if engine is None:
         raise UsageError(
             path, expected="a bundle of a TensorRT target", found=bundle.manifest.target,
             advice="export one with --target trt-fp16",
         )  # fmt: skip
-    graph = bundle.root / engine["graph"]
-    if graph_sha256(graph) != engine["graph_sha256"]:
+    graph = bundle.root / engine.graph
+    if graph_sha256(graph) != engine.graph_sha256:
         raise BundleError(
             graph, expected="the graph that was exported for this engine", found="another one",
             advice="export again",
@@ -85,11 +86,10 @@ def build_on_device(
     local = local_sm()
     targets = _devices(devices, engine, local)
     name = _backend(backend, engine, targets)
-    check_precision(engine["precision"], targets)
-    profiles = [Profile.from_dict(p) for p in engine["profiles"]]
+    check_precision(engine.precision, targets)
     runs_here = local in {d.sm.name for d in targets}
     tool = _tool(name, runs_here, local, targets)
-    if isinstance(tool, Trtexec) and not engine["share"]:
+    if isinstance(tool, Trtexec) and not engine.share:
         raise UsageError(
             path.name,
             expected="a bundle whose precision was counted at export, which trtexec cannot do",
@@ -99,25 +99,27 @@ def build_on_device(
         )
     with new_bundle(path) as work:
         for entry in bundle.manifest.files:
-            if entry.path != engine["file"]:
+            if entry.path != engine.file:
                 _link(bundle.root / entry.path, work / entry.path)
         progress("building the engine")
-        record = dict(engine) | {
-            "file": ENGINE,
-            "backend": name,
-            "sm": list(dict.fromkeys(d.sm.name for d in targets)),
-            "device": ", ".join(dict.fromkeys(d.name for d in targets)),
-            "verified": False,
-        }
+        engine = replace(
+            engine,
+            file=ENGINE,
+            backend=name,
+            sm=tuple(dict.fromkeys(d.sm.name for d in targets)),
+            device=", ".join(dict.fromkeys(d.name for d in targets)),
+            verified=False,
+        )
         if isinstance(tool, Backend):
-            built = build_engine(tool, graph, engine["precision"], targets, profiles)
+            built = build_engine(tool, graph, engine.precision, targets, engine.profiles)
             (work / ENGINE).write_bytes(built.plan)
-            record |= built.to_dict()
+            engine = built.recorded_in(engine)
         else:
             started = time.perf_counter()
-            record["version"] = tool.build(graph, work / ENGINE, profiles)
-            record["build_seconds"] = round(time.perf_counter() - started, 3)
-        manifest = seal(work, replace(bundle.manifest, engine=record))
+            version = tool.build(graph, work / ENGINE, engine.profiles)
+            seconds = round(time.perf_counter() - started, 3)
+            engine = replace(engine, version=version, build_seconds=seconds)
+        manifest = seal(work, replace(bundle.manifest, engine=engine))
         results: dict[str, Fidelity] = {}
         if runs_here:
             progress("running the recorded answers")
@@ -126,27 +128,26 @@ def build_on_device(
                 session = open_session(made)
             else:
                 outputs = [o.name for o in manifest.outputs]
-                session = TrtexecSession(tool, work / ENGINE, profiles[0], outputs)
+                session = TrtexecSession(tool, work / ENGINE, engine.profiles[0], outputs)
             results = verify(made, session)
             _close(session)
             _check(results, manifest)
-            manifest = seal(work, replace(manifest, engine=record | {"verified": True}))
-    return OnDevice(manifest, results)
+            engine = replace(engine, verified=True)
+            manifest = seal(work, replace(manifest, engine=engine))
+    return OnDevice(manifest, engine, results)
 
 
-def _devices(
-    asked: tuple[str, ...], engine: dict[str, Any], local: str | None
-) -> tuple[Device, ...]:
+def _devices(asked: tuple[str, ...], engine: Engine, local: str | None) -> tuple[Device, ...]:
     if asked:
         return tuple(find_device(name) for name in asked)
-    exported = tuple(find_device(name) for name in engine["device"].split(", "))
+    exported = tuple(find_device(name) for name in engine.device.split(", "))
     if local is None or local in {d.sm.name for d in exported}:
         return exported
     return (find_device(local),)
 
 
-def _backend(asked: str, engine: dict[str, Any], targets: tuple[Device, ...]) -> str:
-    if asked == "auto" and engine["backend"] == "tensorrt":
+def _backend(asked: str, engine: Engine, targets: tuple[Device, ...]) -> BackendName:
+    if asked == "auto" and engine.backend == "tensorrt":
         asked = "tensorrt"
     return choose_backend(asked, targets)
 

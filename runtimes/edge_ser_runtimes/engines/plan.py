@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle.bundle import graph_sha256
+from edge_ser.bundle.engine import BackendName, Census, Engine, Profile
 from edge_ser.errors import MissingExtraError, UsageError
 from edge_ser_runtimes.engines.backend import (
     Backend,
@@ -18,7 +18,7 @@ from edge_ser_runtimes.engines.backend import (
 )
 from edge_ser_runtimes.engines.build import ENGINE, build_engine, parse_only
 from edge_ser_runtimes.engines.devices import PRECISIONS, Device, check_precision, find_device
-from edge_ser_runtimes.engines.profiles import Profile, read_profiles
+from edge_ser_runtimes.engines.profiles import read_profiles
 
 TARGETS = tuple(f"trt-{p}" for p in PRECISIONS)
 # Graphs that ONNX Runtime's CPU kernels cannot run: the bundle holds a form that they can, too.
@@ -55,7 +55,7 @@ class EnginePlan:
 
     precision: str
     devices: tuple[Device, ...]
-    backend_name: str
+    backend_name: BackendName
     backend: Backend | None
     profiles: tuple[str, ...]
 
@@ -103,7 +103,7 @@ def plan_engine(target: str, options: EngineOptions) -> EnginePlan:
     return EnginePlan(precision, devices, name, backend, options.profiles)
 
 
-def write_engine(plan: EnginePlan, folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
+def write_engine(plan: EnginePlan, folder: Path, preprocessing: Preprocessing) -> Engine:
     """Build the engine into a bundle, or note that the device has to.
 
     Args:
@@ -120,41 +120,41 @@ def write_engine(plan: EnginePlan, folder: Path, preprocessing: Preprocessing) -
     profiles = read_profiles(plan.profiles, preprocessing)
     record = describe_engine(plan, folder, plan.graph, profiles)
     if plan.backend is None:
-        return record | _census_only(plan, folder / plan.graph)
+        return _with_census(record, folder / plan.graph)
     built = build_engine(plan.backend, folder / plan.graph, plan.precision, plan.devices, profiles)
     (folder / ENGINE).write_bytes(built.plan)
-    return record | {"file": ENGINE} | built.to_dict()
+    return built.recorded_in(record)
 
 
-def _census_only(plan: EnginePlan, graph: Path) -> dict[str, Any]:
+def _with_census(engine: Engine, graph: Path) -> Engine:
     """What the device will compute in which precision, where any TensorRT here can parse it."""
     try:
         backend = load_backend("rtx")
     except MissingExtraError:
-        return {}  # the device takes the census when it builds
-    census = parse_only(backend, graph, plan.precision)
-    return {"census": census.to_dict(), "share": round(census.share, 6)}
+        return engine  # the device takes the census when it builds
+    census = parse_only(backend, graph, engine.precision)
+    return replace(engine, census=census, share=round(census.share, 6))
 
 
 def describe_engine(
     plan: EnginePlan, folder: Path, graph: str, profiles: Sequence[Profile]
-) -> dict[str, Any]:
+) -> Engine:
     """The manifest's `engine` before there is one."""
-    return {
-        "file": "",
-        "graph": graph,
-        "graph_sha256": graph_sha256(folder / graph),
-        "backend": plan.backend_name,
-        "version": "",
-        "precision": plan.precision,
-        "sm": list(dict.fromkeys(d.sm.name for d in plan.devices)),
-        "device": ", ".join(d.name for d in plan.devices),
-        "profiles": [p.to_dict() for p in profiles],
-        "io": [],
-        "build_seconds": 0.0,
-        "weight_bytes": 0,
-        "activation_bytes": 0,
-        "census": {},
-        "share": 0.0,
-        "verified": False,
-    }
+    return Engine(
+        file="",
+        graph=graph,
+        graph_sha256=graph_sha256(folder / graph),
+        backend=plan.backend_name,
+        version="",
+        precision=plan.precision,
+        sm=tuple(dict.fromkeys(d.sm.name for d in plan.devices)),
+        device=", ".join(d.name for d in plan.devices),
+        profiles=tuple(profiles),
+        io=(),
+        build_seconds=0.0,
+        weight_bytes=0,
+        activation_bytes=0,
+        census=Census(),
+        share=0.0,
+        verified=False,
+    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.engine import Profile
 from edge_ser.errors import UsageError
 
 _PART = re.compile(r"(\d+)x(\d+(?:\.\d+)?)s")
@@ -18,39 +17,6 @@ _DEFAULT_BATCH, _DEFAULT_SECONDS = 8, 3.0
 # Of the longest recorded answer, by which a device proves its engine; see `golden.make_golden`.
 GOLDEN_SECONDS = 2.0
 _FORM = "--profile MIN:OPT:MAX, each batch x seconds, such as 1x0.5s:1x3s:8x12s"
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Least, most common and largest input of an engine.
-
-    Attributes:
-        batch: rows: least, most common, largest.
-        samples: of a row, after padding: least, most common, largest.
-    """
-
-    batch: tuple[int, int, int]
-    samples: tuple[int, int, int]
-
-    def to_dict(self) -> dict[str, list[int]]:
-        """As JSON-ready data for the manifest."""
-        return {"batch": list(self.batch), "samples": list(self.samples)}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Profile:
-        """Of a manifest, which has checked it."""
-        (a, b, c), (d, e, f) = data["batch"], data["samples"]
-        return cls((a, b, c), (d, e, f))
-
-    def shapes(self, name: str) -> tuple[tuple[int, ...], ...]:
-        """Least, most common and largest shape of an input."""
-        if name == "lengths":
-            return tuple((b,) for b in self.batch)
-        return tuple(zip(self.batch, self.samples, strict=True))
-
-    def __str__(self) -> str:
-        sizes = zip(self.batch, self.samples, strict=True)
-        return ":".join(f"{b}x{n / 16000:g}s" for b, n in sizes)
 
 
 def default_profile(preprocessing: Preprocessing) -> Profile:

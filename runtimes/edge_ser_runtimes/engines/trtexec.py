@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.bundle.engine import Profile
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, GateError, UsageError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser.install import JETSON_TENSORRT
-from edge_ser_runtimes.engines.profiles import Profile
 
 # Where JetPack puts it, which is not on the path.
 _JETPACK = Path("/usr/src/tensorrt/bin/trtexec")

@@ -90,9 +90,9 @@ class OrtSession(BaseSession):
 
 def _check_integers(bundle: Bundle) -> None:
     """Warn where 8-bit sums saturate: answers change there, and nothing else would say so."""
-    made_for = bundle.manifest.lowered.get("cpu")
-    name = made_for.get("name") if isinstance(made_for, dict) else None
-    if name == "x86-vnni" and integer_preset() == "x86":
+    lowered = bundle.manifest.lowered
+    made_for = lowered.cpu.name if lowered is not None and lowered.cpu is not None else None
+    if made_for == "x86-vnni" and integer_preset() == "x86":
         warnings.warn(
             f"{bundle.manifest.name} was made for processors with VNNI, which this one lacks: run "
             "edge-ser verify, or export with --cpu x86",

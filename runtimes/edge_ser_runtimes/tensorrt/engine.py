@@ -58,16 +58,16 @@ def read_record(bundle: Bundle) -> Record:
         BundleError: there is none.
         DeviceError: the bundle is one from which the engine is still to be built.
     """
-    entry = bundle.manifest.engine
+    engine = bundle.manifest.engine
     advice = f"run: edge-ser build {bundle.root}"
-    if not entry:
+    if engine is None:
         raise BundleError(
             bundle.root,
             expected="a record of the engine in its manifest",
             found="none",
             advice="export again",
         )
-    if not entry["file"]:
+    if not engine.file:
         raise DeviceError(
             bundle.root,
             expected="an engine",
@@ -75,10 +75,10 @@ def read_record(bundle: Bundle) -> Record:
             advice=advice,
         )
     return Record(
-        bundle.root / entry["file"],
-        entry["backend"],
-        entry["version"],
-        tuple(entry["sm"]),
+        bundle.root / engine.file,
+        engine.backend,
+        engine.version,
+        engine.sm,
         advice,
     )
 

@@ -35,8 +35,9 @@ def cache_paths(bundle: Bundle) -> list[Path]:
     Beside the bundle, then in the user's cache directory, by the engine's hash. Only the latter for
     a bundle whose place goes away: unpacked from a .zip, or about to be renamed by `new_bundle`.
     """
-    engine = bundle.manifest.engine["file"]
-    digest = next(f.sha256 for f in bundle.manifest.files if f.path == engine)
+    engine = bundle.manifest.engine
+    assert engine is not None and engine.file  # whoever keeps kernels has loaded it
+    digest = next(f.sha256 for f in bundle.manifest.files if f.path == engine.file)
     own = user_cache() / f"{digest[:16]}{SUFFIX}"
     root = bundle.root.resolve()
     if root.parent == Path(tempfile.gettempdir()).resolve() or root.name.startswith("."):

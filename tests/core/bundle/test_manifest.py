@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.evidence import ParitySummary
 from edge_ser.bundle.manifest import FileEntry, Limits, Manifest, TensorSpec
+from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 
@@ -36,8 +38,8 @@ MANIFEST = Manifest(
     limits=Limits(1e-4, 1e-3),
     licence="CC-BY-4.0",
     files=(FileEntry("model.onnx", 12, "ab" * 32), FileEntry("sub/weights.bin", 3, "cd" * 32)),
-    provenance={"command": "edge-ser export ä", "checkpoint": {"assumed": ["x"]}},
-    parity={"passed": True, "vad_max": 1.5e-7},
+    provenance=Provenance(CheckpointOrigin(assumed=("x",)), "edge-ser export ä"),
+    parity=ParitySummary(passed=True, vad_max=1.5e-7),
 )
 DOCUMENT: dict[str, Any] = json.loads(MANIFEST.to_json())
 
@@ -153,7 +155,13 @@ def test_nested_fields_are_missed_by_name_and_place(place: str, field: str) -> N
         ("files.0.bytes", "12"),
         ("files.0.sha256", None),
         ("provenance", "mine"),
-        ("parity", None),
+        ("provenance.command", 3),
+        ("provenance.checkpoint", "model.pt"),
+        ("provenance.checkpoint.assumed", 3),
+        ("parity", 3),
+        ("parity.passed", "yes"),
+        ("parity.vad_max", "small"),
+        ("lowered", []),
     ],
 )
 def test_wrong_types_are_refused_where_they_are(path: str, value: Any) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.manifest_parts import ENGINE
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.engine import Engine
+from edge_ser.bundle.evidence import Lowering, MadeFor
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.doctor import examine as doctor
 from edge_ser.doctor.bundles import check_bundle
@@ -213,23 +216,20 @@ class Wrong:
 
 def changed(**fields: object) -> Bundle:
     bundle = Bundle.open(DEFAULT_BUNDLE)
-    manifest = replace(bundle.manifest, **{k: v for k, v in fields.items() if k != "engine"})
-    if "engine" in fields:
-        object.__setattr__(manifest, "engine", fields["engine"])
-    return Bundle(bundle.root, manifest)
+    return Bundle(bundle.root, replace(bundle.manifest, **fields))
 
 
-ENGINE = {"file": "a.engine", "backend": "rtx", "version": "1.7.1", "sm": ["sm86"]}
-STANDARD = {**ENGINE, "backend": "tensorrt", "version": "10.3.0.26", "sm": ["sm87"]}
+STANDARD = replace(ENGINE, backend="tensorrt", version="10.3.0.26", sm=("sm87",))
+FOR_VNNI = Lowering("static", cpu=MadeFor("x86-vnni"))
 
 
 @pytest.mark.parametrize(
     ("fields", "here", "advice"),
     [
         ({}, BARE, "do not use it on this device; export again"),
-        ({"lowered": {"cpu": {"name": "x86-vnni"}}}, replace(BARE, integers="x86"),
+        ({"lowered": FOR_VNNI}, replace(BARE, integers="x86"),
          "export again with --cpu x86: it was made for x86-vnni"),
-        ({"lowered": {"cpu": {"name": "x86-vnni"}}}, BARE, "do not use it on this device"),
+        ({"lowered": FOR_VNNI}, BARE, "do not use it on this device"),
         ({"engine": ENGINE}, GPU, "it was built for sm86, here is sm87"),
     ],
 )  # fmt: skip
@@ -254,12 +254,10 @@ def test_other_answers_fail_with_advice(
         (ENGINE, BARE, "it needs a GPU of NVIDIA's: use an onnx target here"),
         (ENGINE, replace(GPU, tensorrt=TensorRt({"tensorrt_rtx": "1.6"})),
          "it was built by tensorrt_rtx 1.7.1, here is 1.6; it was built for sm86, here is sm87"),
-        ({**ENGINE, "backend": "tensorrt", "version": "10.3", "sm": "sm87"}, GPU, ""),
+        (replace(STANDARD, version="10.3"), GPU, ""),
     ],
 )  # fmt: skip
-def test_an_engine_that_does_not_fit_says_why(
-    engine: dict[str, object], here: Machine, advice: str
-) -> None:
+def test_an_engine_that_does_not_fit_says_why(engine: Engine, here: Machine, advice: str) -> None:
     def refuse(bundle: Bundle) -> Session:
         raise MissingExtraError("runtime trt", "tensorrt_rtx", "trt")
 
@@ -278,7 +276,7 @@ def test_an_engine_that_is_still_to_be_built_has_no_version_to_compare(
     def refuse(bundle: Bundle) -> Session:
         raise DeviceError(bundle.root, expected="an engine", found="none")
 
-    bundle = changed(engine={**ENGINE, "file": "", "version": "", "backend": backend})
+    bundle = changed(engine=replace(ENGINE, file="", version="", backend=backend))
     here = replace(GPU, tensorrt=TensorRt({module: "1.2.3.4"}))
     finding = check_bundle(bundle, "x", here, refuse)
     assert finding.state == "fails"

@@ -49,7 +49,7 @@ def test_card_and_results_agree(name: str) -> None:
 
 def test_embedded_bundle_is_made_from_the_embedded_checkpoint() -> None:
     provenance = Bundle.open(DEFAULT_BUNDLE).manifest.provenance
-    assert provenance["checkpoint"]["sha256"] == sha256(BUILTIN["spectral"])
+    assert provenance.checkpoint.sha256 == sha256(BUILTIN["spectral"])
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_a_replaced_bundle_is_told(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(f"{out}: onnx-fp32, ")
     assert last.endswith("; parity passed (replaced the bundle that was there)")
-    assert Bundle.open(out).manifest.parity["passed"] is True
+    assert Bundle.open(out).manifest.parity.passed is True
 
 
 # --- the gate
@@ -104,8 +104,8 @@ def test_gate_closes_and_leaves_nothing(plain: Path, tmp_path: Path, speech: Spe
 
 def test_failed_bundle_is_kept_when_asked(kept: Path) -> None:
     bundle = Bundle.open(kept)  # replaces what was there, complete and with its hashes
-    assert bundle.manifest.parity["passed"] is False
-    assert bundle.manifest.parity["vad_max"] == pytest.approx(2e-3, rel=0.05)
+    assert bundle.manifest.parity.passed is False
+    assert bundle.manifest.parity.vad_max == pytest.approx(2e-3, rel=0.05)
     report = json.loads((kept / PARITY).read_text())
     assert report["passed"] is False
     assert len(report["failures"]) == 3
@@ -131,7 +131,7 @@ def test_a_candidate_that_gives_nan_fails_the_gate(
     if not keep:
         assert not list(tmp_path.iterdir())
         return
-    assert Bundle.open(out).manifest.parity["passed"] is False
+    assert Bundle.open(out).manifest.parity.passed is False
     report = json.loads((out / PARITY).read_text(), parse_constant=pytest.fail)  # no NaN in JSON
     assert report["passed"] is False
     assert [f.split(":")[0] for f in report["failures"]] == ["single", "padded"]
@@ -234,7 +234,7 @@ def test_gate_can_judge_a_candidate_that_answers_nothing(speech: Speech) -> None
     ]  # fmt: skip
     assert not parity.passed and parity.groups == {}
     assert parity.worst["name"] == expected.cases[0].name
-    assert parity.summary()["vad_max"] is None
+    assert parity.summary().vad_max is None
     json.dumps(parity.to_dict(), allow_nan=False)
     assert "limits" in parity.table()
 

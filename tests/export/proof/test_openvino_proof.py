@@ -36,8 +36,8 @@ def settle(folder: Path, has: set[str], passes: set[str], precision: str = "int8
     manifest = replace(Bundle.open(DEFAULT_BUNDLE).manifest, precision=precision)
 
     def opened(bundle: Bundle, runtime: str = "auto") -> Any:
-        record = bundle.manifest.parity.get("runtimes", {}).get("openvino", {})
-        asked = record.get("precision", "f32")
+        record = bundle.manifest.parity.runtimes.get("openvino")
+        asked = "f32" if record is None else record.precision
         return Session(asked if asked in has else "f32")
 
     def judge(session: Any) -> Parity:
@@ -62,9 +62,9 @@ def test_the_faster_precision_that_passes(
     tmp_path: Path, has: set[str], passes: set[str], precision: str, settled: str
 ) -> None:
     proof = settle(tmp_path, has, passes, precision)
-    record = proof.manifest.parity["runtimes"]["openvino"]
-    assert record["precision"] == settled
-    assert record["passed"] is True and record["times_onnx"] > 0
+    record = proof.manifest.parity.runtimes["openvino"]
+    assert record.precision == settled
+    assert record.passed is True and record.times_onnx > 0
     assert f"computed in {settled}" in proof.words
     evidence = json.loads((tmp_path / PARITY_FILE).read_text())
     assert evidence["passed"] is True and "utterances" not in evidence
@@ -84,8 +84,8 @@ def test_an_export_is_proved_in_both(
     bundle = tmp_path / "bundle"
     assert main(["export", "--runtime", "openvino", "-o", str(bundle)]) == 0
     assert "openvino: parity passed, the rest computed in f32; " in capsys.readouterr().out
-    record = Bundle.open(bundle).manifest.parity["runtimes"]["openvino"]
-    assert record["utterances"] >= 25 and record["vad_max"] < 1e-4
+    record = Bundle.open(bundle).manifest.parity.runtimes["openvino"]
+    assert record.utterances >= 25 and record.vad_max < 1e-4
     assert (bundle / PARITY_FILE).is_file()
     assert main(["inspect", str(bundle)]) == 0
     assert "in openvino    passed, VAD within " in capsys.readouterr().out

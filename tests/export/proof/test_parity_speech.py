@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -147,7 +148,7 @@ def test_groups_too_small_to_judge_are_named() -> None:
     (note,) = parity.not_judged
     assert note == "files: share of changed regions not judged: 4 utterances, 8 needed"
     assert note in parity.table()
-    assert parity.to_dict()["not_judged"] == parity.summary()["not_judged"] == [note]
+    assert parity.to_dict()["not_judged"] == list(parity.summary().not_judged) == [note]
     assert run(limits=FP32_LIMITS).not_judged == []
 
 
@@ -171,7 +172,7 @@ def test_labels_before_and_after() -> None:
     assert parity.labels is not None and parity.labels.count == 20
     assert parity.labels.before == pytest.approx(dict.fromkeys(DIMENSIONS, 1.0))
     assert all(-0.02 < c < 0 for c in parity.labels.change.values())
-    assert parity.to_dict()["labels"] == parity.summary()["labels"] == parity.labels.to_dict()
+    assert parity.to_dict()["labels"] == asdict(parity.summary().labels) == parity.labels.to_dict()
     assert "labels" in parity.table() and "valence 1.0000 -> 0.99" in parity.table()
     assert run().labels is None and "before -> after" not in run().table()
 
@@ -205,15 +206,16 @@ def test_labels_of_something_else_are_refused_before_any_run() -> None:
 
 
 def test_summary_tells_of_the_largest_group_of_speech() -> None:
-    summary = run(labelled=True).summary()
-    assert summary["agreement"]["group"] == "speech"
-    assert summary["agreement"]["ccc"] == pytest.approx(dict.fromkeys(DIMENSIONS, 1.0))
+    parity = run(labelled=True)
+    summary, whole = parity.summary(), parity.groups["speech"]
+    assert summary.agreement.group == "speech"
+    assert summary.agreement.ccc == pytest.approx(dict.fromkeys(DIMENSIONS, 1.0))
     for name in ("pearson", "angle_mean_degrees", "angle_p99_degrees", "radius_mean", "flip_rate",
                  "flip_rate_near", "head_agreement"):  # fmt: skip
-        assert name in summary["agreement"]
-    assert summary["radius_max"] == 0 and summary["region_flips"] == 0
-    assert run(added=0).summary()["agreement"]["group"] == "single"
-    json.dumps(summary, allow_nan=False)
+        assert getattr(summary.agreement, name) == getattr(whole, name)
+    assert summary.radius_max == 0 and summary.region_flips == 0
+    assert run(added=0).summary().agreement.group == "single"
+    json.dumps(summary.to_dict(), allow_nan=False)
 
 
 def test_table_tells_agreement() -> None:

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.manifest_parts import ENGINE
 from helpers.rtx_graphs import backend, build, needs_rtx, preprocessing, typed
 from helpers.small_graphs import graph
 
+from edge_ser.bundle.engine import Census, EngineTensor
 from edge_ser.errors import BundleError, GateError, UsageError
 from edge_ser_export.graph.rewrite import save
 from edge_ser_runtimes.engines import build as building
 from edge_ser_runtimes.engines.build import Built, build_engine, parse_only
-from edge_ser_runtimes.engines.census import Census, check_share
+from edge_ser_runtimes.engines.census import check_share
 from edge_ser_runtimes.engines.devices import find_device
 from edge_ser_runtimes.engines.interrupts import HeldInterrupts
 from edge_ser_runtimes.engines.profiles import Profile, default_profile
@@ -38,7 +40,7 @@ def test_engines_of_every_kind(precision: str, sm: str) -> None:
     assert struct.unpack_from("<Q", built.plan, 16) == (len(built.plan),)
     assert ".".join(str(b) for b in built.plan[24:28]) == built.version == backend().version
     census = built.census
-    assert built.to_dict()["share"] == census.share >= 0.95
+    assert built.recorded_in(ENGINE).share == census.share >= 0.95
     if precision == "int8":
         assert census.encoder["int8"] > 0.8
         assert set(census.encoder) == {"int8", "fp16"}, "the rest is attention, in float16"
@@ -49,10 +51,10 @@ def test_engines_of_every_kind(precision: str, sm: str) -> None:
     assert built.weight_bytes > 1e5 and built.activation_bytes > 1e6
     assert 0 < built.seconds < 60
     assert list(built.io) == [
-        {"name": "samples", "dtype": "float32", "mode": "input"},
-        {"name": "lengths", "dtype": "int64", "mode": "input"},
-        {"name": "vad", "dtype": "float32", "mode": "output"},
-        {"name": "region_logits", "dtype": "float32", "mode": "output"},
+        EngineTensor("samples", "float32", "input"),
+        EngineTensor("lengths", "int64", "input"),
+        EngineTensor("vad", "float32", "output"),
+        EngineTensor("region_logits", "float32", "output"),
     ]
 
 
@@ -132,7 +134,7 @@ def test_a_graph_in_another_precision_fails_the_gate() -> None:
 
 
 def test_the_share_that_is_enough() -> None:
-    census = Census({}, {}, {}, 0.95, (), 1)
+    census = Census(share=0.95)
     check_share(census, "fp16")
     with pytest.raises(GateError, match=r"94.9%"):
         check_share(replace(census, share=0.949), "fp16")

@@ -16,6 +16,7 @@ from helpers.rtx_graphs import backend, needs_rtx
 from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle, graph_sha256, seal
+from edge_ser.bundle.engine import Census, Profile
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
@@ -30,11 +31,11 @@ from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
 @needs_rtx
 def test_a_build_bundle_says_what_is_to_be_built(orin: Path) -> None:
     engine = Bundle.open(orin).manifest.engine
-    assert (engine["file"], engine["version"], engine["verified"]) == ("", "", False)
-    assert (engine["backend"], engine["sm"], engine["device"]) == ("tensorrt", ["sm87"], "orin")
-    assert engine["profiles"] == [{"batch": [1, 1, 2], "samples": [16_000, 48_000, 192_000]}]
-    assert engine["graph_sha256"] == graph_sha256(orin / "model.onnx")
-    assert engine["share"] == 1, "any parser here has taken the census"
+    assert (engine.file, engine.version, engine.verified) == ("", "", False)
+    assert (engine.backend, engine.sm, engine.device) == ("tensorrt", ("sm87",), "orin")
+    assert engine.profiles == (Profile((1, 1, 2), (16_000, 48_000, 192_000)),)
+    assert engine.graph_sha256 == graph_sha256(orin / "model.onnx")
+    assert engine.share == 1, "any parser here has taken the census"
 
 
 def test_without_any_tensorrt_the_census_is_left_to_the_device(
@@ -42,7 +43,7 @@ def test_without_any_tensorrt_the_census_is_left_to_the_device(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     path = make(tmp_path / "orin", plan_engine("trt-fp16", EngineOptions(("orin",))))
-    assert Bundle.open(path).manifest.engine["census"] == {}
+    assert Bundle.open(path).manifest.engine.census == Census()
 
 
 # --- TensorRT for RTX
@@ -55,8 +56,8 @@ def test_an_engine_is_built_and_proved(rtx: Path, here: Callable[[str | None], N
     manifest = Bundle.open(rtx).manifest
     assert manifest == done.manifest
     engine = manifest.engine
-    assert (engine["file"], engine["verified"]) == ("model.engine", True)
-    assert (engine["version"], engine["share"]) == (backend().version, 1)
+    assert (engine.file, engine.verified) == ("model.engine", True)
+    assert (engine.version, engine.share) == (backend().version, 1)
     assert (rtx / "model.engine").read_bytes()[:4] == b"vtrt"
     assert set(done.results) == {"single", "padded"}
     assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"], "nothing beside it"
@@ -67,10 +68,10 @@ def test_without_a_gpu_it_is_built_and_not_called_verified(rtx: Path) -> None:
     done = build_on_device(rtx, never, ("rtx-3060", "rtx-5090"))
     assert done.results == {}
     engine = Bundle.open(rtx).manifest.engine
-    assert engine["verified"] is False
-    assert (engine["sm"], engine["device"]) == (["sm86", "sm120"], "rtx-3060, rtx-5090")
+    assert engine.verified is False
+    assert (engine.sm, engine.device) == (("sm86", "sm120"), "rtx-3060, rtx-5090")
     again = build_on_device(rtx, never, ("sm89",))
-    assert again.manifest.engine["sm"] == ["sm89"]
+    assert again.manifest.engine.sm == ("sm89",)
 
 
 @needs_rtx
@@ -78,7 +79,7 @@ def test_another_gpu_gets_its_own_engine(rtx: Path, here: Callable[[str | None],
     here("sm120")
     build_on_device(rtx, on_cpu)
     engine = Bundle.open(rtx).manifest.engine
-    assert (engine["sm"], engine["verified"]) == (["sm120"], True)
+    assert (engine.sm, engine.verified) == (("sm120",), True)
 
 
 class Wrong:
@@ -152,14 +153,14 @@ def test_a_zip(tmp_path: Path) -> None:
 
 def test_another_graph_than_was_exported(orin: Path) -> None:
     manifest = Bundle.open(orin).manifest
-    seal(orin, replace(manifest, engine=manifest.engine | {"graph_sha256": "0" * 64}))
+    seal(orin, replace(manifest, engine=replace(manifest.engine, graph_sha256="0" * 64)))
     with pytest.raises(BundleError, match=r"expected the graph that was exported for this engine"):
         build_on_device(orin, never)
 
 
 def test_a_precision_that_the_device_lacks(rtx: Path) -> None:
     manifest = Bundle.open(rtx).manifest
-    seal(rtx, replace(manifest, engine=manifest.engine | {"precision": "fp8"}))
+    seal(rtx, replace(manifest, engine=replace(manifest.engine, precision="fp8")))
     with pytest.raises(UsageError, match=r"--target trt-fp8: .* found rtx-3060"):
         build_on_device(rtx, never, ("rtx-3060",))
 
@@ -251,7 +252,7 @@ def test_the_standard_module_builds_where_it_runs(
     monkeypatch.setitem(sys.modules, "tensorrt", Standard())
     build_on_device(orin, on_cpu)
     engine = Bundle.open(orin).manifest.engine
-    assert (engine["backend"], engine["version"], engine["verified"]) == (
+    assert (engine.backend, engine.version, engine.verified) == (
         "tensorrt", "10.3.0", True
     )  # fmt: skip
-    assert engine["sm"] == ["sm87"] and engine["share"] == 1
+    assert engine.sm == ("sm87",) and engine.share == 1

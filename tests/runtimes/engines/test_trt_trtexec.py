@@ -12,6 +12,7 @@ from helpers.device_bundles import contents, never
 from helpers.rtx_graphs import typed
 
 from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.engine import Census, Profile
 from edge_ser.errors import DeviceError, GateError, UsageError
 from edge_ser_runtimes.engines.on_device import build_on_device
 
@@ -92,7 +93,7 @@ def test_trtexec_where_only_that_is_installed(orin: Path, program: Callable[...,
     log = program()
     build_on_device(orin, never)
     engine = Bundle.open(orin).manifest.engine
-    assert (engine["version"], engine["verified"]) == ("10.3.0", True)
+    assert (engine.version, engine.verified) == ("10.3.0", True)
     assert (orin / "model.engine").read_bytes() == b"ftrt engine"
     build, *runs = log.read_text().splitlines()
     for option in (
@@ -125,8 +126,8 @@ def test_trtexec_of_jetpack_5(orin: Path, program: Callable[..., Path]) -> None:
 def test_trtexec_takes_one_profile(orin: Path, program: Callable[..., Path]) -> None:
     program()
     manifest = Bundle.open(orin).manifest
-    profiles = manifest.engine["profiles"] * 2
-    seal(orin, replace(manifest, engine=manifest.engine | {"profiles": profiles}))
+    profiles = manifest.engine.profiles * 2
+    seal(orin, replace(manifest, engine=replace(manifest.engine, profiles=profiles)))
     with pytest.raises(UsageError, match=r"profiles: expected one, .* found 2"):
         build_on_device(orin, never)
 
@@ -137,9 +138,9 @@ def test_trtexec_gets_only_shapes_of_the_profile(
 ) -> None:
     program(least=batch[0], most=batch[2])
     manifest = Bundle.open(orin).manifest
-    profiles = [{"batch": list(batch), "samples": [16_000, 48_000, 192_000]}]
-    seal(orin, replace(manifest, engine=manifest.engine | {"profiles": profiles}))
-    assert build_on_device(orin, never).manifest.engine["verified"] is True
+    profiles = (Profile(batch, (16_000, 48_000, 192_000)),)
+    seal(orin, replace(manifest, engine=replace(manifest.engine, profiles=profiles)))
+    assert build_on_device(orin, never).manifest.engine.verified is True
 
 
 def test_trtexec_answers_that_are_not_finite(orin: Path, program: Callable[..., Path]) -> None:
@@ -153,7 +154,7 @@ def test_trtexec_answers_that_are_not_finite(orin: Path, program: Callable[..., 
 def test_trtexec_does_not_prove_precision(orin: Path, program: Callable[..., Path]) -> None:
     program()
     manifest = Bundle.open(orin).manifest
-    seal(orin, replace(manifest, engine=manifest.engine | {"census": {}, "share": 0.0}))
+    seal(orin, replace(manifest, engine=replace(manifest.engine, census=Census(), share=0.0)))
     with pytest.raises(UsageError, match=r"found no count; install .*python3-libnvinfer"):
         build_on_device(orin, never)
 
@@ -165,6 +166,6 @@ def test_the_working_directory_and_links(
     link = orin.parent / "link"
     link.symlink_to(orin)
     build_on_device(link, never)
-    assert link.is_symlink() and Bundle.open(orin).manifest.engine["verified"] is True
+    assert link.is_symlink() and Bundle.open(orin).manifest.engine.verified is True
     monkeypatch.chdir(orin)
-    assert build_on_device(Path(), never).manifest.engine["verified"] is True
+    assert build_on_device(Path(), never).manifest.engine.verified is True

@@ -13,6 +13,7 @@ import pytest
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.evidence import Lowering, RuntimeProof
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser.session import pad_batch
@@ -30,8 +31,9 @@ def session(ser: edge_ser.Recognizer) -> OpenVinoSession:
 
 
 def proved(bundle: Bundle, precision: str) -> Bundle:
-    record = {"runtimes": {"openvino": {"precision": precision}}}
-    return Bundle(bundle.root, replace(bundle.manifest, parity=bundle.manifest.parity | record))
+    proof = RuntimeProof(passed=True, precision=precision)
+    parity = replace(bundle.manifest.parity, runtimes={"openvino": proof})
+    return Bundle(bundle.root, replace(bundle.manifest, parity=parity))
 
 
 def test_recorded_answers_are_given(ser: edge_ser.Recognizer, session: OpenVinoSession) -> None:
@@ -89,7 +91,7 @@ def test_chosen_by_name_only(ser: edge_ser.Recognizer, utterances: list[Path]) -
 
 
 def test_dynamic_scales_are_refused(ser: edge_ser.Recognizer) -> None:
-    manifest = replace(ser.manifest, lowered={"recipe": "dynamic, log-mel in float32"}, max_batch=1)
+    manifest = replace(ser.manifest, lowered=Lowering("dynamic, log-mel in float32"), max_batch=1)
     with pytest.raises(BundleError, match=r"found recipe dynamic.*export with --runtime openvino"):
         OpenVinoSession(Bundle(ser.bundle.root, manifest))
 
