@@ -24,10 +24,10 @@ from edge_ser.cli.common import open_session
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Outputs
 from edge_ser.fidelity.compare import compare, concatenate, label_fidelity
+from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
 from edge_ser_export.precision.lower import PrecisionOptions
-from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.training.data import Corpus, read_labels
 
 # Name -> target, options, and another runtime that it is proved and run in.

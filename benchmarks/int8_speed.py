@@ -44,6 +44,7 @@ from common import RESULTS
 from common import checkpoint as random_checkpoint
 from onnx import TensorProto, helper
 
+from edge_ser.fidelity.limits import INT8_LIMITS
 from edge_ser.host.child import code_command
 from edge_ser.host.cpu import VNNI, instruction_sets
 from edge_ser.host.offline import import_onnxruntime, import_openvino
@@ -55,7 +56,6 @@ from edge_ser_export.graph.rewrite import optimize_for_cpu, save, strip_metadata
 from edge_ser_export.graph.run import feed, multiplications, open_graph, share_of
 from edge_ser_export.models import deployment as deploy
 from edge_ser_export.precision.int8 import CPUS, Quantizer, Recipe
-from edge_ser_export.proof.limits import INT8_LIMITS
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES, trace
 
 SECONDS = 5.0

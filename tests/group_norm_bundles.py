@@ -18,10 +18,10 @@ from helpers.trace_once import trace_once
 from edge_ser.bundle.bundle import GOLDEN, Bundle, seal
 from edge_ser.bundle.golden import Golden
 from edge_ser.cli import main as edge_ser
+from edge_ser.fidelity.limits import INT8_LIMITS
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.integers import quantize_products
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save, tidy
-from edge_ser_export.proof.limits import INT8_LIMITS
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from edge_ser_runtimes.registry import open_session
 

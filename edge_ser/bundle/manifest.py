@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from edge_ser.bundle.provenance import Provenance
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
+from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader
 
 SCHEMA_VERSION = 1
@@ -43,54 +43,6 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What counts as the same answer as the reference's.
-
-    The first two and the regions hold for every utterance. The others, None where there is no such
-    limit, are about a group as a whole: see `fidelity.Fidelity.failures`.
-
-    Attributes:
-        vad: largest difference of arousal, dominance, valence on 0..1, absolute.
-        region_logits: largest difference of the region head's logits, absolute.
-        ccc: least concordance with the reference, of each dimension.
-        pearson: least correlation with the reference, of each dimension.
-        vad_p99: as `vad`, but of the 99th percentile of the utterances.
-        angle_mean_degrees: largest mean angle between both points, seen from neutral.
-        flip_rate: largest share of changed regions among the utterances outside the margin; with 0
-            not a single one.
-        boundary_margin: distance from a region boundary, where each dimension spans [-1, 1], beyond
-            which an utterance is outside the margin; None: `distance`.
-    """
-
-    vad: float
-    region_logits: float
-    ccc: float | None = None
-    pearson: float | None = None
-    vad_p99: float | None = None
-    angle_mean_degrees: float | None = None
-    flip_rate: float = 0.0
-    boundary_margin: float | None = None
-
-    @property
-    def distance(self) -> float:
-        """How far a point may move in the space of X, Y, Z, whose axes span [-1, 1]."""
-        return float(2 * 3**0.5 * self.vad)
-
-    @property
-    def margin(self) -> float:
-        """Distance from a boundary beyond which a changed region counts as a wrong answer."""
-        return self.distance if self.boundary_margin is None else self.boundary_margin
-
-    def to_dict(self) -> dict[str, float]:
-        """As JSON-ready data, without the limits that are not set."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if getattr(self, f.name) != f.default
-        }
 
 
 @dataclass(frozen=True)
@@ -223,9 +175,3 @@ def _check_sense(manifest: Manifest, source: str) -> None:
             expected=f"region_logits [batch, {regions}] for the partition",
             found=f"{list(outputs['region_logits'])}",
         )
-    for name, limit in manifest.limits.to_dict().items():
-        where = f"{source}: limits: {name}"
-        if not 0 <= limit < math.inf:
-            raise BundleError(where, expected="a finite limit >= 0", found=f"{limit}")
-        if name in ("ccc", "pearson", "flip_rate") and limit > 1:
-            raise BundleError(where, expected="at most 1", found=f"{limit:g}")

@@ -21,7 +21,8 @@ from edge_ser.cli.common import (
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity.compare import Fidelity, limit_words
+from edge_ser.fidelity.compare import Fidelity
+from edge_ser.fidelity.limits import limit_words
 from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, load_evidence, read_evidence
 from edge_ser.report.origin import Writing

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.scale import (
     DIMENSIONS,
@@ -20,6 +19,7 @@ from edge_ser.emotion.scale import (
 )
 from edge_ser.emotion.sphere import Partition, angular_distance, to_cartesian
 from edge_ser.errors import UsageError
+from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
 from edge_ser.fidelity.metrics import ccc, pearson
 
 # Angles of points this near to neutral are noise: one millionth of VAD turns them by degrees.
@@ -27,8 +27,6 @@ _MIN_RADIUS = 0.02
 # A group is judged as a whole from this many utterances on. Of fewer, a correlation says more about
 # how far apart they happen to lie than about the candidate, and one changed region weighs too much.
 MIN_JUDGED = 8
-# Below it, numbers read better as powers of ten.
-SMALL = 0.01
 
 
 @dataclass(frozen=True)
@@ -318,31 +316,3 @@ def _over(value: float, limit: float) -> str:
     return (
         f"{value:.2e}, limit {brief(limit)}" if limit < SMALL else f"{value:.4f}, limit {limit:g}"
     )
-
-
-def limit_words(limits: Limits) -> str:
-    """All limits that are set, in one line for people."""
-    words = [f"VAD {brief(limits.vad)} on 0..1", f"logits {brief(limits.region_logits)}"]
-    if limits.vad_p99 is not None:
-        words.append(f"99 % of VAD {brief(limits.vad_p99)}")
-    if limits.ccc is not None:
-        words.append(f"CCC at least {limits.ccc:g}")
-    if limits.pearson is not None:
-        words.append(f"Pearson at least {limits.pearson:g}")
-    if limits.angle_mean_degrees is not None:
-        words.append(f"mean angle {limits.angle_mean_degrees:g}°")
-    many = f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
-    words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
-    return ", ".join(words)
-
-
-def percent(share: float) -> str:
-    """A share in few characters, such as 1 % or 0.5 %."""
-    return f"{100 * share:.4g} %"
-
-
-def brief(value: float) -> str:
-    """A limit in few characters that lose nothing, such as 1e-04 or 0.15."""
-    if value == 0 or value >= SMALL:
-        return f"{value:g}"
-    return next(text for digits in range(18) if float(text := f"{value:.{digits}e}") == value)

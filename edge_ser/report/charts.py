@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN, scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian, to_spherical
-from edge_ser.fidelity.compare import brief
+from edge_ser.fidelity.limits import Limits, brief
 from edge_ser.report.data import Damage, Utterance, Vad
 from edge_ser.report.svg import (
     SHAPES,

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.manifest import Limits, Manifest
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import MissingPathError, UsageError
-from edge_ser.fidelity.compare import Fidelity, limit_words
+from edge_ser.fidelity.compare import Fidelity
+from edge_ser.fidelity.limits import Limits, limit_words
 from edge_ser.report.charts import (
     Style,
     flips,

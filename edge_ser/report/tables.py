@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.compare import MIN_JUDGED, SMALL, brief, percent
+from edge_ser.fidelity.compare import MIN_JUDGED
+from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
 from edge_ser.report.charts import Flip
 from edge_ser.report.data import Measures
 from edge_ser.report.svg import element, text

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
+from edge_ser.fidelity.limits import LIMITS, Limits
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.precision.lower import Lowered, PrecisionOptions, lower
-from edge_ser_export.proof.limits import LIMITS
 from edge_ser_export.tensorrt.typed import write_graphs
 from edge_ser_runtimes.engines.build import ENGINE
 from edge_ser_runtimes.engines.plan import GRAPH, TYPED, EnginePlan

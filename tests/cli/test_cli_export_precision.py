@@ -19,11 +19,11 @@ import edge_ser
 from edge_ser.bundle.bundle import SENSITIVITY, Bundle
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.cli import main
+from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import strip_metadata
-from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 
 Cli = Callable[..., Any]
 

@@ -14,8 +14,8 @@ from helpers.trace_once import trace_once
 from edge_ser.bundle.bundle import Bundle, graph_sha256
 from edge_ser.bundle.engine import Profile
 from edge_ser.cli import main
+from edge_ser.fidelity.limits import BF16_LIMITS, FP16_LIMITS
 from edge_ser_export import pipeline
-from edge_ser_export.proof.limits import BF16_LIMITS, FP16_LIMITS
 from edge_ser_runtimes.engines import build as building
 
 Cli = Callable[..., Any]

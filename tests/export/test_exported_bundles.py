@@ -25,6 +25,7 @@ from helpers.tiny_models import (
 from onnx import TensorProto
 
 from edge_ser.bundle.bundle import PARITY, Bundle
+from edge_ser.fidelity.limits import FP32_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
 from edge_ser_export.checkpoints.load import load_checkpoint
@@ -32,7 +33,6 @@ from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
-from edge_ser_export.proof.limits import FP32_LIMITS
 from edge_ser_export.proof.parity import build_cases
 
 REPOSITORY = Path(__file__).resolve().parents[2]

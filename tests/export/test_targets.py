@@ -8,9 +8,9 @@ from helpers.export_sessions import open_session
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.errors import UsageError
+from edge_ser.fidelity.limits import INT8_LIMITS
 from edge_ser_export import pipeline
 from edge_ser_export.precision.lower import PrecisionOptions
-from edge_ser_export.proof.limits import INT8_LIMITS
 from edge_ser_export.targets import TARGETS, Target, find_target, names_where, target_table
 from edge_ser_runtimes.engines.devices import PRECISIONS
 from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
+from edge_ser.fidelity.limits import Limits
 
 LIMITS = Limits(vad=1e-4, region_logits=1e-3)
 

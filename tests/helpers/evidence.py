@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.fidelity.compare import Fidelity, compare, label_fidelity
+from edge_ser.fidelity.limits import Limits
 from edge_ser.report.data import Evidence, read_evidence
 
 FP32 = Limits(1e-4, 1e-3)

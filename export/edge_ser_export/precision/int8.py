@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 
 import onnx_ir as ir
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import Fidelity, compare
+from edge_ser.fidelity.limits import Limits
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.calibration.ranges import measure, migration_factors
 from edge_ser_export.graph.integers import Extremes, Scheme, quantize_products

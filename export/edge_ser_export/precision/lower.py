@@ -12,9 +12,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edge_ser.audio import decode_file
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
+from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS, Limits
 from edge_ser.host.cpu import integer_preset, usable_cores
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.calibration.ranges import Meter
@@ -22,7 +22,6 @@ from edge_ser_export.graph.half import compute_half, float_value_names, store_we
 from edge_ser_export.graph.rewrite import describe, optimize_for_cpu, save, tidy
 from edge_ser_export.graph.run import Samples, multiplications
 from edge_ser_export.precision.int8 import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
-from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.speed import Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 

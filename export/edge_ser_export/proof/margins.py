@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.fidelity.compare import MIN_JUDGED, Fidelity
+from edge_ser.fidelity.limits import Limits
 
 # Of a limit; what is used up beyond it is told.
 _USED = 0.9

@@ -20,11 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_ser.audio import Preprocessing, decode_file
 from edge_ser.bundle.evidence import Agreement, Labels, ParitySummary
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
 from edge_ser.fidelity.compare import Fidelity, LabelFidelity, compare, concatenate, label_fidelity
+from edge_ser.fidelity.limits import Limits
 from edge_ser.session import Session
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.proof.answers import Answer, ask, difference

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.compare import Fidelity, LabelFidelity, limit_words
+from edge_ser.fidelity.compare import Fidelity, LabelFidelity
+from edge_ser.fidelity.limits import Limits, limit_words
 
 _INDENT = " " * 9
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError
 from edge_ser.fidelity.compare import compare
+from edge_ser.fidelity.limits import LIMITS, Limits
 from edge_ser.host.cpu import usable_cores
 from edge_ser_export.calibration.draw import CalibrationSet, Utterance
 from edge_ser_export.calibration.ranges import Meter
@@ -26,7 +26,6 @@ from edge_ser_export.graph.rewrite import describe, save, save_beside, tidy
 from edge_ser_export.graph.run import answers, multiplications, open_graph
 from edge_ser_export.memory import forget_weights
 from edge_ser_export.precision.lower import Lowered, loud_speech
-from edge_ser_export.proof.limits import LIMITS
 from edge_ser_export.tensorrt.explicit import float_types, spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES

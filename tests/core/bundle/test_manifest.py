@@ -9,10 +9,11 @@ import pytest
 
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle.evidence import ParitySummary
-from edge_ser.bundle.manifest import FileEntry, Limits, Manifest, TensorSpec
+from edge_ser.bundle.manifest import FileEntry, Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
+from edge_ser.fidelity.limits import Limits
 
 MANIFEST = Manifest(
     name="tiny",

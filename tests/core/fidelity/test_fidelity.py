@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from helpers.answers import LIMITS, outputs, points
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
 from edge_ser.fidelity.compare import compare, concatenate
+from edge_ser.fidelity.limits import Limits
 
 
 @pytest.mark.parametrize("head", [True, False])

@@ -7,20 +7,12 @@ import numpy as np
 import pytest
 from helpers.answers import LIMITS, outputs, points
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
-from edge_ser.fidelity.compare import (
-    MIN_JUDGED,
-    Fidelity,
-    brief,
-    compare,
-    label_fidelity,
-    limit_words,
-    percent,
-)
+from edge_ser.fidelity.compare import MIN_JUDGED, Fidelity, compare, label_fidelity
+from edge_ser.fidelity.limits import Limits, brief, limit_words, percent
 
 LOW = Limits(
     vad=0.5,

@@ -19,8 +19,9 @@ from helpers.evidence import (
 )
 
 import edge_ser
-from edge_ser.bundle.manifest import Limits, Manifest
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.sphere import Partition
+from edge_ser.fidelity.limits import Limits
 from edge_ser.report.data import Damage, read_evidence
 from edge_ser.report.page import page
 

@@ -24,11 +24,11 @@ from transformers import Wav2Vec2FeatureExtractor
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError
+from edge_ser.fidelity.limits import FP32_LIMITS
 from edge_ser.load import load
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.checkpoints.preprocessor import feature_extractor
 from edge_ser_export.pipeline import ExportOptions, export
-from edge_ser_export.proof.limits import FP32_LIMITS
 from edge_ser_export.proof.parity import Reference, reference_answers, run_parity
 
 OWN: dict[str, Any] = {

@@ -15,11 +15,11 @@ from helpers.traced_graphs import drawn, traced, with_weights
 
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import compare
+from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.rewrite import save, strip_metadata
 from edge_ser_export.graph.run import answers, open_graph
 from edge_ser_export.precision.lower import Lowered, PrecisionOptions, _check_speed, lower
-from edge_ser_export.proof.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.speed import Speed, SpeedOutcome
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 

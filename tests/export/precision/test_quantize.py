@@ -16,9 +16,9 @@ from helpers.outlier_twin import norms, outlier_twin
 from helpers.trace_once import folder
 from helpers.traced_graphs import drawn, traced, with_weights
 
-from edge_ser.bundle.manifest import Limits
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import Fidelity
+from edge_ser.fidelity.limits import INT8_LIMITS, Limits
 from edge_ser.host.cpu import integer_preset
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.graph.products import find_products
@@ -39,7 +39,6 @@ from edge_ser_export.precision.int8 import (
     Quantizer,
     Recipe,
 )
-from edge_ser_export.proof.limits import INT8_LIMITS
 from edge_ser_export.proof.parity import Reference
 from edge_ser_export.proof.speed import Speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES

@@ -18,12 +18,12 @@ from edge_ser.cli import main
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, DataError, GateError, UsageError
+from edge_ser.fidelity.limits import FP32_LIMITS
 from edge_ser.session import Session
 from edge_ser_export import pipeline
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.models.deployment import DeploymentModel
 from edge_ser_export.models.joint import JointModel
-from edge_ser_export.proof.limits import FP32_LIMITS
 from edge_ser_export.proof.parity import (
     Reference,
     build_cases,

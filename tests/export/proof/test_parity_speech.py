@@ -14,8 +14,8 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, UsageError
+from edge_ser.fidelity.limits import FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.cases import Case, build_cases, case_count
-from edge_ser_export.proof.limits import FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.parity import Expected, Parity, parity_steps, run_parity
 
 Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32] | None]

@@ -14,8 +14,8 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.compare import Fidelity, compare
+from edge_ser.fidelity.limits import FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.calibration.draw import draw
-from edge_ser_export.proof.limits import FP32_LIMITS, INT8_LIMITS
 from edge_ser_export.proof.margins import near_limits
 from edge_ser_export.proof.speech import (
     CLIPS,

@@ -1,0 +1,126 @@
+"""What counts as the same answer: limits, those of every precision, and limits in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from edge_ser.errors import UsageError
+
+# Below it, numbers read better as powers of ten.
+SMALL = 0.01
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What counts as the same answer as the reference's.
+
+    The first two and the regions hold for every utterance. The others, None where there is no such
+    limit, are about a group as a whole: see `fidelity.Fidelity.failures`.
+
+    Attributes:
+        vad: largest difference of arousal, dominance, valence on 0..1, absolute.
+        region_logits: largest difference of the region head's logits, absolute.
+        ccc: least concordance with the reference, of each dimension.
+        pearson: least correlation with the reference, of each dimension.
+        vad_p99: as `vad`, but of the 99th percentile of the utterances.
+        angle_mean_degrees: largest mean angle between both points, seen from neutral.
+        flip_rate: largest share of changed regions among the utterances outside the margin; with 0
+            not a single one.
+        boundary_margin: distance from a region boundary, where each dimension spans [-1, 1], beyond
+            which an utterance is outside the margin; None: `distance`.
+
+    Raises:
+        UsageError: a limit that no difference can keep, or a share above 1.
+    """
+
+    vad: float
+    region_logits: float
+    ccc: float | None = None
+    pearson: float | None = None
+    vad_p99: float | None = None
+    angle_mean_degrees: float | None = None
+    flip_rate: float = 0.0
+    boundary_margin: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in self.to_dict().items():
+            if not 0 <= limit < math.inf:
+                raise UsageError(name, expected="a finite limit >= 0", found=f"{limit}")
+            if name in ("ccc", "pearson", "flip_rate") and limit > 1:
+                raise UsageError(name, expected="at most 1", found=f"{limit:g}")
+
+    @property
+    def distance(self) -> float:
+        """How far a point may move in the space of X, Y, Z, whose axes span [-1, 1]."""
+        return float(2 * 3**0.5 * self.vad)
+
+    @property
+    def margin(self) -> float:
+        """Distance from a boundary beyond which a changed region counts as a wrong answer."""
+        return self.distance if self.boundary_margin is None else self.boundary_margin
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON-ready data, without the limits that are not set."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if getattr(self, f.name) != f.default
+        }
+
+
+# float32 against float32: a different order of additions, and no more than that.
+FP32_LIMITS = Limits(vad=1e-4, region_logits=1e-3)
+# float16 has 11 bits: rounding shows in the third digit, and in no answer.
+FP16_LIMITS = Limits(vad=5e-3, region_logits=5e-2, ccc=0.9999, boundary_margin=0.02)
+# bfloat16 has 8 bits, three fewer than float16: eight times its rounding error.
+BF16_LIMITS = Limits(vad=4e-2, region_logits=0.4, ccc=0.999, boundary_margin=0.05)
+# Eight bits move every answer a little: what must hold is that they agree as a whole, and that
+# hardly any region changes that was not about to.
+INT8_LIMITS = Limits(
+    vad=0.15,
+    region_logits=1.5,
+    ccc=0.995,
+    pearson=0.995,
+    vad_p99=0.05,
+    angle_mean_degrees=2.0,
+    flip_rate=0.01,
+    boundary_margin=0.05,
+)
+# By the precision that a target asks for.
+LIMITS: dict[str, Limits] = {
+    "fp32": FP32_LIMITS,
+    "fp16": FP16_LIMITS,
+    "bf16": BF16_LIMITS,
+    "int8": INT8_LIMITS,
+    "fp8": INT8_LIMITS,  # eight bits too, of which the noise is larger and the range wider
+}
+
+
+def limit_words(limits: Limits) -> str:
+    """All limits that are set, in one line for people."""
+    words = [f"VAD {brief(limits.vad)} on 0..1", f"logits {brief(limits.region_logits)}"]
+    if limits.vad_p99 is not None:
+        words.append(f"99 % of VAD {brief(limits.vad_p99)}")
+    if limits.ccc is not None:
+        words.append(f"CCC at least {limits.ccc:g}")
+    if limits.pearson is not None:
+        words.append(f"Pearson at least {limits.pearson:g}")
+    if limits.angle_mean_degrees is not None:
+        words.append(f"mean angle {limits.angle_mean_degrees:g}°")
+    many = f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
+    words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
+    return ", ".join(words)
+
+
+def percent(share: float) -> str:
+    """A share in few characters, such as 1 % or 0.5 %."""
+    return f"{100 * share:.4g} %"
+
+
+def brief(value: float) -> str:
+    """A limit in few characters that lose nothing, such as 1e-04 or 0.15."""
+    if value == 0 or value >= SMALL:
+        return f"{value:g}"
+    return next(text for digits in range(18) if float(text := f"{value:.{digits}e}") == value)
