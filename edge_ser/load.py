@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.recognizer import Recognizer
+
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -42,6 +45,8 @@ def load(
     from edge_ser_runtimes import registry
 
     session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
+    where = registry.describe(session)
+    _log.debug("%s: %s, opened in %s", opened.root, opened.manifest.target, where)
     # absolute, as another process may stand in another folder
     place = None if bundle is None else Path(bundle).absolute()
     return Recognizer(

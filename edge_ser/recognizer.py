@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
+
+_log = logging.getLogger(__name__)
 
 Source = str | Path | BinaryIO
 # of any type that `decode_array` takes; spelt so that type checkers show it in a few words
@@ -144,6 +147,7 @@ class Recognizer:
                 advice="load it again",
             )
         self._opened = opened
+        _log.debug("%s: opened again in process %d", opened.bundle.root, opened.pid)
         return opened
 
     def close(self) -> None:
@@ -351,7 +355,10 @@ class Recognizer:
             UsageError: the recogniser was closed, or a length is outside the model's range.
             BundleError: the model cannot run, or gave something else than finite numbers.
         """
-        return infer(self.session, [u.samples for u in utterances])
+        outputs = infer(self.session, [u.samples for u in utterances])
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("ran %d of %s s", len(utterances), [round(u.seconds, 3) for u in utterances])
+        return outputs
 
     def decode(self, outputs: Outputs, utterances: Sequence[Utterance]) -> list[Emotion]:
         """Third step: what the numbers say, of each utterance that `infer` was given."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from edge_ser.cli import bench, build, doctor, export, inspect, predict, train, verify
 from edge_ser.cli.common import collect_rarely
+from edge_ser.cli.console import told_log
 from edge_ser.cli.failures import complain
 from edge_ser.cli.parser import Parser, add_verbose
 from edge_ser.version import __version__
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace(verbose=False)
     try:
         arguments = build_parser().parse_args(argv)
-        code: int = arguments.run(arguments)
+        with told_log(arguments.verbose):
+            code: int = arguments.run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

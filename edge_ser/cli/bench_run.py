@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from edge_ser.bench.plot import check_plot_path, write_plot
 from edge_ser.bench.records import Record, append, check_history, read_history
 from edge_ser.bench.suite import Options, Suite
 from edge_ser.cli.bench_systems import candidates
-from edge_ser.cli.common import steps
+from edge_ser.cli.console import print_error, print_warning, steps
 from edge_ser.errors import EdgeSerError, GateError, UsageError
 from edge_ser.measure.timing import Plan
 
@@ -34,7 +33,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
 
     def complain(error: EdgeSerError) -> None:
         failures.append(error)
-        print(f"edge-ser: error: {error}", file=sys.stderr)
+        print_error(error)
 
     runtimes = [n.strip() for given in arguments.runtime for n in given.split(",") if n.strip()]
     systems = candidates(arguments.bundles, runtimes, arguments.checkpoint, complain)
@@ -59,10 +58,9 @@ def run_bench(arguments: argparse.Namespace) -> int:
             complain(error)  # after an hour of measuring, its results are still wanted
     _write(arguments, records, comparison)
     if comparison is not None and comparison.not_judged:
-        print(
-            f"edge-ser: warning: {len(comparison.not_judged)} figures were not compared, because "
-            "other programs interrupted the runs: measure on a quiet machine",
-            file=sys.stderr,
+        print_warning(
+            f"{len(comparison.not_judged)} figures were not compared, because "
+            "other programs interrupted the runs: measure on a quiet machine"
         )
     exceeded = broken(budgets, records)
     regressions = comparison.regressions if comparison else []
@@ -81,7 +79,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
             )
         )
     for gate in gates:
-        print(f"edge-ser: error: {gate}", file=sys.stderr)
+        print_error(gate)
     if failures:
         return 2
     return 1 if gates else 0

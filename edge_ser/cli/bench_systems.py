@@ -12,6 +12,7 @@ from edge_ser.bench.suite import Candidate
 from edge_ser.bench.work import Products
 from edge_ser.bundle.bundle import Bundle, sha256
 from edge_ser.cli.common import needs, open_session
+from edge_ser.cli.console import print_warning
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import (
@@ -176,10 +177,7 @@ def _first_that_opens(bundle: Bundle, runtimes: list[str]) -> str:
         try:
             session = open_session(bundle, name)
         except (DeviceError, MissingExtraError, BundleError) as error:
-            print(
-                f"edge-ser: warning: runtime {following} instead of {name}: {error}",
-                file=sys.stderr,
-            )
+            print_warning(f"runtime {following} instead of {name}: {error}")
         else:
             close = getattr(session, "close", None)
             if close is not None:

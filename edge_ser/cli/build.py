@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_ser.cli.common import open_session, step, steps
+from edge_ser.cli.common import open_session
+from edge_ser.cli.console import step, steps
 
 
 def add_parser(commands: Any) -> None:

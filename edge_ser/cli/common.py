@@ -5,12 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import sys
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
 
 from edge_ser.errors import MissingExtraError
 
@@ -45,24 +41,6 @@ def collect_rarely() -> None:
     atexit.register(gc.freeze)
 
 
-def steps(total: int | None, quiet: bool = False) -> Any:
-    """A progress bar on stderr for `total` steps, or a count of them; call `step(bar, word)`."""
-    layout = "{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
-    return tqdm(
-        total=total,
-        file=sys.stderr,
-        disable=quiet or None,  # None: off where stderr is not a terminal
-        leave=False,
-        bar_format=layout if total is not None else "step {n_fmt} [{elapsed}] {postfix}",
-    )
-
-
-def step(bar: Any, word: str) -> None:
-    """One step of a bar, with what is being done."""
-    bar.set_postfix_str(word, refresh=False)
-    bar.update()
-
-
 def add_runtime_options(parser: Any) -> None:
     """Options that say what computes, the same for every command that runs a bundle."""
     parser.add_argument(
@@ -77,19 +55,6 @@ def add_runtime_options(parser: Any) -> None:
         help="of ONNX Runtime (default cpu); the others compute on a GPU",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="for the computation")
-
-
-@contextlib.contextmanager
-def told_warnings() -> Iterator[None]:
-    """Print warnings as messages of the command line, without a place in the code."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        tqdm.write(f"edge-ser: warning: {message}", file=sys.stderr)  # clears bars first
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show
-        yield
 
 
 def open_session(

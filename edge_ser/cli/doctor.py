@@ -10,7 +10,8 @@ import textwrap
 from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.cli.common import open_session, step, steps
+from edge_ser.cli.common import open_session
+from edge_ser.cli.console import print_error, step, steps
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.doctor.bundles import check_bundle
 from edge_ser.doctor.examine import Finding, examine, look, python_version
@@ -54,8 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 finding = check_bundle(Bundle.open(path), name, here, open_session)
             except EdgeSerError as error:
-                bar.clear()
-                print(f"edge-ser: error: {error}", file=sys.stderr)
+                print_error(error)
                 finding = Finding("bundle", name, "fails", f"found {error.found}", error.advice)
                 code = 2
             if finding.state == "fails":

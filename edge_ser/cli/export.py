@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
-from edge_ser.cli.common import needs, open_session, step, steps
+from edge_ser.cli.common import needs, open_session
+from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.errors import UsageError
 from edge_ser.session import Session
 
@@ -57,7 +57,22 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="your own speech for the proof and the recorded answers",
     )
-    lower = parser.add_argument_group("lower precision")
+    _add_lower_precision(parser.add_argument_group("lower precision"))
+    _add_engine(parser.add_argument_group("TensorRT"))
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="openvino",
+        help="prove an ONNX bundle in this runtime too, and say how fast it is there",
+    )
+    parser.add_argument(
+        "--keep-failed", action="store_true", help="write the bundle even if parity fails"
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_lower_precision(lower: Any) -> None:
     lower.add_argument(
         "--calibration",
         type=Path,
@@ -88,7 +103,9 @@ def add_parser(commands: Any) -> None:
     lower.add_argument(
         "--force", action="store_true", help="write a bundle that is slower on this machine"
     )
-    engine = parser.add_argument_group("TensorRT")
+
+
+def _add_engine(engine: Any) -> None:
     engine.add_argument(
         "--device",
         nargs="+",
@@ -109,17 +126,6 @@ def add_parser(commands: Any) -> None:
         default="auto",
         help="auto (default), tensorrt (JetPack, data centre) or rtx (TensorRT for RTX)",
     )
-    parser.add_argument(
-        "--runtime",
-        action="append",
-        default=[],
-        metavar="openvino",
-        help="prove an ONNX bundle in this runtime too, and say how fast it is there",
-    )
-    parser.add_argument(
-        "--keep-failed", action="store_true", help="write the bundle even if parity fails"
-    )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -164,10 +170,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         options.check()
         if options.calibration is None and find_target(options.target).measures:
-            print(
-                "edge-ser: warning: no --calibration; the built-in samples are synthetic: "
-                "calibrate with speech like that of the device",
-                file=sys.stderr,
+            print_warning(
+                "no --calibration; the built-in samples are synthetic: "
+                "calibrate with speech like that of the device"
             )
         with steps(pipeline.export_steps(options)) as bar:
             # the proof runs on the CPU, also where the engine's own runtime could be opened

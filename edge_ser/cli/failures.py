@@ -74,5 +74,6 @@ def complain(error: BaseException, verbose: bool) -> int:
         traceback.print_exception(error)
     # a name of a file or a library's words may hold anything
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in failure.line)
+    # plainly: what draws around bars wants memory and locks, and no bar is left
     print(f"edge-ser: error: {line}", file=sys.stderr)
     return failure.exit_code

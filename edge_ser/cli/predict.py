@@ -14,7 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from edge_ser.bundle.bundle import is_bundle
-from edge_ser.cli.common import add_runtime_options, told_warnings
+from edge_ser.cli.common import add_runtime_options
+from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
@@ -86,10 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     printer.close()
     if recognizer.cut_count > MAX_CUTS_TOLD:
         seconds = recognizer.manifest.preprocessing.max_seconds
-        print(
-            f"edge-ser: warning: used the first {seconds:g} s of {recognizer.cut_count} files that "
-            "are longer",
-            file=sys.stderr,
+        print_warning(
+            f"used the first {seconds:g} s of {recognizer.cut_count} files that are longer"
         )
     return 2 if failed else 0
 
@@ -113,11 +112,11 @@ def _print_answers(
             while following in waiting:  # batched by length, printed in the order given
                 answer = waiting.pop(following)
                 following += 1
-                bar.clear()
                 if isinstance(answer, EdgeSerError):
                     failed += 1
-                    print(f"edge-ser: error: {answer}", file=sys.stderr)
+                    print_error(answer)
                 else:
+                    bar.clear()
                     printer.row(answer)
     return failed
 

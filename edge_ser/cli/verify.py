@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from edge_ser.cli.common import (
     add_runtime_options,
     needs,
     open_session,
-    step,
-    steps,
-    told_warnings,
 )
+from edge_ser.cli.console import print_warning, step, steps, told_warnings
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
@@ -215,10 +212,9 @@ def _tell_another(bundle: Bundle, reference: str, sha256: str) -> bool:
     recorded = bundle.manifest.provenance.checkpoint.sha256
     if recorded is None or recorded == sha256:
         return False
-    print(
-        f"edge-ser: warning: wrong checkpoint? {bundle.manifest.name} was made from another than "
-        f"{reference}: expected sha256 {recorded!s:.16}..., found {sha256:.16}...",
-        file=sys.stderr,
+    print_warning(
+        f"wrong checkpoint? {bundle.manifest.name} was made from another than "
+        f"{reference}: expected sha256 {recorded!s:.16}..., found {sha256:.16}..."
     )
     return True
 

@@ -1,7 +1,11 @@
 """What commands share."""
 
+import logging
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 PROGRAM = """
 import atexit, gc, sys
@@ -28,3 +32,15 @@ def test_export_spares_the_process_the_search_for_cycles() -> None:
 
 def test_commands_that_stay_light_leave_the_collector_alone() -> None:
     assert told("inspect", "nowhere") == ["code 2", "threshold False", "frozen False"]
+
+
+def test_verbose_says_on_stderr_what_is_done(
+    cli: Callable[..., Any], utterances: list[Path]
+) -> None:
+    quiet = cli("predict", "--threads", 1, utterances[0])
+    done = cli("predict", "-v", "--threads", 1, utterances[0])
+    assert (done.code, done.out, quiet.err) == (0, quiet.out, "")
+    opened, ran = done.err.splitlines()
+    assert "ms  edge_ser.load: " in opened and "onnx-fp32, opened in onnx (onnxruntime" in opened
+    assert "ms  edge_ser.recognizer: ran 1 of [2." in ran
+    assert logging.getLogger("edge_ser").handlers == [], "nothing stays behind"
