@@ -30,6 +30,7 @@ from edge_ser_export.models.joint import JointModel
 from edge_ser_export.proof.answers import Answer, ask, difference
 from edge_ser_export.proof.cases import FILES, Case, Samples, build_cases, case_count, file_pairs
 from edge_ser_export.proof.margins import near_limits
+from edge_ser_export.proof.scale import check_scale
 from edge_ser_export.proof.speech import ProofSpeech
 from edge_ser_export.proof.table import parity_table
 
@@ -227,12 +228,15 @@ def reference_answers(
 
     Raises:
         DataError: no speech.
+        CheckpointError: answers that are not on 0..1, see `scale.check_scale`.
     """
     cases = build_cases(preprocessing, speech)
     answers = []
     for case in cases:
         progress(f"reference: {case.name}")
         answers.append(reference.one(case.samples))
+    usual = [a.vad for case, a in zip(cases, answers, strict=True) if not case.extreme]
+    check_scale(np.concatenate(usual))
     files = []
     for name, ours, theirs in file_pairs(preprocessing, speech, progress, reference.prepare):
         files.append((name, ours, reference.one(theirs)))
