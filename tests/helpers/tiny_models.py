@@ -15,7 +15,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+)
 
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.joint import JointModel, RegressionHead, StylePooling
@@ -233,12 +240,29 @@ class Published:
         return folder
 
 
-def published_baseline(**changes: Any) -> Published:
-    """The MSP-Podcast challenge baseline; `changes` are of its WavLM."""
-    ssl = randomize(WavLMModel(wavlm_config(**changes)), 0)
-    linear = randomize(nn.Linear(WIDTH, WIDTH), 1)
-    query = torch.randn(WIDTH, 1, generator=torch.Generator().manual_seed(2))
-    head = randomize(RegressionHead(2 * WIDTH, 24, 1, 3), 3)
+def other_encoder(kind: str, style: str = "layer", **changes: Any) -> nn.Module:
+    """Transformers' wav2vec 2.0 or HuBERT, small."""
+    build, describe = {
+        "wav2vec2": (Wav2Vec2Model, Wav2Vec2Config),
+        "hubert": (HubertModel, HubertConfig),
+    }[kind]
+    sizes: dict[str, Any] = dict(
+        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        conv_dim=[8, 10, 12, 14, 16, 18, 20], feat_extract_norm=style,
+        do_stable_layer_norm=style == "layer", conv_bias=style == "layer",
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
+    )  # fmt: skip
+    return randomize(build(describe(**sizes | changes)), 0)
+
+
+def published_baseline(
+    encoder: nn.Module | None = None, width: int = WIDTH, **changes: Any
+) -> Published:
+    """The MSP-Podcast challenge baseline; `changes` are of its WavLM, where it has one."""
+    ssl = randomize(WavLMModel(wavlm_config(**changes)), 0) if encoder is None else encoder
+    linear = randomize(nn.Linear(width, width), 1)
+    query = torch.randn(width, 1, generator=torch.Generator().manual_seed(2))
+    head = randomize(RegressionHead(2 * width, 24, 1, 3), 3)
 
     def answer(samples: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -286,6 +310,17 @@ def published_audeering(style: str = "layer") -> Published:
     state |= {f"classifier.out_proj.{k}": v for k, v in out.state_dict().items()}
     described = config.to_dict() | {"architectures": ["Wav2Vec2ForSpeechClassification"]}
     return Published(described, state, answer)
+
+
+def save_challenge_run(model: Published, folder: Path, epoch: str = "final") -> Path:
+    """The challenge baseline as its training code leaves it: three parts and the statistics."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("ssl", "pool", "ser"):
+        prefix = f"{part}_model."
+        state = {k.removeprefix(prefix): v for k, v in model.state.items() if k.startswith(prefix)}
+        torch.save(state, folder / f"{epoch}_{part}.pt")
+    (folder / "train_norm_stat.pkl").write_bytes(pickle.dumps((MEAN, STD)))
+    return folder
 
 
 # --- an architecture that is not known here

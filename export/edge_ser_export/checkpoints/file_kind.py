@@ -32,6 +32,11 @@ def foreign(path: Path) -> tuple[str, str]:
         return "an empty file", "copy the file again"
     if head.startswith(_POINTER):
         return "a pointer to a file kept by Git LFS", "fetch the file itself: git lfs pull"
+    if head.startswith(_ZIP) and _is_torchscript(path):
+        return (
+            "a TorchScript program",
+            "give the state dict that it was made from: a program's weights have no known places",
+        )
     kind = next((words for magic, words in _MAGIC.items() if head.startswith(magic)), "")
     if path.suffix == ".onnx":  # which has no mark of its own
         kind = "an ONNX graph"
@@ -40,6 +45,15 @@ def foreign(path: Path) -> tuple[str, str]:
     elif _is_text(head) and not _is_pickle(head):
         kind = kind or "a text file"
     return kind, "give the file or the directory of a checkpoint" if kind else ""
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [PurePosixPath(name).parts[1:] for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False  # cut short
+    return ("constants.pkl",) in names and any(parts[:1] == ("code",) for parts in names)
 
 
 def _may_be_torch(path: Path) -> bool:

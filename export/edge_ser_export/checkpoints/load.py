@@ -12,9 +12,12 @@ from pathlib import Path
 from edge_ser.errors import CheckpointError, MissingPathError, UsageError
 from edge_ser_export.builtin import CHECKPOINT_NAMES, find_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.own_format import load_own
+from edge_ser_export.checkpoints.own_format import is_own, load_own
 from edge_ser_export.checkpoints.published import load_published
 from edge_ser_export.checkpoints.run_directory import is_run_directory, load_run
+from edge_ser_export.checkpoints.weights import WEIGHTS
+
+CONFIG = "config.json"
 
 
 def load_checkpoint(
@@ -35,6 +38,7 @@ def load_checkpoint(
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
     path = find_checkpoint(source)
+    weights: Path | None = None
     if not path.exists():
         raise MissingPathError(
             path,
@@ -51,7 +55,9 @@ def load_checkpoint(
             advice="merge the adapter into the base first (peft: merge_and_unload), save that as a"
             " model of its own and give its directory",
         )
-    published = (path / "config.json").is_file() and not is_run_directory(path)
+    if _is_of_published(path):
+        path, weights = path.parent, None if path.name == CONFIG else path
+    published = (path / CONFIG).is_file() and not is_run_directory(path)
     if path.is_dir() and not published:
         return load_run(path, epoch, neutral_radius)
     for option, value in (("--epoch", epoch), ("--neutral-radius", neutral_radius)):
@@ -63,8 +69,15 @@ def load_checkpoint(
                 advice=f"drop {option}, or give the run directory",
             )
     if published:
-        return load_published(path)
+        return load_published(path, weights)
     checkpoint = load_own(path)
     if path in installed_checkpoints().values():
         return replace(checkpoint, name=f"emosphere-{path.stem}")
     return checkpoint
+
+
+def _is_of_published(path: Path) -> bool:
+    """Whether a file is one of a published model's, whose directory says what it is."""
+    if path.name not in (CONFIG, *WEIGHTS) or not path.is_file() or is_own(path):
+        return False
+    return (path.parent / CONFIG).is_file()

@@ -92,6 +92,17 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         ) from error
 
 
+def is_own(path: Path) -> bool:
+    """Whether a safetensors file holds edge-ser's configuration; False for what is none."""
+    if path.suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except Exception:  # as in read_safetensors, which says in words what the file is
+        return False
+
+
 def load_own(path: Path) -> Checkpoint:
     """A checkpoint as `save_checkpoint` writes it.
 

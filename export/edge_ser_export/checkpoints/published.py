@@ -14,14 +14,13 @@ from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
 from edge_ser_export.checkpoints.labels import check_outputs, output_order, reordered
-from edge_ser_export.checkpoints.own_format import read_safetensors
 from edge_ser_export.checkpoints.preprocessor import (
     NAME,
     feature_extractor,
     normalizes_utterances,
     refuse_other_normalization,
 )
-from edge_ser_export.checkpoints.safe_pickle import check_statistics, load_state_dict
+from edge_ser_export.checkpoints.safe_pickle import check_statistics
 from edge_ser_export.checkpoints.sizes import (
     check_fixed,
     encoder_config,
@@ -29,9 +28,8 @@ from edge_ser_export.checkpoints.sizes import (
     infer_encoder,
 )
 from edge_ser_export.checkpoints.tensors import build_and_fill
+from edge_ser_export.checkpoints.weights import find_weights, read_weights
 from edge_ser_export.models.config import ModelConfig
-
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,12 @@ class _Kind:
     read: Callable[[_Files], tuple[ModelConfig, list[str]]]
 
 
-def load_published(path: Path) -> Checkpoint:
+def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     """Load a directory with `config.json`.
+
+    Args:
+        path: of the directory.
+        weights: the file in it to read, or the index of its shards; None: what is there.
 
     Raises:
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
@@ -93,11 +95,8 @@ def load_published(path: Path) -> Checkpoint:
             found=f"model_type {config.get('model_type')}",
         )
     _check_config(config, kind, described)
-    weights = next((path / n for n in _WEIGHTS if (path / n).is_file()), None)
-    if weights is None:
-        raise CheckpointError(path, expected=" or ".join(_WEIGHTS), found="neither")
-    safe = weights.suffix == ".safetensors"
-    tensors = read_safetensors(weights)[1] if safe else load_state_dict(weights)
+    weights = find_weights(path) if weights is None else weights
+    tensors, files = read_weights(weights)
     order, assumed = output_order(config, described)
     joint, notes = kind.read(_Files(config, described, tensors, weights))
     tensors = reordered(tensors, kind.last_layer, order)
@@ -105,7 +104,7 @@ def load_published(path: Path) -> Checkpoint:
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
         name=f"{joint.family}-{folder_name(path)}",
-        sha256=hash_files([f for f in (described, weights, path / NAME) if f.is_file()]),
+        sha256=hash_files([f for f in (described, *files, path / NAME) if f.is_file()]),
         notes=(*notes, *assumed),
         prepare=feature_extractor(joint.normalization == "utterance")
         if kind.extracts_features
@@ -128,7 +127,9 @@ def _check_config(config: dict[str, Any], kind: _Kind, described: Path) -> None:
 
 
 def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
-    encoder, notes = infer_encoder(files.part("ssl_model."), files.weights)
+    encoder, notes = infer_encoder(
+        files.part("ssl_model."), files.weights, files.config.get("num_attention_heads")
+    )
     width, layers, outputs = head_sizes(files.part("ser_model."), files.weights)
     check_outputs(outputs, files.weights)
     mean, std = files.config.get("mean"), files.config.get("std")

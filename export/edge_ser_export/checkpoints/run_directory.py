@@ -1,4 +1,7 @@
-"""Run directories of the EmoSphere-SER training code: one state dict for each module."""
+"""Run directories of two training codes: one state dict for each module.
+
+EmoSphere-SER's, and that of the MSP-Podcast challenge baseline from which it grew.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ from edge_ser_export.checkpoints.sizes import (
 from edge_ser_export.checkpoints.tensors import build_and_fill
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 
-DEFAULT_EPOCH = "best"
 STATISTICS = "train_norm_stat.pkl"
 # Part of a run -> how the names of its tensors begin in the model.
-_PARTS = {
+_EMOSPHERE = {
     "ssl": "encoder.model.",
     "pool": "pooling.",
     "dim_ser": "vad_head.",
     "sev_ser": "region_head.",
 }
+_CHALLENGE = {"ssl": "encoder.model.", "pool": "pooling.", "ser": "vad_head."}
 # Regions of the authors' finer grids, which count one extra for the neutral centre.
 _GRIDS = {8: (90, 90), 19: (60, 60), 33: (45, 45), 73: (30, 30)}
 _SHOWN = 6  # names listed in an error
@@ -46,28 +49,71 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
 
     Args:
         path: of the directory.
-        epoch: `best` (if None), `final`, or a number.
+        epoch: `best`, `final`, or a number; if None, what the training code calls its best: `best`
+            of EmoSphere-SER, `final` of the challenge baseline.
         neutral_radius: of the neutral region, where the region head has one.
 
     Raises:
-        UsageError: a radius for regions without a neutral one.
+        UsageError: a radius for regions without a neutral one, or for a run without regions.
         CheckpointError: a part is missing, unsafe, or of another architecture.
     """
-    epoch = DEFAULT_EPOCH if epoch is None else epoch
-    files = {part: path / f"{epoch}_{part}.pt" for part in _PARTS}
+    heads = {p.stem for p in path.glob("*_ser.pt")}
+    challenge = bool(heads) and not any(h.endswith(("_dim_ser", "_sev_ser")) for h in heads)
+    parts = _CHALLENGE if challenge else _EMOSPHERE
+    epoch = ("final" if challenge else "best") if epoch is None else epoch
+    files = {part: path / f"{epoch}_{part}.pt" for part in parts}
     _check_files(path, epoch, files)
-    mean, std = load_statistics(path / STATISTICS)
+    statistics = load_statistics(path / STATISTICS)
     refuse_other_normalization(path, {})
     tensors = {part: load_state_dict(file) for part, file in files.items()}
     encoder, notes = _encoder(path, tensors["ssl"], files["ssl"])
+    base = ModelConfig(encoder=encoder, mean=statistics[0], std=statistics[1])
+    if challenge:
+        if neutral_radius is not None:
+            which = "the regions of this run, which has no head for them, have"
+            raise _no_neutral_region(which, neutral_radius, path)
+        config = _challenge_config(base, tensors["ser"], files["ser"])
+    else:
+        config = _emosphere_config(base, tensors, files, neutral_radius)
+        if config.region_count != 8:
+            notes.append("regions numbered by polar angle, then azimuth, the neutral one last")
+    named = {f"{files[p].name}: {k}": v for p, part in tensors.items() for k, v in part.items()}
+    prefixes = {f"{files[part].name}: ": place for part, place in parts.items()}
+    return Checkpoint(
+        model=build_and_fill(config, named, path, prefixes),
+        kind="msp-run" if challenge else "emosphere-run",
+        name=f"{'msp-baseline' if challenge else 'emosphere'}-{folder_name(path)}",
+        sha256=hash_files([*files.values(), path / STATISTICS]),
+        notes=tuple(notes),
+        epoch=epoch,
+    )
+
+
+def _challenge_config(base: ModelConfig, head: dict[str, Tensor], file: Path) -> ModelConfig:
+    width, layers, outputs = head_sizes(head, file)
+    check_outputs(outputs, file)
+    return replace(
+        base,
+        family="msp-baseline",
+        pooling="attentive-statistics",
+        head_dim=width,
+        head_layers=layers,
+        region_count=0,
+    )
+
+
+def _emosphere_config(
+    base: ModelConfig,
+    tensors: dict[str, dict[str, Tensor]],
+    files: dict[str, Path],
+    neutral_radius: float | None,
+) -> ModelConfig:
     width, layers, outputs = head_sizes(tensors["dim_ser"], files["dim_ser"])
     check_outputs(outputs, files["dim_ser"])
     _, _, regions = head_sizes(tensors["sev_ser"], files["sev_ser"])
     azimuth, polar = _grid(regions, neutral_radius, files["sev_ser"])
-    if regions != 8:
-        notes.append("regions numbered by polar angle, then azimuth, the neutral one last")
-    config = ModelConfig(
-        encoder=encoder,
+    return replace(
+        base,
         pooling_dim=pooling_width(tensors["pool"], files["pool"]),
         head_dim=width,
         head_layers=layers,
@@ -75,23 +121,11 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
         azimuth_step_degrees=azimuth,
         polar_step_degrees=polar,
         neutral_radius=neutral_radius,
-        mean=mean,
-        std=std,
-    )
-    named = {f"{files[p].name}: {k}": v for p, part in tensors.items() for k, v in part.items()}
-    prefixes = {f"{files[part].name}: ": place for part, place in _PARTS.items()}
-    return Checkpoint(
-        model=build_and_fill(config, named, path, prefixes),
-        kind="emosphere-run",
-        name=f"emosphere-{folder_name(path)}",
-        sha256=hash_files([*files.values(), path / STATISTICS]),
-        notes=tuple(notes),
-        epoch=epoch,
     )
 
 
 def _check_files(path: Path, epoch: str, files: dict[str, Path]) -> None:
-    if not any(path.glob("*_ssl.pt")) and not any(f.is_file() for f in files.values()):
+    if not is_run_directory(path):
         here = ", ".join(sorted(p.name for p in path.iterdir())[:_SHOWN]) or "nothing"
         raise CheckpointError(
             path,
@@ -100,13 +134,21 @@ def _check_files(path: Path, epoch: str, files: dict[str, Path]) -> None:
             found=here,
         )
     if not any(f.is_file() for f in files.values()):
-        epochs = sorted(p.name.removesuffix("_ssl.pt") for p in path.glob("*_ssl.pt"))
-        raise CheckpointError(path, expected=f"epoch {epoch}", found=f"epochs {', '.join(epochs)}")
+        names = [(f.name, f"_{part}.pt") for part in files for f in path.glob(f"*_{part}.pt")]
+        epochs = sorted({name.removesuffix(ending) for name, ending in names})
+        # the last one where nothing says which was the best
+        other = next((e for e in ("best", "final") if e in epochs), epochs[-1])
+        raise CheckpointError(
+            path,
+            expected=f"epoch {epoch}",
+            found=f"epochs {', '.join(epochs)}",
+            advice=f"give --epoch {other}",
+        )
     missing = [p.name for p in (*files.values(), path / STATISTICS) if not p.is_file()]
     if missing:
         raise CheckpointError(
             path,
-            expected="all five files of a run",
+            expected=f"all {'five' if len(files) == 4 else 'four'} files of a run",
             found=f"no {', '.join(missing)}",
             advice="copy them from the training machine; without them answers would be random",
         )
@@ -117,12 +159,7 @@ def _grid(regions: int, neutral_radius: float | None, file: Path) -> tuple[int, 
     if regions not in _GRIDS:
         raise CheckpointError(file, expected=f"one of {list(_GRIDS)} regions", found=f"{regions}")
     if regions == 8 and neutral_radius is not None:
-        raise UsageError(
-            "--neutral-radius",
-            expected="none, as the 8 regions of this run have no neutral one among them",
-            found=f"{neutral_radius} for {file.parent.name}",
-            advice="drop --neutral-radius",
-        )
+        raise _no_neutral_region("the 8 regions of this run have", neutral_radius, file.parent)
     if regions != 8 and neutral_radius is None:
         raise CheckpointError(
             file,
@@ -131,6 +168,15 @@ def _grid(regions: int, neutral_radius: float | None, file: Path) -> tuple[int, 
             advice="give --neutral-radius",
         )
     return _GRIDS[regions]
+
+
+def _no_neutral_region(which: str, radius: float, path: Path) -> UsageError:
+    return UsageError(
+        "--neutral-radius",
+        expected=f"none, as {which} no neutral one among them",
+        found=f"{radius} for {path.name}",
+        advice="drop --neutral-radius",
+    )
 
 
 def _encoder(path: Path, tensors: dict[str, Tensor], file: Path) -> tuple[EncoderConfig, list[str]]:

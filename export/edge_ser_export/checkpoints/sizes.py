@@ -28,14 +28,25 @@ _FIXED: dict[str, Any] = {
 }
 
 
-def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConfig, list[str]]:
-    """Configuration of a WavLM encoder from its state dict.
+# Attention heads by width, of all published wav2vec 2.0 and HuBERT encoders.
+_HEADS = {768: 12, 1024: 16, 1280: 16, 1920: 16}
+
+
+def infer_encoder(
+    tensors: dict[str, Tensor], source: Path, heads: object = None
+) -> tuple[EncoderConfig, list[str]]:
+    """Configuration of a WavLM, wav2vec 2.0 or HuBERT encoder from its state dict.
+
+    Args:
+        tensors: by name, as Transformers names them.
+        source: named in errors.
+        heads: of attention, if something says so; WavLM's tensors do.
 
     Returns:
         the configuration, and what had to be assumed, in words.
 
     Raises:
-        CheckpointError: not the tensors of a WavLM encoder.
+        CheckpointError: not the tensors of such an encoder.
     """
     default = EncoderConfig()
 
@@ -43,7 +54,7 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
         if name not in tensors or tensors[name].ndim != rank:
             raise CheckpointError(
                 source,
-                expected=f"a WavLM encoder with {name} of {rank} dimensions",
+                expected=f"an encoder with {name} of {rank} dimensions",
                 found=f"{list(tensors[name].shape)}" if name in tensors else "none",
                 advice="put a config.json in Transformers' format beside the weights if it is"
                 " another encoder",
@@ -55,7 +66,9 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
     layers = _count(tensors, "encoder.layers")
     if not convolutions or not layers:
         raise CheckpointError(
-            source, expected="a WavLM encoder", found="no convolutions or no transformer layers"
+            source,
+            expected="a WavLM, wav2vec 2.0 or HuBERT encoder",
+            found="no convolutions or no transformer layers",
         )
     kernels = tuple(c[2] for c in convolutions)
     if kernels != default.conv_kernel:
@@ -70,16 +83,27 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
     modern = f"{position}.parametrizations.weight.original1"
     _, per_group, kernel = shape(modern if modern in tensors else f"{position}.weight_v", 3)
     hidden = shape("encoder.layer_norm.weight", 1)[0]
-    buckets, heads = shape("encoder.layers.0.attention.rel_attn_embed.weight", 2)
+    gated = any(".attention.gru_rel_pos_" in name for name in tensors)
+    if gated:
+        buckets, heads = shape("encoder.layers.0.attention.rel_attn_embed.weight", 2)
+        assumed = (
+            f"max_bucket_distance {default.max_bucket_distance}, convolution strides and epsilons"
+            " of the published WavLM models"
+        )
+    else:
+        buckets, heads = default.num_buckets, _heads_by_width(hidden, heads, source)
+        assumed = (
+            f"{heads} attention heads, convolution strides and epsilons of the published"
+            " wav2vec 2.0 and HuBERT models, which compute the same"
+        )
     notes = [
-        f"max_bucket_distance {default.max_bucket_distance}, convolution strides and epsilons"
-        " of the published WavLM models",
+        assumed,
         "layer normalisation before each block"
         if layer_norm
         else "layer normalisation after each block",
     ]
     config = EncoderConfig(
-        kind="wavlm",
+        kind="wavlm" if gated else "wav2vec2",
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
@@ -97,6 +121,21 @@ def infer_encoder(tensors: dict[str, Tensor], source: Path) -> tuple[EncoderConf
     )
     config = checked(EncoderConfig, dataclasses.asdict(config), str(source))
     return config, notes
+
+
+def _heads_by_width(width: int, told: object, source: Path) -> int:
+    """Attention heads, which tensors do not tell: another number would give other answers."""
+    published = _HEADS.get(width)
+    right = isinstance(told, int) and not isinstance(told, bool) and told > 0
+    if (told is None and published is not None) or (right and published in (None, told)):
+        return published or int(told)  # type: ignore[call-overload]
+    raise CheckpointError(
+        source,
+        expected=f"num_attention_heads {published} in config.json, or none"
+        if published
+        else f"num_attention_heads in config.json, as no published encoder is {width} wide",
+        found=f"{told!r:.40}" if told is not None else "none",
+    )
 
 
 def check_fixed(data: dict[str, Any], source: object) -> None:

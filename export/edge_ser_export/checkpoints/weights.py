@@ -1,0 +1,94 @@
+"""The weights of a published model: one file, or shards with an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from edge_ser.errors import CheckpointError
+from edge_ser_export.checkpoints.files import read_json
+from edge_ser_export.checkpoints.own_format import read_safetensors
+from edge_ser_export.checkpoints.safe_pickle import load_state_dict
+
+_WHOLE = ("model.safetensors", "pytorch_model.bin")
+_INDEX = ".index.json"
+# Whole files before shards, safetensors before pickles.
+WEIGHTS = (*_WHOLE, *(name + _INDEX for name in _WHOLE))
+_SHOWN = 4  # names listed in an error
+
+
+def find_weights(folder: Path) -> Path:
+    """The file with a model's weights, or the index of its shards.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for name in WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(
+        folder,
+        expected=f"{' or '.join(_WHOLE)}, or one of them in shards with its {_INDEX[1:]}",
+        found="neither",
+    )
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], list[Path]]:
+    """Tensors by name, and the files that they were read from.
+
+    Args:
+        path: what `find_weights` gave.
+
+    Raises:
+        CheckpointError: damaged or unsafe, or shards that are not those of their index.
+    """
+    if not path.name.endswith(_INDEX):
+        return _read(path), [path]
+    shards = _shards(path)
+    missing = [name for name in shards if not (path.parent / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            path,
+            expected=f"its {len(shards)} shards beside it",
+            found=f"no {', '.join(missing[:_SHOWN])}",
+            advice="copy them from where the model was published",
+        )
+    tensors: dict[str, Tensor] = {}
+    for name, listed in shards.items():
+        shard = _read(path.parent / name)
+        others = sorted(set(shard) ^ listed)
+        if others:
+            raise CheckpointError(
+                path.parent / name,
+                expected=f"the {len(listed)} tensors that {path.name} lists for it",
+                found=f"others: {', '.join(others[:_SHOWN])}",
+                advice="copy the shards and their index again, of one version",
+            )
+        tensors |= shard
+    return tensors, [path, *(path.parent / name for name in shards)]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    return read_safetensors(path)[1] if path.suffix == ".safetensors" else load_state_dict(path)
+
+
+def _shards(index: Path) -> dict[str, set[str]]:
+    """Name of each shard -> names of its tensors."""
+    table = read_json(index).get("weight_map")
+    suffix = Path(index.name.removesuffix(_INDEX)).suffix
+    shards: dict[str, set[str]] = {}
+    for tensor, name in table.items() if isinstance(table, dict) else ():
+        # a bare name: an index must not lead out of its folder
+        if not isinstance(name, str) or Path(name).name != name or Path(name).suffix != suffix:
+            raise CheckpointError(
+                f"{index}: weight_map",
+                expected=f"names of {suffix} files beside it",
+                found=f"{name!r:.60}",
+            )
+        shards.setdefault(name, set()).add(tensor)
+    if not shards:
+        raise CheckpointError(
+            index, expected="a weight_map of tensors and shards", found=f"{table!r:.60}"
+        )
+    return shards
