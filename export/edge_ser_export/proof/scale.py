@@ -9,8 +9,8 @@ from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.errors import CheckpointError
 
 # Answers are read on 0..1 and cut to it. A model's answers to speech spread around the middle, and
-# some lie a little outside; a typical one that is a whole range away is of another scale.
-_LEAST, _MOST = -1.0, 2.0
+# some lie a little outside; a typical one that is two ranges away from it is of another scale.
+_LEAST, _MOST = -1.5, 2.5
 
 
 def check_scale(vad: NDArray[np.float32]) -> None:
