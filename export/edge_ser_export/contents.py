@@ -11,6 +11,7 @@ from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.lower import Lowered
 from edge_ser_export.trace.capture import OPSET
@@ -55,7 +56,7 @@ def describe_bundle(
         limits=lowered.limits,
         licence=config.weights_licence,
         provenance=_provenance(checkpoint, options),
-        max_batch=lowered.max_batch,
+        max_batch=lowered.max_batch or find_encoder(config.encoder.kind).max_batch,
         lowered=Lowering.from_dict(lowered.record) if lowered.record else None,
     )
 

@@ -14,7 +14,7 @@ from edge_ser.cli import main
 from edge_ser.errors import AudioError, UsageError
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
-from edge_ser_export.models.joint import TransformersEncoder
+from edge_ser_export.models.reference import TransformersEncoder
 from edge_ser_runtimes.engines.profiles import read_profiles
 
 FIELD, HOP = 465, 160

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.models.joint import JointModel
 
 _SHOWN = 6  # names listed in an error
@@ -38,8 +39,8 @@ def build_and_fill(
         CheckpointError: tensors that are missing, unexpected, misshapen, not finite, or there
             twice, by their names in the checkpoint.
     """
-    if config.encoder.kind == "spectral":
-        # it computes its tables as it is built; they are in no checkpoint
+    if find_encoder(config.encoder.kind).computes_tables:
+        # they are in no checkpoint
         model = JointModel(config)
     else:
         # without memory or initialisation: every tensor will come from the checkpoint

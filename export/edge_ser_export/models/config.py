@@ -11,7 +11,6 @@ from edge_ser.audio import Preprocessing
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError, UsageError
 
-EncoderKind = Literal["wavlm", "wav2vec2", "spectral"]
 PoolingKind = Literal["style", "attentive-statistics", "mean"]
 HeadKind = Literal["regression", "tanh"]
 NormalizationKind = Literal["corpus", "utterance"]
@@ -25,7 +24,7 @@ class EncoderConfig:
     both directions without a table. Fields that a kind does not have keep their default.
     """
 
-    kind: EncoderKind = "wavlm"
+    kind: str = "wavlm"  # see `encoders.find_encoder`
     hidden_size: int = 1024
     num_hidden_layers: int = 24
     num_attention_heads: int = 16
@@ -86,11 +85,12 @@ class ModelConfig:
 
         The shortest utterance is one frame of the encoder, and no less than 25 ms.
         """
-        shortest = Preprocessing.min_samples
-        if self.encoder.kind != "spectral":
-            shortest = max(shortest, self.encoder.field_samples)
+        # here, as encoders are built from what this module holds
+        from edge_ser_export.models.encoders import find_encoder
+
+        frame = find_encoder(self.encoder.kind).field(self.encoder)
         return Preprocessing(
-            min_samples=shortest,
+            min_samples=max(Preprocessing.min_samples, frame),
             max_seconds=max_seconds,
             short=short,
             normalization=self.normalization,
@@ -198,6 +198,9 @@ def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
             and config.pooling_dim % config.pooling_heads == 0,
             **_region_rules(config),
         }
+    # here, as encoders are built from what this module holds
+    from edge_ser_export.models.encoders import ENCODERS, is_known
+
     sizes = (
         config.hidden_size,
         config.num_hidden_layers,
@@ -214,7 +217,9 @@ def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
     )
     positive = min(sizes) > 0
     return {
-        f"kind one of {get_args(EncoderKind)}": config.kind in get_args(EncoderKind),
+        f"kind one of {', '.join(ENCODERS)}, or of Transformers' speech encoders": is_known(
+            config.kind
+        ),
         "feat_extract_norm layer or group": config.feat_extract_norm in ("layer", "group"),
         "positive sizes": positive,
         "as many conv_dim as conv_kernel and conv_stride": len(config.conv_dim)

@@ -1,7 +1,7 @@
 """The joint model, in the reference form that deployed models are compared with.
 
-One file, top to bottom: the encoder, the poolings, the heads, and `JointModel` that joins them.
-The encoder of the small default model is in `spectral.py`.
+One file, top to bottom: the poolings, the heads, and `JointModel` that joins them with an encoder
+of `encoders.py`.
 
 References:
     EmoSphere-SER: Cho et al., "EmoSphere-SER: Enhancing Speech Emotion Recognition Through
@@ -19,13 +19,13 @@ encoder; a mask is float32 `[batch, frames]`, 1 where the frame is of the row an
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.models.ops import (
     MASKED_SCORE,
     attention,
@@ -34,87 +34,6 @@ from edge_ser_export.models.ops import (
     merge_heads,
     split_heads,
 )
-from edge_ser_export.models.spectral import SpectralEncoder
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
-
-# --- encoders: (samples [batch, n], lengths [batch]) -> hidden [batch, frames, hidden], mask
-
-
-def conv_geometry(config: EncoderConfig) -> tuple[int, int]:
-    """Receptive field and hop, in samples, of the unpadded convolutional front end."""
-    return config.field_samples, config.hop_samples
-
-
-def conv_frame_mask(lengths: Tensor, frames: int, config: EncoderConfig) -> Tensor:
-    """Mask of the frames that see real samples only: frame t ends at t * hop + field.
-
-    Comparing products keeps integer division, which has no half precision form, out of the graph.
-    """
-    field, hop = conv_geometry(config)
-    ends = torch.arange(frames, device=lengths.device) * hop + field
-    return (ends[None, :] <= lengths[:, None]).float()
-
-
-def transformers_config(config: EncoderConfig) -> PretrainedConfig:
-    """The configuration as Transformers writes it."""
-    from transformers import Wav2Vec2Config, WavLMConfig
-
-    shared: dict[str, Any] = dict(
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        conv_dim=config.conv_dim,
-        conv_kernel=config.conv_kernel,
-        conv_stride=config.conv_stride,
-        conv_bias=config.conv_bias,
-        feat_extract_norm=config.feat_extract_norm,
-        do_stable_layer_norm=config.do_stable_layer_norm,
-        num_conv_pos_embeddings=config.num_conv_pos_embeddings,
-        num_conv_pos_embedding_groups=config.num_conv_pos_embedding_groups,
-        layer_norm_eps=config.layer_norm_eps,
-        mask_time_prob=config.mask_time_prob,
-        mask_feature_prob=0.0,
-        apply_spec_augment=config.mask_time_prob > 0,
-        hidden_dropout=config.hidden_dropout,
-        attention_dropout=config.hidden_dropout,
-        activation_dropout=0.0,
-        feat_proj_dropout=config.hidden_dropout,
-        layerdrop=0.0,
-    )
-    # Any: Transformers 4 has no types here, Transformers 5 has
-    build: Any = Wav2Vec2Config
-    if config.kind == "wavlm":
-        build = WavLMConfig
-        shared["num_buckets"] = config.num_buckets
-        shared["max_bucket_distance"] = config.max_bucket_distance
-    return cast("PretrainedConfig", build(**shared))
-
-
-class TransformersEncoder(nn.Module):
-    """WavLM or wav2vec 2.0 exactly as Transformers computes it: the reference."""
-
-    def __init__(self, config: EncoderConfig, model: PreTrainedModel | None = None) -> None:
-        super().__init__()
-        self.config = config
-        if model is None:
-            from transformers import Wav2Vec2Model, WavLMModel
-
-            # Transformers passes WavLM's padding mask as bool beside a float bias, as intended
-            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
-            build: Any = Wav2Vec2Model if config.kind == "wav2vec2" else WavLMModel
-            model = build(transformers_config(config))
-        self.model = model
-
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        positions = torch.arange(samples.shape[1], device=samples.device)
-        attention_mask = (positions[None, :] < lengths[:, None]).long()
-        hidden = self.model(samples, attention_mask=attention_mask).last_hidden_state
-        mask = conv_frame_mask(lengths, hidden.shape[1], self.config)
-        return hidden, mask
-
 
 # --- poolings: (hidden [batch, frames, hidden], mask) -> [batch, pooled]
 
@@ -278,10 +197,8 @@ class JointModel(nn.Module):
         hidden = config.encoder.hidden_size
         if encoder is not None:
             self.encoder = encoder
-        elif config.encoder.kind == "spectral":
-            self.encoder = SpectralEncoder(config.encoder)
         else:
-            self.encoder = TransformersEncoder(config.encoder)
+            self.encoder = find_encoder(config.encoder.kind).build(config.encoder)
         self.pooling: nn.Module
         if config.pooling == "style":
             self.pooling = StylePooling(hidden, config.pooling_dim, config.pooling_heads)

@@ -14,8 +14,9 @@ from safetensors import SafetensorError
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.sizes import encoder_config
 from edge_ser_export.models.config import ModelConfig
-from edge_ser_export.models.joint import JointModel, TransformersEncoder
+from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
+from edge_ser_export.models.reference import TransformersEncoder
 
 
 def build_model(encoder: str) -> JointModel:

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from edge_ser.errors import UsageError
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
-from edge_ser_export.models.deployment import DeploymentEncoder
-from edge_ser_export.models.joint import JointModel, TransformersEncoder, conv_geometry
+from edge_ser_export.models.deployed import DeploymentEncoder
+from edge_ser_export.models.encoders import find_encoder
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.models.reference import TransformersEncoder
 from edge_ser_export.models.spectral import HOP_SAMPLES, LogMel, SpectralEncoder
 
 _MEL_BANDS = 64
@@ -43,7 +45,7 @@ _TWINS = {
 
 def frame_hop(config: EncoderConfig) -> int:
     """Samples from one encoder frame to the next."""
-    return 4 * HOP_SAMPLES if config.kind == "spectral" else conv_geometry(config)[1]
+    return find_encoder(config.kind).hop(config)
 
 
 def start_from_teacher(student: JointModel, teacher: JointModel) -> int:

@@ -22,7 +22,8 @@ from edge_ser.emotion.sphere import to_cartesian
 from edge_ser.errors import CheckpointError, DataError, UsageError
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.checkpoints.safe_pickle import load_torch
-from edge_ser_export.models.deployment import DeploymentEncoder, DeploymentModel
+from edge_ser_export.models.deployed import DeploymentEncoder
+from edge_ser_export.models.deployment import DeploymentModel
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
 from edge_ser_export.training.build import build_model

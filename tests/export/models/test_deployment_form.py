@@ -7,8 +7,10 @@ import torch
 from helpers.tiny_models import ENCODERS, joint_config, noise, random_joint, run, run_one
 from torch import Tensor, nn
 
-from edge_ser_export.models.deployment import DeploymentEncoder, DeploymentModel, strided_windows
-from edge_ser_export.models.joint import JointModel, TransformersEncoder
+from edge_ser_export.models.deployed import DeploymentEncoder, strided_windows
+from edge_ser_export.models.deployment import DeploymentModel
+from edge_ser_export.models.joint import JointModel
+from edge_ser_export.models.reference import TransformersEncoder
 
 TRANSFORMERS = [n for n in ENCODERS if n != "spectral"]
 REACH = 20  # of the relative position bias, in frames

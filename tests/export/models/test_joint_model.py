@@ -30,6 +30,8 @@ from edge_ser_export.models.joint import (
     RegressionHead,
     StylePooling,
     TanhHead,
+)
+from edge_ser_export.models.reference import (
     TransformersEncoder,
     conv_frame_mask,
     conv_geometry,

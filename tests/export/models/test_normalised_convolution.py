@@ -7,8 +7,8 @@ import torch
 from helpers.tiny_models import joint_config, random_joint
 from helpers.traced_graphs import traced, types_of
 
-from edge_ser_export.models.deployment import DeploymentEncoder
-from edge_ser_export.models.joint import TransformersEncoder
+from edge_ser_export.models.deployed import DeploymentEncoder
+from edge_ser_export.models.reference import TransformersEncoder
 
 
 def stems(weight: torch.Tensor | None = None) -> tuple[DeploymentEncoder, DeploymentEncoder]:

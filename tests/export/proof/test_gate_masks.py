@@ -5,7 +5,7 @@ import torch
 from helpers.tiny_models import joint_config, random_joint
 
 from edge_ser_export.models.deployment import DeploymentModel
-from edge_ser_export.models.joint import TransformersEncoder
+from edge_ser_export.models.reference import TransformersEncoder
 
 
 @pytest.mark.parametrize(

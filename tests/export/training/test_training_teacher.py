@@ -11,7 +11,7 @@ from helpers.training_runs import Train, history_of, last_of, same_weights
 
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.checkpoints.own_format import save_checkpoint
-from edge_ser_export.models.deployment import DeploymentEncoder
+from edge_ser_export.models.deployed import DeploymentEncoder
 from edge_ser_export.training.data import Corpus
 from edge_ser_export.training.distill import start_from_teacher
 from edge_ser_export.training.train import TrainConfig, Trainer

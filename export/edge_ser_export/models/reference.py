@@ -1,0 +1,126 @@
+"""Encoders as Transformers computes them: the reference that deployed models are compared with.
+
+An encoder maps samples `[batch, n]` and lengths `[batch]` to hidden vectors `[batch, frames,
+hidden]` and their mask `[batch, frames]`, 1 where a frame is of the row and 0 in padding.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from edge_ser_export.models.config import EncoderConfig
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+def conv_geometry(config: EncoderConfig) -> tuple[int, int]:
+    """Receptive field and hop, in samples, of the unpadded convolutional front end."""
+    return config.field_samples, config.hop_samples
+
+
+def conv_frame_mask(lengths: Tensor, frames: int, config: EncoderConfig) -> Tensor:
+    """Mask of the frames that see real samples only: frame t ends at t * hop + field.
+
+    Comparing products keeps integer division, which has no half precision form, out of the graph.
+    """
+    field, hop = conv_geometry(config)
+    ends = torch.arange(frames, device=lengths.device) * hop + field
+    return (ends[None, :] <= lengths[:, None]).float()
+
+
+def transformers_config(config: EncoderConfig) -> PretrainedConfig:
+    """The configuration as Transformers writes it."""
+    from transformers import CONFIG_MAPPING
+
+    shared: dict[str, Any] = dict(
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        intermediate_size=config.intermediate_size,
+        conv_dim=config.conv_dim,
+        conv_kernel=config.conv_kernel,
+        conv_stride=config.conv_stride,
+        conv_bias=config.conv_bias,
+        feat_extract_norm=config.feat_extract_norm,
+        do_stable_layer_norm=config.do_stable_layer_norm,
+        num_conv_pos_embeddings=config.num_conv_pos_embeddings,
+        num_conv_pos_embedding_groups=config.num_conv_pos_embedding_groups,
+        layer_norm_eps=config.layer_norm_eps,
+        mask_time_prob=config.mask_time_prob,
+        mask_feature_prob=0.0,
+        apply_spec_augment=config.mask_time_prob > 0,
+        hidden_dropout=config.hidden_dropout,
+        attention_dropout=config.hidden_dropout,
+        activation_dropout=0.0,
+        feat_proj_dropout=config.hidden_dropout,
+        layerdrop=0.0,
+    )
+    # Any: Transformers 4 has no types here, Transformers 5 has
+    build: Any = CONFIG_MAPPING[config.kind]
+    if "num_buckets" in inspect.signature(build).parameters:
+        shared["num_buckets"] = config.num_buckets
+        shared["max_bucket_distance"] = config.max_bucket_distance
+    return cast("PretrainedConfig", build(**shared))
+
+
+def is_speech_encoder(kind: str) -> bool:
+    """Whether Transformers has an encoder of this `model_type` with a convolutional front end."""
+    from transformers import CONFIG_MAPPING, MODEL_MAPPING
+
+    if kind not in CONFIG_MAPPING:
+        return False
+    config: Any = CONFIG_MAPPING[kind]
+    needed = {"conv_dim", "conv_kernel", "conv_stride", "num_conv_pos_embeddings"}
+    return needed <= set(inspect.signature(config).parameters) and config in MODEL_MAPPING
+
+
+class TransformersEncoder(nn.Module):
+    """WavLM, wav2vec 2.0 or a relative, exactly as Transformers computes it: the reference."""
+
+    def __init__(self, config: EncoderConfig, model: PreTrainedModel | None = None) -> None:
+        super().__init__()
+        self.config = config
+        if model is None:
+            from transformers import MODEL_MAPPING
+
+            # Transformers passes WavLM's padding mask as bool beside a float bias, as intended
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
+            shape = transformers_config(config)
+            build: Any = MODEL_MAPPING[type(shape)]
+            model = build(shape)
+        self.model = model
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        positions = torch.arange(samples.shape[1], device=samples.device)
+        attention_mask = (positions[None, :] < lengths[:, None]).long()
+        hidden = self.model(samples, attention_mask=attention_mask).last_hidden_state
+        mask = conv_frame_mask(lengths, hidden.shape[1], self.config)
+        return hidden, mask
+
+
+class AsWritten(nn.Module):
+    """A `TransformersEncoder` for export, without a mask: for rows that are run one by one.
+
+    What Transformers makes of a mask traces to operators that no device has; what is left of it
+    for a single row without padding is nothing.
+    """
+
+    def __init__(self, reference: TransformersEncoder) -> None:
+        super().__init__()
+        self.config, self.model = reference.config, reference.model
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        config: Any = self.model.config
+        usual = config._attn_implementation
+        config._attn_implementation = "eager"  # the others treat a single frame in a way of its own
+        try:
+            hidden = self.model(samples).last_hidden_state
+        finally:
+            config._attn_implementation = usual
+        return hidden, conv_frame_mask(lengths, hidden.shape[1], self.config)
