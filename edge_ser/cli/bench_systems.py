@@ -35,8 +35,6 @@ _TORCH_BYTES = 250_000_000
 # Least memory over file size, so that nothing is refused that would run: weights are read, and
 # most of them packed anew for the processor. Float16 is widened to float32 before that.
 _MEMORY_FACTOR, _WIDENED_FACTOR = 1.3, 2.6
-# Other processors than the one whose limit is measured.
-_ACCELERATED = ("trt",)
 
 # What a fresh process does once it has a recogniser.
 _COLD_USE = """
@@ -129,7 +127,7 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
     Raises:
         UsageError: the runtime does not run the bundle's target.
     """
-    from edge_ser_runtimes.registry import runtimes_of, usual_runtimes_of
+    from edge_ser_runtimes.registry import RUNTIMES, runtimes_of, usual_runtimes_of
 
     m = bundle.manifest
     fitting, usual = runtimes_of(m.target), usual_runtimes_of(m.target)
@@ -152,7 +150,7 @@ def _bundle(bundle: Bundle, path: Path, label: str, runtime: str) -> Candidate:
 
     products = None
     if m.graph.endswith(".onnx"):
-        on_cpu = runtime not in _ACCELERATED
+        on_cpu = RUNTIMES[runtime].on_cpu  # the processor whose limit is measured
         products = Products(
             bundle.graph_path, m.preprocessing.sample_rate, cpu=on_cpu, owner=bundle
         )

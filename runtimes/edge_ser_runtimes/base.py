@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,27 +16,66 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, UsageError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_living: WeakSet[BaseSession] = WeakSet()
+
+
+def _keep_inherited() -> None:
+    """In a forked child: never destroy the sessions that it inherited, not even at its end.
+
+    A destructor would wait for ever for threads that only the parent has. One reference too many
+    lasts longer than the interpreter; the memory is the parent's, and is not copied by it.
+    """
+    for session in _living:
+        session._inherited()
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
+
 
 class BaseSession(ABC):
     """A session over a bundle: `run` checks, `_run` computes.
 
+    It belongs to the process that opened it, and is let go of by `close` or at the end of a `with`
+    statement.
+
     Args:
         bundle: verified model.
+
+    Raises:
+        BundleError: the manifest names other inputs than samples and their lengths.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         p = bundle.manifest.preprocessing
         self._min, self._max = p.min_samples, p.max_samples
+        specs = bundle.manifest.inputs
+        if [t.dtype for t in specs] != ["float32", "int64"]:
+            raise BundleError(
+                bundle.root,
+                expected="two inputs, float32 samples and int64 lengths",
+                found=", ".join(f"{t.name} {t.dtype}" for t in specs) or "none",
+            )
+        self._input_types = {t.name: t.dtype for t in specs}
+        self._output_names = [t.name for t in bundle.manifest.outputs]
+        self._pid, self._closed = os.getpid(), False
+        _living.add(self)
         self._most = bundle.manifest.max_batch  # rows of a run; a subclass may take fewer
 
     def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         """Run normalised samples `[batch, n]` of the given lengths `[batch]`.
 
         Raises:
-            UsageError: wrong type or shape, or a length outside the model's range.
+            UsageError: wrong type or shape, or a length outside the model's range; the session was
+                closed, or opened by the process that this one was forked from.
             BundleError: the model gave something else than its manifest says.
         """
+        self._check_open()
         if samples.dtype != np.float32 or samples.ndim != 2 or samples.shape[0] == 0:
             raise UsageError(
                 "samples",
@@ -83,6 +127,49 @@ class BaseSession(ABC):
                     found="NaN or infinity",
                     advice="use a bundle of higher precision",
                 )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("session", expected="an open one", found="one that was closed")
+        if self._pid != os.getpid():  # the runtimes' threads are not here: it would wait for ever
+            raise UsageError(
+                "session",
+                expected="one that this process opened",
+                found="one of the process that it was forked from",
+                advice="open it after the fork; what edge_ser.load gives does so by itself",
+            )
+
+    def close(self) -> None:
+        """Give its memory and threads back; closing again does nothing."""
+        was_closed, self._closed = self._closed, True
+        if not was_closed and self._pid == os.getpid():
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _feed(
+        self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> dict[str, NDArray[Any]]:
+        """The arrays by the names of the graph's inputs."""
+        return dict(zip(self._input_types, (samples, lengths), strict=True))
+
+    def _expected_inputs(self) -> str:
+        return ", ".join(f"{name} {kind}" for name, kind in self._input_types.items())
+
+    def _release(self) -> None:  # noqa: B027 - what holds nothing has nothing to give back
+        """Let go of what the runtime holds; once, in the process that opened it."""
+
+    def _inherited(self) -> None:  # noqa: B027 - nothing, where nothing happens by itself
+        """Told in a forked child, where what the runtime holds must be left alone."""
 
     @abstractmethod
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:

@@ -73,15 +73,17 @@ class OpenVinoSession(BaseSession):
                 found=str(error).strip().splitlines()[-1],
                 advice="use runtime onnx, or upgrade openvino",
             ) from error
-        if found != {"samples": "f32", "lengths": "i64"}:
-            raise BundleError(
-                bundle.graph_path, expected="samples f32, lengths i64", found=f"{found}"
-            )
-        self._names = [o.name for o in bundle.manifest.outputs]
-        missing = set(self._names) - outputs
+        short = {"float32": "f32", "int64": "i64"}
+        expected = {name: short[kind] for name, kind in self._input_types.items()}
+        if found != expected:
+            words = ", ".join(f"{name} {kind}" for name, kind in expected.items())
+            raise BundleError(bundle.graph_path, expected=words, found=f"{found}")
+        missing = set(self._output_names) - outputs
         if missing:
             raise BundleError(
-                bundle.graph_path, expected=f"outputs {self._names}", found=f"no {sorted(missing)}"
+                bundle.graph_path,
+                expected=f"outputs {self._output_names}",
+                found=f"no {sorted(missing)}",
             )
         self._request = self.compiled.create_infer_request()
         self._lock = threading.Lock()
@@ -92,8 +94,8 @@ class OpenVinoSession(BaseSession):
             samples = np.pad(samples, ((0, 0), (0, rest)))
         try:
             with self._lock:  # a request has one place for its answers
-                results = self._request.infer({"samples": samples, "lengths": lengths})
-                found = {name: results[name].copy() for name in self._names}
+                results = self._request.infer(self._feed(samples, lengths))
+                found = {name: results[name].copy() for name in self._output_names}
         except Exception as error:  # as above
             raise BundleError(
                 self.bundle.graph_path,
@@ -102,6 +104,10 @@ class OpenVinoSession(BaseSession):
                 advice="use runtime onnx",
             ) from error
         return Outputs(found["vad"], found.get("region_logits"))
+
+    def _release(self) -> None:
+        with self._lock:  # not while another thread runs
+            del self._request, self.compiled
 
 
 def _precision(bundle: Bundle, core: Any) -> str:

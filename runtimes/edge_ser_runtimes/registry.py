@@ -6,29 +6,72 @@ import importlib
 import itertools
 import sys
 import warnings
+from dataclasses import dataclass
 from typing import Any, cast
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
 from edge_ser.session import Session
 
-# name -> (module:class, prefixes of the targets it runs); loaded only when asked for. Of several
-# that run a target, "auto" takes the first that can run here.
-RUNTIMES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "trt": ("edge_ser_runtimes.tensorrt.session:TrtSession", ("trt-",)),
-    "onnx": ("edge_ser_runtimes.onnxruntime.session:OrtSession", ("onnx-", "trt-")),
-    "openvino": ("edge_ser_runtimes.openvino:OpenVinoSession", ("onnx-",)),
+
+@dataclass(frozen=True)
+class Runtime:
+    """What there is to know of a runtime before it is loaded.
+
+    Attributes:
+        name: that users give.
+        session: module:class, imported when it is asked for.
+        targets: prefixes of the targets that it runs.
+        libraries: modules of which one computes.
+        extra: of this package, that brings them; "" where they come without one.
+        options: of `open_session` that it alone has.
+        on_request: never chosen by "auto": for one who has measured that it is faster.
+        on_cpu: whether it computes on the processor, unless an option says otherwise.
+        proves: whether an export can prove a bundle in it, besides the runtime that is always used.
+    """
+
+    name: str
+    session: str
+    targets: tuple[str, ...]
+    libraries: tuple[str, ...]
+    extra: str = ""
+    options: tuple[str, ...] = ()
+    on_request: bool = False
+    on_cpu: bool = True
+    proves: bool = False
+
+
+# Of several that run a target, "auto" takes the first that can run here.
+RUNTIMES = {
+    runtime.name: runtime
+    for runtime in (
+        Runtime(
+            "trt",
+            session="edge_ser_runtimes.tensorrt.session:TrtSession",
+            targets=("trt-",),
+            libraries=("tensorrt", "tensorrt_rtx"),
+            extra="trt",
+            options=("cuda_graphs",),
+            on_cpu=False,
+        ),
+        Runtime(
+            "onnx",
+            session="edge_ser_runtimes.onnxruntime.session:OrtSession",
+            targets=("onnx-", "trt-"),
+            libraries=("onnxruntime",),
+            options=("provider",),
+        ),
+        Runtime(
+            "openvino",
+            session="edge_ser_runtimes.openvino:OpenVinoSession",
+            targets=("onnx-",),
+            libraries=("openvino",),
+            extra="openvino",
+            on_request=True,
+            proves=True,
+        ),
+    )
 }
-# never chosen by "auto": for one who has measured that it is faster
-ON_REQUEST = {"openvino"}
-# modules of which one computes for the runtime
-_LIBRARIES = {
-    "trt": ("tensorrt", "tensorrt_rtx"),
-    "onnx": ("onnxruntime",),
-    "openvino": ("openvino",),
-}
-# option -> runtime that has it
-OPTIONS = {"provider": "onnx", "cuda_graphs": "trt"}
 
 
 def open_session(
@@ -70,7 +113,7 @@ def open_session(
                 advice="upgrade edge-ser",
             )
         usual = usual_runtimes_of(target)
-        able = [n for n in usual if all(OPTIONS[option] == n for option in options)]
+        able = [n for n in usual if set(options) <= set(RUNTIMES[n].options)]
         return _first_that_opens(bundle, able or usual[:1], threads, options)
     if runtime not in RUNTIMES:
         raise UsageError("runtime", expected=f"auto or one of {names}", found=runtime)
@@ -81,25 +124,25 @@ def open_session(
 
 def runtimes_of(target: str) -> list[str]:
     """Names of what runs a target."""
-    return [n for n, (_, prefixes) in RUNTIMES.items() if target.startswith(prefixes)]
+    return [r.name for r in RUNTIMES.values() if target.startswith(r.targets)]
 
 
 def usual_runtimes_of(target: str) -> list[str]:
     """What "auto" chooses from, best first."""
-    return [n for n in runtimes_of(target) if n not in ON_REQUEST]
+    return [n for n in runtimes_of(target) if not RUNTIMES[n].on_request]
 
 
 def describe(session: Session) -> str:
     """A session's runtime and the library behind it, such as `onnx (onnxruntime 1.31.1)`."""
     place = f"{type(session).__module__}:{type(session).__name__}"
-    name = next((n for n, (where, _) in RUNTIMES.items() if where == place), None)
-    if name is None:
+    runtime = next((r for r in RUNTIMES.values() if r.session == place), None)
+    if runtime is None:
         return type(session).__name__
-    loaded = [(m, sys.modules[m]) for m in _LIBRARIES[name] if m in sys.modules]
+    loaded = [(m, sys.modules[m]) for m in runtime.libraries if m in sys.modules]
     libraries = [
         f"{m} {getattr(module, '__version__', 'of unknown version')}" for m, module in loaded
     ]
-    return f"{name} ({', '.join(libraries)})" if libraries else name
+    return f"{runtime.name} ({', '.join(libraries)})" if libraries else runtime.name
 
 
 def _first_that_opens(
@@ -116,12 +159,13 @@ def _first_that_opens(
 
 def _open(bundle: Bundle, runtime: str, threads: int | None, options: dict[str, Any]) -> Session:
     for option in options:
-        if OPTIONS[option] != runtime:
+        owner = next(r.name for r in RUNTIMES.values() if option in r.options)
+        if owner != runtime:
             raise UsageError(
                 option.replace("_", " "),
-                expected=f"runtime {OPTIONS[option]}, which has it",
+                expected=f"runtime {owner}, which has it",
                 found=f"runtime {runtime}",
             )
-    module, name = RUNTIMES[runtime][0].split(":")
+    module, name = RUNTIMES[runtime].session.split(":")
     session = getattr(importlib.import_module(module), name)
     return cast(Session, session(bundle, threads, **options))

@@ -321,7 +321,8 @@ def test_auto_takes_the_engine_where_it_opens_and_never_what_is_on_request(
     assert bench_systems._bundle(engine, bundle.root, "x", "auto").name == "x/trt"
     assert closed == [True], "it is opened again to be measured"
     assert bench_systems._bundle(bundle, bundle.root, "x", "auto").name == "x/onnx"
-    monkeypatch.setattr(registry, "ON_REQUEST", {"openvino", "onnx"})
+    asked_for = replace(registry.RUNTIMES["onnx"], on_request=True)
+    monkeypatch.setitem(registry.RUNTIMES, "onnx", asked_for)
     with pytest.raises(UsageError, match="x/auto: expected a runtime for onnx-fp32"):
         bench_systems._bundle(bundle, bundle.root, "x", "auto")
 

@@ -63,20 +63,19 @@ class OrtSession(BaseSession):
             ) from error
         types = {"tensor(float)": "float32", "tensor(int64)": "int64"}
         found = {i.name: types.get(i.type, i.type) for i in self.session.get_inputs()}
-        if found != {"samples": "float32", "lengths": "int64"}:
-            raise BundleError(
-                bundle.graph_path, expected="samples float32, lengths int64", found=f"{found}"
-            )
-        self._names = [o.name for o in bundle.manifest.outputs]
-        missing = set(self._names) - {o.name for o in self.session.get_outputs()}
+        if found != self._input_types:
+            raise BundleError(bundle.graph_path, expected=self._expected_inputs(), found=f"{found}")
+        missing = set(self._output_names) - {o.name for o in self.session.get_outputs()}
         if missing:
             raise BundleError(
-                bundle.graph_path, expected=f"outputs {self._names}", found=f"no {sorted(missing)}"
+                bundle.graph_path,
+                expected=f"outputs {self._output_names}",
+                found=f"no {sorted(missing)}",
             )
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         try:
-            values = self.session.run(self._names, {"samples": samples, "lengths": lengths})
+            values = self.session.run(self._output_names, self._feed(samples, lengths))
         except Exception as error:  # the binding's exception classes are not exported
             raise BundleError(
                 self.bundle.graph_path,
@@ -84,8 +83,11 @@ class OrtSession(BaseSession):
                 found=str(error),
                 advice="export again",
             ) from error
-        found = dict(zip(self._names, values, strict=True))
+        found = dict(zip(self._output_names, values, strict=True))
         return Outputs(found["vad"], found.get("region_logits"))
+
+    def _release(self) -> None:
+        del self.session
 
 
 def _check_integers(bundle: Bundle) -> None:

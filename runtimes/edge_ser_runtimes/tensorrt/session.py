@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import BundleError, DeviceError, UsageError
+from edge_ser.errors import BundleError, DeviceError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu, Stopwatch
@@ -31,7 +31,6 @@ from edge_ser_runtimes.tensorrt.execution import Execution, Profile, Shape, choo
 from edge_ser_runtimes.tensorrt.kernel_cache import KernelCache, cache_paths
 
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}
-_INPUTS = {"samples": "float32", "lengths": "int64"}
 # Each recorded graph of TensorRT keeps an execution context, with its activations, for itself.
 _GRAPH_SHAPES = 4
 # Of so many shapes it is remembered that their kernels may be new; later ones hardly bring any.
@@ -93,10 +92,14 @@ class TrtSession(BaseSession):
             self.close()
             raise
 
-    def close(self) -> None:
+    def _release(self) -> None:
         """Give the GPU's memory back; done by itself when the session is no longer used."""
         with self._lock:  # not while another thread runs
             self._close()
+
+    def _inherited(self) -> None:
+        if hasattr(self, "_close"):  # not yet, where it was just being opened
+            self._close.detach()  # the GPU's context is the parent's
 
     def timed_run(
         self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
@@ -116,8 +119,9 @@ class TrtSession(BaseSession):
         runtime = held["runtime"] = trt.Runtime(log)
         engine = held["engine"] = deserialize(record, trt, data, runtime, log)
         self._inputs, self._outputs = self._check_tensors(record, engine)
+        samples = next(iter(self._input_types))
         self._profiles = [
-            Profile(i, *(tuple(shape) for shape in engine.get_tensor_profile_shape("samples", i)))
+            Profile(i, *(tuple(shape) for shape in engine.get_tensor_profile_shape(samples, i)))
             for i in range(engine.num_optimization_profiles)
         ]
         if self._rtx:
@@ -139,11 +143,9 @@ class TrtSession(BaseSession):
             is_input = engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
             kind = engine.get_tensor_dtype(name).name
             (inputs if is_input else outputs)[name] = _TYPES.get(kind, kind)
-        if inputs != _INPUTS:
-            raise BundleError(
-                record.path, expected="samples float32, lengths int64", found=f"{inputs}"
-            )
-        names = [o.name for o in self.bundle.manifest.outputs]
+        if inputs != self._input_types:
+            raise BundleError(record.path, expected=self._expected_inputs(), found=f"{inputs}")
+        names = self._output_names
         if set(names) - set(outputs) or set(outputs.values()) != {"float32"}:
             raise BundleError(
                 record.path, expected=f"outputs {', '.join(names)} float32", found=f"{outputs}"
@@ -176,8 +178,7 @@ class TrtSession(BaseSession):
         first = 0
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._lock)
-            if not self._close.alive:
-                raise UsageError("session", expected="an open one", found="one that was closed")
+            self._check_open()  # another thread may have closed it since
             stack.enter_context(self.gpu.current())
             while first < lengths.size:
                 rest = slice(first, None)
@@ -199,7 +200,7 @@ class TrtSession(BaseSession):
         execution = self._execution(shape)
         graph = self._cuda_graphs and not self._rtx
         stopwatch = self._stopwatch() if self._timing else None
-        values = execution.run(shape, {"samples": x, "lengths": n}, graph, stopwatch)
+        values = execution.run(shape, self._feed(x, n), graph, stopwatch)
         if stopwatch is not None:
             self._device_seconds += stopwatch.seconds()
         new = shape not in self._shapes and len(self._shapes) < _COUNTED_SHAPES

@@ -1,5 +1,7 @@
 """ONNX Runtime: recorded answers, batches, and refusal of what the graph cannot take."""
 
+import importlib
+import importlib.metadata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -213,9 +215,19 @@ def test_a_runtime_that_does_not_fit_the_target_is_refused() -> None:
 
 def test_every_registered_runtime_says_what_it_runs() -> None:
     assert RUNTIMES
-    for place, prefixes in RUNTIMES.values():
-        assert place.startswith("edge_ser_runtimes.") and place.count(":") == 1
-        assert prefixes and all(prefixes)
+    for name, runtime in RUNTIMES.items():
+        module, cls = runtime.session.split(":")
+        assert issubclass(getattr(importlib.import_module(module), cls), BaseSession)
+        assert runtime.name == name and runtime.targets and all(runtime.targets)
+        assert runtime.libraries
+    options = [option for runtime in RUNTIMES.values() for option in runtime.options]
+    assert len(options) == len(set(options)), "an option belongs to one runtime"
+
+
+def test_the_extras_of_the_runtimes_are_those_of_the_package() -> None:
+    extras = importlib.metadata.metadata("edge-ser").get_all("Provides-Extra")
+    assert extras is not None
+    assert {r.extra for r in RUNTIMES.values()} - {""} <= set(extras)
 
 
 @pytest.mark.parametrize("threads", [0, -1])

@@ -5,6 +5,7 @@ stand in for the hardware alone: everything of edge-ser that is called here is t
 """
 
 import gc
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -329,6 +330,29 @@ def test_shapes_are_remembered_within_a_bound(
         x = rows(size)
         right(session.run(*pad_batch(x)), x)
     assert len(session._shapes) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_is_refused_and_leaves_the_gpu_alone(
+    trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary
+) -> None:
+    session = TrtSession(Bundle.open(trt_bundle()))
+    x = rows(1000)
+    right(session.run(*pad_batch(x)), x)
+    calls = len(gpu.journal)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            session.run(*pad_batch(x))
+        except UsageError as error:
+            session.close()
+            left_alone = len(gpu.journal) == calls and not session._close.alive
+            status = 0 if "forked" in str(error) and left_alone else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    right(session.run(*pad_batch(x)), x)
 
 
 # Timing, threads, and the whole way
