@@ -22,8 +22,12 @@ from edge_ser.version import __version__
 _COMMANDS = (export, build, verify, predict, inspect, bench, doctor, train)
 
 
-def build_parser() -> Parser:
-    """The parser of all commands."""
+def build_parser(command: str | None = None) -> Parser:
+    """The parser of all commands.
+
+    Args:
+        command: the one that is run: options that another package declares are read for it alone.
+    """
     parser = Parser(
         prog="edge-ser",
         description="Speech emotion recognition on the device: export trained models, prove that "
@@ -35,24 +39,32 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_parser(commands)
+    if command == "train":
+        train.add_recipe(commands.choices[command])
     add_verbose(parser, commands.choices.values())
     return parser
 
 
 def program() -> int:
     """Run the command as a process of its own; returns its exit code."""
-    if next((a for a in sys.argv[1:] if not a.startswith("-")), None) == "export":
+    if _command(sys.argv[1:]) == "export":
         collect_rarely()
     return main()
+
+
+def _command(argv: Sequence[str]) -> str | None:
+    """Name of the command, before which there are flags alone."""
+    return next((a for a in argv if not a.startswith("-")), None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be Unicode
+    given = sys.argv[1:] if argv is None else argv
     arguments = argparse.Namespace(verbose=False)
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = build_parser(_command(given)).parse_args(given)
         with told_log(arguments.verbose):
             code: int = arguments.run(arguments)
         if sys.stdout is not None:

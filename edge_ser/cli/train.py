@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_ser.audio import Preprocessing
 from edge_ser.cli.common import needs
+from edge_ser.cli.options import add_fields, read_fields
 from edge_ser.errors import UsageError
 
 
@@ -29,40 +30,20 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="for decoded audio (default: RUN/cache)"
     )
-    parser.add_argument(
-        "--encoder",
-        default="microsoft/wavlm-large",
-        help="`spectral` or `wavlm-tiny` from nothing, or a WavLM model in Transformers' format: a "
-        "directory, or a name in its cache (default microsoft/wavlm-large; never downloaded)",
-    )
+    parser.add_argument("--teacher", metavar="CKPT", help="learn from this model: start, frames")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
     parser.add_argument("--evaluate", metavar="CKPT", help="do not train: evaluate a checkpoint")
     parser.add_argument("--split", default="Test1", help="to evaluate on (default Test1)")
     parser.add_argument("--json", action="store_true", help="print the evaluation as JSON")
-    recipe = parser.add_argument_group("recipe (defaults: as published)")
-    recipe.add_argument("--epochs", type=int, default=20)
-    recipe.add_argument("--batch-size", type=int, default=64)
-    recipe.add_argument("--accumulate", type=int, default=4, help="batches per update (4)")
-    recipe.add_argument("--learning-rate", type=float, default=1e-5)
-    recipe.add_argument("--clip-norm", type=float, default=1.0, help="of gradients (1); 0: none")
-    recipe.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
-    recipe.add_argument("--crop-seconds", type=float, default=0.0, help="random part; 0: all")
-    recipe.add_argument(
-        "--auxiliary-floor", type=float, default=0.0, help="region loss weight after epoch 5"
-    )
-    recipe.add_argument("--ema", type=float, default=0.0, help="decay of averaged weights; 0: none")
-    recipe.add_argument(
-        "--stem-steps", type=int, default=0, help="pre-training steps of a waveform stem"
-    )
-    recipe.add_argument("--teacher", metavar="CKPT", help="learn from this model: start, frames")
-    recipe.add_argument("--distillation", type=float, default=1.0, help="weight of that loss")
-    recipe.add_argument("--no-bfloat16", action="store_true", help="compute in float32")
-    recipe.add_argument("--half", action="store_true", help="store the checkpoint in float16")
-    recipe.add_argument("--licence", default="unknown", help="of the weights, for the manifest")
-    recipe.add_argument("--threads", type=int, default=0)
-    recipe.add_argument("--device", default="auto", help="auto (default), cpu, cuda, ...")
-    recipe.add_argument("--seed", type=int, default=7)
     parser.set_defaults(run=run)
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Declare the recipe, which is written on the export side: of this command alone."""
+    with needs("export", "train"):
+        from edge_ser_export.training.config import TrainConfig
+
+        add_fields(parser.add_argument_group("recipe (defaults: as published)"), TrainConfig)
 
 
 # In bfloat16, gradients of a convolution whose input is a single frame are NaN. Crops of less than
@@ -77,7 +58,7 @@ def _check(a: argparse.Namespace) -> None:
         UsageError: the first of them.
     """
     frame = Preprocessing.min_samples / Preprocessing.sample_rate
-    least = frame if a.no_bfloat16 else _MIN_BFLOAT16_CROP_SECONDS
+    least = _MIN_BFLOAT16_CROP_SECONDS if a.bfloat16 else frame
     crops = f"0, or {_MIN_BFLOAT16_CROP_SECONDS:g} up ({frame:g}, one frame, with --no-bfloat16)"
     for option, good, expected in (
         ("epochs", a.epochs >= 1, "at least 1"),
@@ -110,32 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoints.load import load_checkpoint
     from edge_ser_export.training.build import check_encoder
+    from edge_ser_export.training.config import TrainConfig
     from edge_ser_export.training.data import Corpus, read_labels
-    from edge_ser_export.training.train import TrainConfig, Trainer
+    from edge_ser_export.training.train import Trainer
 
     if arguments.out is None:
         raise UsageError("--out", expected="a run directory to write", found="none")
     _check(arguments)
-    config = TrainConfig(
-        encoder=arguments.encoder,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        accumulate=arguments.accumulate,
-        learning_rate=arguments.learning_rate,
-        clip_norm=arguments.clip_norm,
-        schedule=arguments.schedule,
-        crop_seconds=arguments.crop_seconds,
-        auxiliary_floor=arguments.auxiliary_floor,
-        ema=arguments.ema,
-        stem_steps=arguments.stem_steps,
-        distillation=arguments.distillation,
-        bfloat16=not arguments.no_bfloat16,
-        half=arguments.half,
-        licence=arguments.licence,
-        threads=arguments.threads,
-        device=arguments.device,
-        seed=arguments.seed,
-    )
+    config = read_fields(arguments, TrainConfig)
     table = read_labels(arguments.labels, arguments.audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split, 2)

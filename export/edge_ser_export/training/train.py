@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from edge_ser_export.models.deployment import DeploymentModel
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
 from edge_ser_export.training.build import build_model
+from edge_ser_export.training.config import TrainConfig
 from edge_ser_export.training.curves import plot_history
 from edge_ser_export.training.data import Corpus, batch_count
 from edge_ser_export.training.distill import (
@@ -41,54 +42,6 @@ from edge_ser_export.training.evaluate import Evaluation, evaluate
 from edge_ser_export.training.losses import auxiliary_weight, ccc_loss, class_weights
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. The defaults are the published recipe (arXiv:2505.19693, section 3).
-
-    With two additions that it does not name: gradients are clipped (`clip_norm`), and a batch holds
-    utterances of similar length, which saves padding; which ones meet changes from epoch to epoch.
-
-    Attributes:
-        encoder: a preset (`spectral`, `wavlm-tiny`), or a Transformers name or directory.
-        epochs: passes over the Train split.
-        batch_size: utterances per step.
-        accumulate: steps per optimiser update.
-        learning_rate: of AdamW.
-        clip_norm: largest norm of the gradient of an update; 0: any.
-        schedule: "constant", or "cosine" with a warm-up over the first tenth.
-        crop_seconds: random part taken of longer training utterances; 0: the first 12 s.
-        auxiliary_floor: weight of the region loss after its five epochs.
-        ema: decay of the running average of the weights that is evaluated and kept; 0: none.
-        stem_steps: steps of pre-training the stem of a raw-waveform preset, 8 utterances each.
-        distillation: weight of the teacher's frames in the loss, when there is a teacher.
-        bfloat16: mixed precision.
-        half: store the checkpoint in float16.
-        threads: of torch.
-        device: of torch, such as "cpu" or "cuda"; "auto": a GPU where there is one.
-        seed: of weights, order, crops and dropout.
-        licence: of the weights, for the manifest.
-    """
-
-    encoder: str = "microsoft/wavlm-large"
-    epochs: int = 20
-    batch_size: int = 64
-    accumulate: int = 4
-    learning_rate: float = 1e-5
-    clip_norm: float = 1.0
-    schedule: str = "constant"
-    crop_seconds: float = 0.0
-    auxiliary_floor: float = 0.0
-    ema: float = 0.0
-    stem_steps: int = 0
-    distillation: float = 1.0
-    bfloat16: bool = True
-    half: bool = False
-    threads: int = 0
-    device: str = "auto"
-    seed: int = 7
-    licence: str = "unknown"
 
 
 class Trainer:
