@@ -23,6 +23,9 @@ FFT_SIZE = 512
 MEL_LOW_HZ, MEL_HIGH_HZ = 20.0, 7600.0
 VECTOR_FLOATS = 16  # of the widest registers: products of fewer columns than that gain nothing
 LOG_FLOOR = 1e-3  # of mel power, for samples of unit variance: about 50 dB under speech
+# Filters of the groups of bins that a transform of a quarter of the samples gives: k, N/2 - k,
+# N/4 + k, N/4 - k.
+_GROUPS = ("filters", "filters_mirrored", "filters_above_quarter", "filters_below_quarter")
 
 
 def mel_filters(bands: int) -> Tensor:
@@ -107,10 +110,11 @@ class FastLogMel(nn.Module):
         # the upper three groups meet the upper bands alone
         lowest = int(filters[1:].amax((0, 1)).nonzero()[0])
         self.skipped = lowest - lowest % VECTOR_FLOATS
-        self.register_buffer("low_filters", filters[0].clone(), persistent=False)
-        self.register_buffer("filters", filters[1:, :, self.skipped :].clone(), persistent=False)
+        # a table each, which stays one constant of the graph
+        low, *upper = filters
+        for name, table in zip(_GROUPS, (low, *(f[:, self.skipped :] for f in upper)), strict=True):
+            self.register_buffer(name, table.clone(), persistent=False)
         self.basis: Tensor
-        self.low_filters: Tensor
         self.filters: Tensor
 
     def forward(self, samples: Tensor) -> Tensor:
@@ -122,13 +126,15 @@ class FastLogMel(nn.Module):
         p, q, u, v = s0 + s2, s1 + s3, s0 - s2, s1 - s3
         v_cos, v_sin = v.chunk(2, dim=2)
         turned = torch.cat([v_sin, -v_cos], dim=2)  # i v, in terms of cosines and sines
-        upper = (p - q, u - turned, u + turned)
-        products = [torch.matmul(x * x, f) for x, f in zip(upper, self.filters, strict=True)]
-        high = products[0] + products[1] + products[2]
+        groups = (p + q, p - q, u - turned, u + turned)
+        low, *upper = (
+            torch.matmul(x * x, self.get_buffer(name))
+            for x, name in zip(groups, _GROUPS, strict=True)
+        )
+        high = upper[0] + upper[1] + upper[2]
         if self.skipped:
             high = F.pad(high, (self.skipped, 0))
-        low = p + q
-        return torch.log(torch.matmul(low * low, self.low_filters) + high + LOG_FLOOR)
+        return torch.log(low + high + LOG_FLOOR)
 
 
 def dft_basis(bins: int) -> Tensor:
@@ -229,5 +235,5 @@ def with_fast_log_mel(encoder: SpectralEncoder) -> SpectralEncoder:
     """An encoder of the same parameters whose spectra are computed by `FastLogMel`."""
     form = copy.copy(encoder)
     form._modules = dict(encoder._modules)  # its own table of modules, not its own modules
-    form.log_mel = FastLogMel(encoder.log_mel.filters.shape[-1])
+    form.log_mel = FastLogMel(encoder.log_mel.filters.shape[1])
     return form
