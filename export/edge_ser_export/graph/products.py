@@ -130,7 +130,9 @@ def _operand(node: ir.Node, index: int) -> Operand:
             data = producer.inputs if producer.op_type == "Concat" else producer.inputs[:1]
             waiting += [v for v in data if v is not None]
     inside = {*moves, node}
-    private = all(use.node in inside for move in moves for use in move.outputs[0].uses())
+    readers = [use.node for move in moves for use in move.outputs[0].uses()]
+    # 8-bit values have the same shape
+    private = all(reader in inside or reader.op_type == "Shape" for reader in readers)
     if len(sources) != 1 or not private:
         return Operand(start, ())
     return Operand(sources[0], tuple(moves))

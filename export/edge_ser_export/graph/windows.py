@@ -14,6 +14,10 @@ from edge_ser_export.graph.edit import Array, Writer, attribute, constant, repla
 _END = np.iinfo(np.int64).max
 # Taps of a grouped convolution that become one window; the rest become columns of the product.
 _INNER_TAPS = 16
+# Of a convolution with fewer channels in a group, windows are copied in pieces of few bytes: there,
+# one product gives this many outputs in a row, of all that they see.
+_NARROW = 16
+_BLOCK = 3
 
 
 def convolutions_to_products(model: ir.Model) -> bool:
@@ -51,7 +55,8 @@ def _rewrite(graph: ir.Graph, node: ir.Node, weight: Array) -> None:
     if groups == 1:
         y = _dense(write, x, weight, stride, before, after)
     else:
-        y = _grouped(write, x, weight, groups, before, after)
+        form = _grouped_blocks if weight.shape[1] < _NARROW else _grouped
+        y = form(write, x, weight, groups, before, after)
     if bias is not None:
         y = write.node("Add", [y, bias], sizes=[None, None, weight.shape[0]])
     y = write.node("Transpose", [y], {"perm": [0, 2, 1]}, sizes=node.outputs[0].shape)
@@ -141,3 +146,57 @@ def _grouped(
     total = write.node("Transpose", [total], {"perm": [0, 2, 1, 3]})
     sizes = [None, None, out]
     return write.node("Reshape", [total, write.indices([0, 0, out], "join")], sizes=sizes)
+
+
+def _grouped_blocks(
+    write: Writer,
+    x: ir.Value,
+    weight: Array,
+    groups: int,
+    before: int,
+    after: int,
+) -> ir.Value:
+    """Outputs in blocks: a product per group gives three in a row of the frames that they see.
+
+    y[3 n + b] = sum_f w[f - b] x[3 n + f]: weights are repeated three times, each time one frame
+    later, with zeros around them. Frames are copied three at a time, and nothing is left to add up.
+    """
+    out, width, taps = weight.shape
+    each = out // groups
+    seen = -(-(_BLOCK + taps - 1) // _BLOCK)  # blocks that a block of outputs sees
+    # whole blocks, so that no output is lost
+    frames = _plus(write, _frames(write, x), before + after - taps + 1)
+    blocks = write.node("Div", [_plus(write, frames, _BLOCK - 1), write.indices([_BLOCK], "block")])
+    blocks = _plus(write, blocks, seen - 1)
+    end = write.node("Mul", [blocks, write.indices([_BLOCK], "block")])
+    x = _pad(write, x, before, after + _BLOCK * (seen + 1))
+    zero, time = write.indices([0], "start"), write.indices([1], "axis")
+    x = write.node("Slice", [x, zero, end, time])
+    split = write.indices([0, -1, _BLOCK, groups, width], "split")
+    x = write.node("Transpose", [write.node("Reshape", [x, split])], {"perm": [0, 3, 1, 2, 4]})
+    x = write.node("Reshape", [x, write.indices([0, 0, -1, _BLOCK * width], "blocks")])
+    windows = _taps(write, x, 2, seen, 1)
+    shifted = np.zeros((groups, seen * _BLOCK, width, _BLOCK, each), weight.dtype)
+    per_group = weight.reshape(groups, each, width, taps).transpose(0, 3, 2, 1)
+    for b in range(_BLOCK):
+        shifted[:, b : b + taps, :, b] = per_group
+    # [groups, (frame, channel), (place in the block, output)]
+    matrix = shifted.reshape(groups, seen * _BLOCK * width, _BLOCK * each)
+    y = write.node("MatMul", [windows, write.constant(matrix, "weight")])
+    y = write.node("Reshape", [y, write.indices([0, 0, 0, _BLOCK, each], "places")])
+    y = write.node("Transpose", [y], {"perm": [0, 2, 3, 1, 4]})
+    y = write.node("Reshape", [y, write.indices([0, -1, out], "join")])
+    return write.node("Slice", [y, zero, frames, time], sizes=[None, None, out])
+
+
+def _frames(write: Writer, x: ir.Value) -> ir.Value:
+    """How many frames `x [batch, frames, channels]` has, `[1]`."""
+    count = write.node("Shape", [x], {"start": 1, "end": 2}, sizes=[1])
+    count.dtype = ir.DataType.INT64
+    return count
+
+
+def _plus(write: Writer, count: ir.Value, more: int) -> ir.Value:
+    if not more:
+        return count
+    return write.node("Add", [count, write.indices([more], "more")])

@@ -35,13 +35,14 @@ def assert_same_as_torch(model: ir.Model, x: Array, expected: torch.Tensor) -> N
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("frames", [64, 7])
+@pytest.mark.parametrize("width", [3, 20])  # in blocks of outputs, in blocks of taps
+@pytest.mark.parametrize("frames", [64, 7, 2])
 # one block, whole blocks of 16, and blocks that are padded; even and odd
 @pytest.mark.parametrize("taps", [1, 2, 3, 5, 15, 16, 17, 31, 32, 40, 128])
-def test_grouped(taps: int, frames: int, bias: bool) -> None:
+def test_grouped(taps: int, frames: int, width: int, bias: bool) -> None:
     """Same-padded, as positional convolutions are, also where there are more taps than frames."""
-    groups, width, out = 4, 3, 20
-    weight = noise(out, width, taps) / np.float32(taps**0.5)
+    groups, out = 4, 20
+    weight = noise(out, width, taps) / np.float32((taps * width / 3) ** 0.5)
     offsets = noise(out, seed=1) if bias else None
     half = taps // 2
     model = conv(f"group = {groups}, pads = [{half}, {half}]", weight, offsets)
@@ -56,11 +57,12 @@ def test_grouped(taps: int, frames: int, bias: bool) -> None:
 
 
 @pytest.mark.parametrize("pads", [(0, 0), (2, 0), (0, 3), (5, 1)])
-def test_grouped_with_uneven_padding(pads: tuple[int, int]) -> None:
-    weight = noise(6, 2, 18)
+@pytest.mark.parametrize("width", [2, 16])
+def test_grouped_with_uneven_padding(width: int, pads: tuple[int, int]) -> None:
+    weight = noise(6, width, 18) / np.float32((width / 2) ** 0.5)
     model = conv(f"group = 3, pads = [{pads[0]}, {pads[1]}]", weight)
     assert_converted(model)
-    x = noise(2, 6, 30)
+    x = noise(2, 3 * width, 30)
     expected = F.conv1d(F.pad(torch.from_numpy(x), pads), torch.from_numpy(weight), groups=3)
     assert_same_as_torch(model, x, expected)
 
