@@ -10,6 +10,8 @@ from typing import Any
 from edge_ser.bundle.bundle import sha256
 from edge_ser.errors import CheckpointError
 
+CONFIG = "config.json"  # of Transformers: what a model's directory says of it
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, with or without a byte order mark before it.

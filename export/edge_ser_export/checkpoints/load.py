@@ -12,12 +12,11 @@ from pathlib import Path
 from edge_ser.errors import CheckpointError, MissingPathError, UsageError
 from edge_ser_export.builtin import CHECKPOINT_NAMES, find_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.checkpoints.files import CONFIG
 from edge_ser_export.checkpoints.own_format import is_own, load_own
 from edge_ser_export.checkpoints.published import load_published
 from edge_ser_export.checkpoints.run_directory import is_run_directory, load_run
 from edge_ser_export.checkpoints.weights import WEIGHTS
-
-CONFIG = "config.json"
 
 
 def load_checkpoint(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.files import CONFIG, folder_name, hash_files, read_json
 from edge_ser_export.checkpoints.labels import check_outputs, output_order, reordered
 from edge_ser_export.checkpoints.preprocessor import (
     NAME,
@@ -84,7 +84,7 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     Raises:
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
-    described = path / "config.json"
+    described = path / CONFIG
     config = read_json(described)
     kind = _KINDS.get(str(config.get("model_type")))
     if kind is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edge_ser.errors import CheckpointError, UsageError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.files import folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.files import CONFIG, folder_name, hash_files, read_json
 from edge_ser_export.checkpoints.labels import check_outputs
 from edge_ser_export.checkpoints.preprocessor import refuse_other_normalization
 from edge_ser_export.checkpoints.safe_pickle import load_state_dict, load_statistics
@@ -79,11 +79,12 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
             notes.append("regions numbered by polar angle, then azimuth, the neutral one last")
     named = {f"{files[p].name}: {k}": v for p, part in tensors.items() for k, v in part.items()}
     prefixes = {f"{files[part].name}: ": place for part, place in parts.items()}
+    described = [f for f in (path / CONFIG,) if f.is_file()]
     return Checkpoint(
         model=build_and_fill(config, named, path, prefixes),
         kind="msp-run" if challenge else "emosphere-run",
         name=f"{'msp-baseline' if challenge else 'emosphere'}-{folder_name(path)}",
-        sha256=hash_files([*files.values(), path / STATISTICS]),
+        sha256=hash_files([*files.values(), path / STATISTICS, *described]),
         notes=tuple(notes),
         epoch=epoch,
     )
@@ -135,7 +136,7 @@ def _check_files(path: Path, epoch: str, files: dict[str, Path]) -> None:
         )
     if not any(f.is_file() for f in files.values()):
         names = [(f.name, f"_{part}.pt") for part in files for f in path.glob(f"*_{part}.pt")]
-        epochs = sorted({name.removesuffix(ending) for name, ending in names})
+        epochs = sorted({n.removesuffix(ending) for n, ending in names}, key=lambda e: (len(e), e))
         # the last one where nothing says which was the best
         other = next((e for e in ("best", "final") if e in epochs), epochs[-1])
         raise CheckpointError(
@@ -180,7 +181,7 @@ def _no_neutral_region(which: str, radius: float, path: Path) -> UsageError:
 
 
 def _encoder(path: Path, tensors: dict[str, Tensor], file: Path) -> tuple[EncoderConfig, list[str]]:
-    described = path / "config.json"
+    described = path / CONFIG
     if not described.is_file():
         return infer_encoder(tensors, file)
     config = encoder_config(read_json(described), str(described))

@@ -122,6 +122,8 @@ def test_the_epoch_that_is_there_is_advised(
     assert line.endswith("expected epoch best, found epochs final; give --epoch final")
     run.save(tmp_path / "numbers", "3")
     assert refusal(tmp_path / "numbers").endswith("found epochs 3; give --epoch 3")
+    run.save(tmp_path / "numbers", "12")
+    assert refusal(tmp_path / "numbers").endswith("found epochs 3, 12; give --epoch 12")
     save_challenge_run(baseline, tmp_path / "challenge", "best")
     assert refusal(tmp_path / "challenge").endswith("found epochs best; give --epoch best")
 

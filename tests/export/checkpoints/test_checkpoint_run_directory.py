@@ -249,4 +249,6 @@ def test_hash_follows_every_file(run: Run, folder: Path) -> None:
         seen.add(load_checkpoint(folder).sha256)
     (folder / "train_norm_stat.pkl").write_bytes(pickle.dumps((0.0, 1.0)))
     seen.add(load_checkpoint(folder).sha256)
-    assert len(seen) == 6
+    wavlm_config().to_json_file(folder / "config.json")  # read, so it is of the checkpoint
+    seen.add(load_checkpoint(folder).sha256)
+    assert len(seen) == 7
