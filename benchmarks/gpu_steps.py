@@ -314,7 +314,7 @@ class TorchSession:
             marks[1].record()
         vad, *logits = (y.float().cpu().numpy() for y in outputs)
         seconds = marks[0].elapsed_time(marks[1]) / 1000 if on_gpu else 0.0
-        return Outputs(vad, logits[0] if logits else None), seconds
+        return Outputs.of(vad, logits[0] if logits else None), seconds
 
     def run(self, samples: np.ndarray, lengths: np.ndarray) -> Outputs:
         """As `Session.run`."""

@@ -27,7 +27,7 @@ def verify(bundle: Bundle, session: Session) -> dict[str, Fidelity]:
     golden = bundle.golden()
     preprocessing = bundle.manifest.preprocessing
     rows = [preprocessing.normalize(from_int16(x)) for x in golden.samples]
-    reference = Outputs(golden.vad, golden.region_logits)
+    reference = Outputs.of(golden.vad, golden.region_logits)
     single = concatenate([infer(session, [x]) for x in rows])
     padded = infer(session, rows)
     partition, margin = bundle.manifest.partition, bundle.manifest.limits.margin

@@ -202,7 +202,7 @@ class _TorchSession:
             torch.set_num_threads(self.threads)
         with torch.inference_mode():
             vad, logits = self.model(torch.from_numpy(samples), torch.from_numpy(lengths))
-        return Outputs(vad.numpy(), None if logits is None else logits.numpy())
+        return Outputs.of(vad.numpy(), None if logits is None else logits.numpy())
 
 
 def torch_recognizer(checkpoint: str, bundle: str, threads: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,40 @@ from numpy.typing import NDArray
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition, Region, Sphere, to_cartesian, to_spherical
 
+# Names of the graph's outputs.
+VAD, REGION_LOGITS = "vad", "region_logits"
+
 
 @dataclass(frozen=True)
 class Outputs:
     """What one run of a model gives.
 
     Attributes:
-        vad: `[batch, 3]` float32: arousal, dominance, valence on 0..1, not clipped.
-        region_logits: `[batch, regions]` float32; None where the model has no region head.
+        arrays: `[batch, width]` float32 of every output, by the name that the manifest gives it.
     """
 
-    vad: NDArray[np.float32]
-    region_logits: NDArray[np.float32] | None
+    arrays: Mapping[str, NDArray[np.float32]]
+
+    @classmethod
+    def of(
+        cls, vad: NDArray[np.float32], region_logits: NDArray[np.float32] | None = None
+    ) -> Outputs:
+        """The outputs of a model of emotion: `[batch, 3]` and `[batch, regions]`, or None."""
+        return cls({VAD: vad} | ({} if region_logits is None else {REGION_LOGITS: region_logits}))
+
+    @property
+    def vad(self) -> NDArray[np.float32]:
+        """`[batch, 3]`: arousal, dominance, valence on 0..1, not clipped."""
+        return self.arrays[VAD]
+
+    @property
+    def region_logits(self) -> NDArray[np.float32] | None:
+        """`[batch, regions]`; None where the model has no region head."""
+        return self.arrays.get(REGION_LOGITS)
+
+    def rows(self, some: slice) -> Outputs:
+        """The outputs of some utterances."""
+        return Outputs({name: array[some] for name, array in self.arrays.items()})
 
 
 @dataclass(frozen=True)

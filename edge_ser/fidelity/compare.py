@@ -271,11 +271,8 @@ def label_fidelity(labels: ArrayLike, reference: Outputs, candidate: Outputs) ->
 
 def concatenate(parts: list[Outputs]) -> Outputs:
     """Outputs of several runs as one."""
-    logits: list[NDArray[np.float32]] = [
-        p.region_logits for p in parts if p.region_logits is not None
-    ]
-    vad = np.concatenate([p.vad for p in parts])
-    return Outputs(vad, np.concatenate(logits) if logits else None)
+    names = parts[0].arrays
+    return Outputs({name: np.concatenate([p.arrays[name] for p in parts]) for name in names})
 
 
 def _check(reference: Outputs, candidate: Outputs) -> None:

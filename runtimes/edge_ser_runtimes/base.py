@@ -111,11 +111,9 @@ class BaseSession(ABC):
         return outputs
 
     def _check(self, outputs: Outputs, batch: int) -> None:
-        expected = [("vad", outputs.vad, 3)]
-        if outputs.region_logits is not None:
-            regions = len(self.bundle.manifest.partition.regions)
-            expected.append(("region_logits", outputs.region_logits, regions))
-        for name, array, width in expected:
+        widths = {o.name: o.shape[-1] for o in self.bundle.manifest.outputs}
+        for name, array in outputs.arrays.items():
+            width = widths[name]
             if array.shape != (batch, width):
                 raise BundleError(
                     f"output {name}", expected=f"[{batch}, {width}]", found=f"{list(array.shape)}"

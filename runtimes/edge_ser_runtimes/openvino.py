@@ -95,7 +95,7 @@ class OpenVinoSession(BaseSession):
         try:
             with self._lock:  # a request has one place for its answers
                 results = self._request.infer(self._feed(samples, lengths))
-                found = {name: results[name].copy() for name in self._output_names}
+                arrays = {name: results[name].copy() for name in self._output_names}
         except Exception as error:  # as above
             raise BundleError(
                 self.bundle.graph_path,
@@ -103,7 +103,7 @@ class OpenVinoSession(BaseSession):
                 found=str(error).strip().splitlines()[-1],
                 advice="use runtime onnx",
             ) from error
-        return Outputs(found["vad"], found.get("region_logits"))
+        return Outputs(arrays)
 
     def _release(self) -> None:
         with self._lock:  # not while another thread runs

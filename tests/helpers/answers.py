@@ -12,8 +12,8 @@ def outputs(count: int = 40, seed: int = 0, head: bool = True) -> Outputs:
     rng = np.random.default_rng(seed)
     vad = rng.uniform(0.05, 0.95, (count, 3)).astype(np.float32)
     logits = rng.standard_normal((count, 8)).astype(np.float32) if head else None
-    return Outputs(vad, logits)
+    return Outputs.of(vad, logits)
 
 
 def points(*vad: tuple[float, float, float]) -> Outputs:
-    return Outputs(np.array(vad, np.float32), None)
+    return Outputs.of(np.array(vad, np.float32), None)

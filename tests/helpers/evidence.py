@@ -29,7 +29,7 @@ def document(
     **changes: Any,
 ) -> dict[str, Any]:
     """A parity.json of one group: (reference, candidate) per utterance, `changes` to the first."""
-    sides = [Outputs(np.array(side, np.float32), None) for side in zip(*pairs, strict=True)]
+    sides = [Outputs.of(np.array(side, np.float32), None) for side in zip(*pairs, strict=True)]
     result = compare(*sides, Partition(), limits.margin)
     rows: list[dict[str, Any]] = [
         {
@@ -65,7 +65,7 @@ def evidence(*arguments: Any, **keywords: Any) -> Evidence:
 
 
 def fidelity(a: Vad, b: Vad) -> Fidelity:
-    sides = [Outputs(np.array([side], np.float32), None) for side in (a, b)]
+    sides = [Outputs.of(np.array([side], np.float32), None) for side in (a, b)]
     return compare(*sides, Partition())
 
 

@@ -27,7 +27,7 @@ class Sabotaged:
     def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         outputs = self.session.run(samples, lengths)
         off = np.where(lengths == 116_800, 2e-3, 1e-3).astype(np.float32)
-        return Outputs(outputs.vad + off[:, None], outputs.region_logits)
+        return Outputs.of(outputs.vad + off[:, None], outputs.region_logits)
 
 
 class Speechless:
@@ -46,7 +46,7 @@ class Speechless:
                 found="NaN or infinity",
             )
         vad = np.where(bad[:, None], np.float32(np.nan), outputs.vad)
-        return Outputs(vad, outputs.region_logits)
+        return Outputs.of(vad, outputs.region_logits)
 
 
 def sabotaged(bundle: Bundle, runtime: str = "auto") -> Session:

@@ -53,8 +53,7 @@ def answers(session: InferenceSession, utterances: Iterable[Samples]) -> Outputs
     names = [o.name for o in session.get_outputs()]
     parts = []
     for x in utterances:
-        found = dict(zip(names, session.run(None, feed([x])), strict=True))
-        parts.append(Outputs(found["vad"], found.get("region_logits")))
+        parts.append(Outputs(dict(zip(names, session.run(None, feed([x])), strict=True))))
     return concatenate(parts)
 
 
@@ -67,8 +66,7 @@ def answers_in_pairs(session: InferenceSession, utterances: Iterable[Samples]) -
     parts = []
     several = iter(utterances)
     while rows := list(itertools.islice(several, 2)):
-        found = dict(zip(names, session.run(None, feed(rows)), strict=True))
-        parts.append(Outputs(found["vad"], found.get("region_logits")))
+        parts.append(Outputs(dict(zip(names, session.run(None, feed(rows)), strict=True))))
     return concatenate(parts)
 
 

@@ -27,14 +27,9 @@ def ask(session: Session, rows: list[Samples]) -> list[Answer]:
         return [f"{name}: expected {error.expected}, found {error.found}"] * len(rows)
     answers: list[Answer] = []
     for row in range(len(rows)):
-        some = slice(row, row + 1)
-        logits = None if outputs.region_logits is None else outputs.region_logits[some]
-        finite = all(np.isfinite(x).all() for x in (outputs.vad[some], logits) if x is not None)
-        answers.append(
-            Outputs(outputs.vad[some], logits)
-            if finite
-            else "outputs: expected finite numbers, found NaN or infinity"
-        )
+        one = outputs.rows(slice(row, row + 1))
+        finite = all(np.isfinite(array).all() for array in one.arrays.values())
+        answers.append(one if finite else "outputs: expected finite numbers, found NaN or infinity")
     return answers
 
 

@@ -191,7 +191,7 @@ class Reference:
         x = torch.from_numpy(np.ascontiguousarray(samples))[None]
         with torch.inference_mode():
             vad, logits = self.model(x, torch.tensor([x.shape[1]]))
-        return Outputs(vad.numpy(), None if logits is None else logits.numpy())
+        return Outputs.of(vad.numpy(), None if logits is None else logits.numpy())
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,7 @@ class TrtexecSession:
             )  # fmt: skip
         if any(not np.isfinite(found[n][:rows]).all() for n in self.outputs):
             raise self._not_finite()
-        logits = found.get("region_logits")
-        return Outputs(found["vad"][:rows], None if logits is None else logits[:rows])
+        return Outputs({name: found[name][:rows] for name in self.outputs})
 
     def _read(self, path: Path, batch: int) -> dict[str, NDArray[np.float32]]:
         """Outputs `[batch, n]` by name."""

@@ -83,8 +83,7 @@ class OrtSession(BaseSession):
                 found=str(error),
                 advice="export again",
             ) from error
-        found = dict(zip(self._output_names, values, strict=True))
-        return Outputs(found["vad"], found.get("region_logits"))
+        return Outputs(dict(zip(self._output_names, values, strict=True)))
 
     def _release(self) -> None:
         del self.session

@@ -207,8 +207,7 @@ class TrtSession(BaseSession):
         if self._caches and new:
             self._shapes.add(shape)
             self._caches[0].ran()
-        logits = values["region_logits"][:rows] if self.bundle.manifest.has_region_head else None
-        return Outputs(values["vad"][:rows], logits)
+        return Outputs({o.name: values[o.name][:rows] for o in self.bundle.manifest.outputs})
 
     def _stopwatch(self) -> Stopwatch:
         if not self._stopwatches:

@@ -12,7 +12,7 @@ from edge_ser.session import pad_batch
 
 
 def outputs(vad: list[list[float]], logits: list[list[float]] | None = None) -> Outputs:
-    return Outputs(
+    return Outputs.of(
         np.array(vad, np.float32), None if logits is None else np.array(logits, np.float32)
     )
 

@@ -43,7 +43,7 @@ def test_logits_and_changes_of_the_heads_answer() -> None:
     logits = a.region_logits.copy()
     logits[3] += 0.25  # the same answer
     logits[7, logits[7].argmin()] += 20
-    result = compare(a, Outputs(a.vad, logits), Partition())
+    result = compare(a, Outputs.of(a.vad, logits), Partition())
     assert result.logits_max == pytest.approx(20, abs=1e-5)
     assert result.logits_mean == pytest.approx((8 * 0.25 + 20) / 80, abs=1e-5)
     assert result.head_flips == 1
@@ -90,7 +90,7 @@ def test_concordance_is_per_dimension() -> None:
     a = outputs(50)
     vad = a.vad.copy()
     vad[:, 2] = 1 - vad[:, 2]
-    result = compare(a, Outputs(vad, a.region_logits), Partition())
+    result = compare(a, Outputs.of(vad, a.region_logits), Partition())
     assert result.ccc is not None
     assert result.ccc["arousal"] == pytest.approx(1)
     assert result.ccc["valence"] < -0.9
@@ -122,7 +122,7 @@ def test_without_a_head_its_limit_does_not_count() -> None:
 
 
 def test_comparing_nothing_is_refused() -> None:
-    nothing = Outputs(np.zeros((0, 3), np.float32), None)
+    nothing = Outputs.of(np.zeros((0, 3), np.float32), None)
     with pytest.raises(UsageError, match="expected at least one utterance, found none"):
         compare(nothing, nothing, Partition())
 
@@ -131,7 +131,7 @@ def test_other_shapes_are_refused() -> None:
     with pytest.raises(UsageError, match=r"vad: expected \[4, 3\], found \[3, 3\]"):
         compare(outputs(4), outputs(3), Partition())
     a = outputs(4)
-    wide = Outputs(a.vad, np.zeros((4, 19), np.float32))
+    wide = Outputs.of(a.vad, np.zeros((4, 19), np.float32))
     with pytest.raises(UsageError, match=r"region_logits: expected \[4, 8\], found \[4, 19\]"):
         compare(a, wide, Partition())
 

@@ -35,7 +35,7 @@ def test_percentiles_and_means_are_over_utterances() -> None:
     a = outputs(101)
     vad = a.vad.astype(np.float64)
     off = np.linspace(0, 0.1, 101)  # utterance 100 is off by 0.1, 99 by 0.099
-    moved = Outputs((vad + off[:, None] * [0.2, 1, -0.5]).astype(np.float32), a.region_logits)
+    moved = Outputs.of((vad + off[:, None] * [0.2, 1, -0.5]).astype(np.float32), a.region_logits)
     result = compare(a, moved, Partition())
     assert result.vad_p99 == pytest.approx(0.099, abs=1e-6)
     assert result.vad_max == pytest.approx(0.1, abs=1e-6)
@@ -51,7 +51,7 @@ def test_radius_mean() -> None:
 
 def test_correlation_does_not_see_a_shift_and_concordance_does() -> None:
     a = outputs(50)
-    result = compare(a, Outputs(a.vad + np.float32(0.1), a.region_logits), Partition())
+    result = compare(a, Outputs.of(a.vad + np.float32(0.1), a.region_logits), Partition())
     assert result.pearson is not None and result.ccc is not None
     assert result.pearson == pytest.approx(dict.fromkeys(DIMENSIONS, 1.0))
     assert all(0.8 < v < 0.95 for v in result.ccc.values())
@@ -62,7 +62,7 @@ def test_head_agreement_is_a_share() -> None:
     assert a.region_logits is not None
     logits = a.region_logits.copy()
     logits[7, logits[7].argmin()] += 20
-    assert compare(a, Outputs(a.vad, logits), Partition()).head_agreement == pytest.approx(0.9)
+    assert compare(a, Outputs.of(a.vad, logits), Partition()).head_agreement == pytest.approx(0.9)
     headless = outputs(10, head=False)
     assert compare(headless, headless, Partition()).head_agreement is None
 
@@ -81,7 +81,7 @@ def test_what_is_not_judged_counts_for_the_largest_difference_only() -> None:
     a = outputs(20)
     vad = a.vad.copy()
     vad[3] = 1 - vad[3]
-    b = Outputs(vad, a.region_logits)
+    b = Outputs.of(vad, a.region_logits)
     everything = compare(a, b, Partition(), 0.05)
     judged = compare(a, b, Partition(), 0.05, np.arange(20) != 3)
     assert judged.vad_max == everything.vad_max > 0.1
@@ -194,7 +194,7 @@ def test_limits_in_words() -> None:
 def test_labels_before_and_after() -> None:
     a = outputs(60)
     noise = np.random.default_rng(5).normal(0, 0.05, a.vad.shape).astype(np.float32)
-    b = Outputs(a.vad + noise * np.float32([0, 1, 3]), a.region_logits)
+    b = Outputs.of(a.vad + noise * np.float32([0, 1, 3]), a.region_logits)
     result = label_fidelity(scores_from_unit(a.vad), a, b)
     assert result.count == 60
     assert result.before == pytest.approx(dict.fromkeys(DIMENSIONS, 1.0))

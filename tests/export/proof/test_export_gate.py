@@ -184,7 +184,7 @@ class InTorch:
     def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         with torch.inference_mode():
             vad, logits = self.module(torch.from_numpy(samples), torch.from_numpy(lengths))
-        return Outputs(vad.numpy(), logits.numpy())
+        return Outputs.of(vad.numpy(), logits.numpy())
 
 
 def gate(model: JointModel, session: Session, speech: Speech, words: list[str]) -> list[str]:

@@ -37,7 +37,7 @@ class Told:
                 raise BundleError("output vad", expected="finite numbers", found="NaN")
             vad.append(changed)
         logits = np.concatenate([self.answers[n][1].region_logits for n in lengths.tolist()])
-        return Outputs(np.concatenate(vad), logits)
+        return Outputs.of(np.concatenate(vad), logits)
 
 
 NAMES = [("speech 0.025 s", True), ("silence 3 s", True)] + [(f"case {i}", False) for i in range(9)]
@@ -56,7 +56,7 @@ def run(
 
     def utterance(name: str) -> tuple[NDArray[np.float32], Outputs]:
         samples = np.zeros(1600 + 160 * len(answers), np.float32)
-        outputs = Outputs(
+        outputs = Outputs.of(
             rng.uniform(0.1, 0.9, (1, 3)).astype(np.float32),
             rng.standard_normal((1, 8)).astype(np.float32),
         )

@@ -166,7 +166,7 @@ def test_a_damaged_record_is_refused(record: object, bundle_dir: Path) -> None:
 def moved(by: float) -> Fidelity:
     rng = np.random.default_rng(3)
     vad = rng.uniform(0.2, 0.8, (9, 3)).astype(np.float32)
-    return compare(Outputs(vad, None), Outputs(vad + np.float32(by), None), Partition(), 0.05)
+    return compare(Outputs.of(vad, None), Outputs.of(vad + np.float32(by), None), Partition(), 0.05)
 
 
 @pytest.mark.parametrize("share", [0.89, 0.91])

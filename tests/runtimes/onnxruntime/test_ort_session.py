@@ -50,7 +50,7 @@ def test_recorded_answers_are_given(ser: edge_ser.Recognizer, rows: list[np.ndar
     assert len(rows) == len(golden.names) >= 2
     outputs = concatenate([ser.session.run(*pad_batch([x])) for x in rows])
     manifest = ser.manifest
-    reference = Outputs(golden.vad, golden.region_logits)
+    reference = Outputs.of(golden.vad, golden.region_logits)
     assert compare(reference, outputs, manifest.partition).failures(manifest.limits) == []
     assert np.ptp(golden.vad, axis=0).max() > 0.05, "the recorded answers are not all the same"
 
@@ -71,7 +71,7 @@ def test_a_batch_gives_what_its_rows_give_alone(
     cut = [longest[: longest.size * i // 5] for i in (2, 5, 1, 3, 4)] + [longest[:least]]
     singles = concatenate([ser.session.run(*pad_batch([x])) for x in cut])
     near(ser.session.run(*pad_batch(cut)), singles, 2e-5)
-    near(ser.session.run(*pad_batch(cut[::-1])), Outputs(
+    near(ser.session.run(*pad_batch(cut[::-1])), Outputs.of(
         singles.vad[::-1], None if singles.region_logits is None else singles.region_logits[::-1]
     ), 2e-5)  # fmt: skip
 
