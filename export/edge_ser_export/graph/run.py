@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_ser.emotion.decode import Outputs
 from edge_ser.fidelity.compare import concatenate
 from edge_ser.host.offline import import_onnxruntime
+from edge_ser.measure.parts import of_encoder
 from edge_ser.measure.products import products
 from edge_ser.session import pad_batch
 
@@ -139,11 +140,7 @@ def share_of(kind: str, path: Path, seconds: float = 5.0) -> Share:
         seconds: length of the utterance, 16 kHz.
     """
     found = multiplications(path, seconds)
-    encoder = [
-        m
-        for m in found
-        if m.node.startswith("encoder") and not m.node.startswith("encoder.log_mel")
-    ]
+    encoder = [m for m in found if of_encoder(m.node)]
     total = sum(m.macs for m in found)
     rest: dict[str, int] = {}
     for m in found:

@@ -27,11 +27,11 @@ from edge_ser_export.graph.run import (
     Share,
     answers,
     answers_in_pairs,
-    multiplications,
     open_graph,
     share_of,
 )
 from edge_ser_export.memory import forget_weights
+from edge_ser_export.precision.search import Outcome, Parts, count_multiplications, give_back
 from edge_ser_export.proof.speed import SAME_SPEED, Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
@@ -263,7 +263,8 @@ class Quantizer:
             return self.damages
         some = self.calibration.fit[:_RANKING_UTTERANCES]
         expected = answers(open_graph(self.baseline), self.calibration.samples(some))
-        macs = self._macs()
+        part_of = {p.node.name or "": p.group for p in find_products(ir.load(self.optimized))}
+        macs = count_multiplications(self.optimized, part_of, SPEECH_SECONDS).parts
         damages = []
         for group in self.groups:
             self.progress(f"sensitivity: {group}")
@@ -304,18 +305,19 @@ class Quantizer:
         migrated = self._try(replace(recipe, migrated=True), path)
         if not migrated.failures:
             return path, migrated
-        for damage in self.rank(recipe):
-            if not recipe.chosen(damage.name):
-                continue
-            recipe = replace(recipe, kept=(*recipe.kept, damage.name))
+
+        def attempt(kept: Parts) -> Outcome:
             # what migration does shows only once the worst part is out
-            for migrate in (False, True):
-                candidate = self._try(replace(recipe, migrated=migrate), path)
+            for migrated in (False, True):
+                candidate = self._try(replace(recipe, kept=kept, migrated=migrated), path)
                 if candidate.share.encoder < MIN_INTEGER_SHARE:
-                    return None
+                    return Outcome.TOO_LITTLE
                 if not candidate.failures:
-                    return path, candidate
-        return None
+                    return Outcome.PASSES
+            return Outcome.FAILS
+
+        worst = [d.name for d in self.rank(recipe) if recipe.chosen(d.name)]
+        return None if give_back(worst, attempt) is None else (path, self.candidates[-1])
 
     def _try(self, recipe: Recipe, path: Path) -> Candidate:
         self.progress(f"trying {recipe}")
@@ -341,17 +343,6 @@ class Quantizer:
             fit = self.calibration.samples(self.calibration.fit)
             self._extremes = measure(self.optimized, names, fit, self.work)
         return self._extremes
-
-    def _macs(self) -> dict[str, int]:
-        groups = {p.node.name or "": p.group for p in find_products(ir.load(self.optimized))}
-        found: dict[str, int] = {}
-        for m in multiplications(self.optimized, SPEECH_SECONDS):
-            # the runtime adds to a name what it fused the node with
-            for name in (m.node, m.node.rsplit("/", 1)[0], m.node.rsplit("/", 2)[0]):
-                if name in groups:
-                    found[groups[name]] = found.get(groups[name], 0) + m.macs
-                    break
-        return found
 
     def _none_passes(self) -> GateError:
         # the attempt that came nearest; the whole list would be a page

@@ -16,6 +16,7 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS, Limits
 from edge_ser.host.cpu import integer_preset, usable_cores
+from edge_ser.measure.parts import of_encoder
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import compute_half, float_value_names, store_weights_half
@@ -252,11 +253,7 @@ def _half_share(optimized: Path, halves: set[str | None]) -> float:
     Counted in the float32 graph, whose nodes have the same names: a CPU computes float16 by way of
     float32, so its own account would say nothing about the devices that the form is for.
     """
-    found = [
-        m
-        for m in multiplications(optimized, SPEECH_SECONDS)
-        if m.node.startswith("encoder") and not m.node.startswith("encoder.log_mel")
-    ]
+    found = [m for m in multiplications(optimized, SPEECH_SECONDS) if of_encoder(m.node)]
     # the runtime adds to a name what it fused the node with
     half = [
         m for m in found if any(n and (m.node == n or m.node.startswith(f"{n}/")) for n in halves)

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edge_ser.errors import BundleError
+from edge_ser.measure.parts import of_encoder
 from edge_ser_export.graph.edit import Array, Writer, constant, shape
 from edge_ser_export.graph.integers import Extremes
 from edge_ser_export.graph.names import group_of
@@ -53,7 +54,7 @@ def find_targets(model: ir.Model) -> list[Target]:
         if node.op_type not in ("Conv", "MatMul") or node.inputs[0] in model.graph.inputs:
             continue
         name = node.name or ""
-        if not name.startswith(("encoder", "pooling")) or name.startswith("encoder.log_mel"):
+        if not (of_encoder(name) or name.startswith("pooling")):
             continue
         weight = constant(node.inputs[1])
         if weight is None or weight.dtype != np.float32 or weight.size < _MIN_WEIGHTS:

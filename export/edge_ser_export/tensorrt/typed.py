@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +16,17 @@ from edge_ser.errors import GateError
 from edge_ser.fidelity.compare import compare
 from edge_ser.fidelity.limits import LIMITS, Limits
 from edge_ser.host.cpu import usable_cores
+from edge_ser.measure.parts import of_front_end
 from edge_ser_export.calibration.draw import CalibrationSet, Utterance
 from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import HALF_MAX, HEADROOM, compute_half, float_value_names
 from edge_ser_export.graph.integers import Extremes
 from edge_ser_export.graph.names import name_nodes
 from edge_ser_export.graph.rewrite import describe, save, save_beside, tidy
-from edge_ser_export.graph.run import answers, multiplications, open_graph
+from edge_ser_export.graph.run import answers, open_graph
 from edge_ser_export.memory import forget_weights
 from edge_ser_export.precision.lower import Lowered, loud_speech
+from edge_ser_export.precision.search import Outcome, Parts, count_multiplications, give_back
 from edge_ser_export.tensorrt.explicit import float_types, spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
@@ -194,7 +195,7 @@ class _Writer:
         """Nodes that stay in float32 whatever their range is."""
         if self.typing.precision == "bf16" and node.op_type in _NOT_IN_BF16:
             return True
-        front = (node.name or "").startswith("encoder.log_mel")
+        front = of_front_end(node.name or "")
         return front and not self.typing.narrow_front_end
 
 
@@ -242,32 +243,23 @@ def _search(writer: _Writer) -> list[str]:
 
     if passes([]):
         return []
-    targets = find_targets(ir.load(writer.named))
-    groups = list(dict.fromkeys(t.group for t in targets))
-    group_of = {t.node.name: t.group for t in targets}
-    macs = dict.fromkeys(groups, 1)
-    total = 0
-    for m in multiplications(writer.named, SECONDS):
-        total += m.macs if m.node.startswith("encoder") else 0
-        # the runtime adds to a name what it fused the node with
-        group = next((g for n, g in group_of.items() if n and m.node.startswith(n)), None)
-        if group is not None:
-            macs[group] += m.macs
+    part_of = {t.node.name or "": t.group for t in find_targets(ir.load(writer.named))}
+    parts = list(dict.fromkeys(part_of.values()))
+    counted = count_multiplications(writer.named, part_of, SECONDS)
     few = calibration.fit[:_RANKING_UTTERANCES]
     true = exact(few)
     damage = {}
-    for group in groups:
-        given = typed((g for g in groups if g != group), few)
-        damage[group] = float(np.abs(true.vad - given.vad).mean())
-    worst = sorted(groups, key=lambda g: -damage[g] / macs[g])
-    counts = itertools.takewhile(lambda n: n < len(groups), (2**i for i in range(16)))
-    for count in counts:
-        left = worst[:count]
-        if sum(macs[g] for g in left) > (1 - MIN_SHARE) * total:
-            break
-        if passes(left):
-            return left
-    return []
+    for part in parts:
+        given = typed((p for p in parts if p != part), few)
+        damage[part] = float(np.abs(true.vad - given.vad).mean())
+    worst = sorted(parts, key=lambda p: -damage[p] / (1 + counted.parts.get(p, 0)))
+
+    def attempt(left: Parts) -> Outcome:
+        if counted.encoder_share(left) > 1 - MIN_SHARE:
+            return Outcome.TOO_LITTLE
+        return Outcome.PASSES if passes(list(left)) else Outcome.FAILS
+
+    return list(give_back(worst, attempt, doubling=True) or ())
 
 
 def write_graphs(

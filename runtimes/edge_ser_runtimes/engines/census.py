@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_ser.bundle.engine import Census
 from edge_ser.errors import GateError
+from edge_ser.measure.parts import of_encoder
 
 # Less of the encoder's multiplications in the asked precision is another one under its name.
 MIN_SHARE = 0.95
@@ -36,8 +37,7 @@ class _Product:
 
     @property
     def of_encoder(self) -> bool:
-        # the log-mel front end is audio pre-processing that happens to be in the graph
-        return self.name.startswith("encoder") and not self.name.startswith("encoder.log_mel")
+        return of_encoder(self.name)
 
 
 def take_census(trt: Any, network: Any, precision: str, seconds: float = SECONDS) -> Census:
