@@ -40,7 +40,7 @@ _STEPS = {
 _EXPORT = """
 import json, sys, time
 from pathlib import Path
-from edge_ser.cli.common import collect_rarely, open_session
+from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.export import parity_audio
 started = time.perf_counter()
 collect_rarely()  # as the command does
@@ -55,7 +55,7 @@ options = pipeline.ExportOptions(
     engine=EngineOptions((device,)), keep_failed=True)
 error = None
 try:
-    pipeline.export(options, lambda b: open_session(b, "onnx"), progress)
+    pipeline.export(options, progress=progress)
 except Exception as failure:
     error = str(failure)
 steps.append(("end", time.perf_counter()))

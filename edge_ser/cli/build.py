@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_ser.cli.common import open_session
 from edge_ser.cli.console import step, steps
 
 
@@ -42,10 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     with steps(None) as bar:
         done = build_on_device(
             arguments.bundle,
-            lambda bundle: open_session(bundle, "trt"),
-            tuple(arguments.device),
-            arguments.trt_backend,
-            lambda word: step(bar, word),
+            devices=tuple(arguments.device),
+            backend=arguments.trt_backend,
+            progress=lambda word: step(bar, word),
         )
     engine = done.engine
     mb = (arguments.bundle / engine.file).stat().st_size / 1e6

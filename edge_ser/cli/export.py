@@ -6,13 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
-from edge_ser.cli.common import needs, open_session
+from edge_ser.cli.common import needs
 from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.errors import UsageError
-from edge_ser.session import Session
 
 
 def add_parser(commands: Any) -> None:
@@ -175,11 +173,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "calibrate with speech like that of the device"
             )
         with steps(pipeline.export_steps(options)) as bar:
-            # the proof runs on the CPU, also where the engine's own runtime could be opened
-            def opened(bundle: Bundle, runtime: str = "onnx") -> Session:
-                return open_session(bundle, runtime)
-
-            done = pipeline.export(options, opened, lambda word: step(bar, word))
+            done = pipeline.export(options, progress=lambda word: step(bar, word))
     print(done.parity.table())
     _print_lowered(done.manifest.lowered)
     _print_engine(done.manifest.engine, done.path)

@@ -38,7 +38,7 @@ from edge_ser_export.proof.parity import (
     reference_answers,
     run_parity,
 )
-from edge_ser_export.proof.runtime import RUNTIME, OpenSession, prove_in_openvino
+from edge_ser_export.proof.runtime import RUNTIME, OpenSession, open_on_cpu, prove_in_openvino
 from edge_ser_export.proof.speech import ProofSpeech
 from edge_ser_export.targets import Lowering, Target, find_target
 from edge_ser_export.trace.capture import trace
@@ -71,7 +71,9 @@ class Exported:
 
 
 def export(
-    options: ExportOptions, open_session: OpenSession, progress: Progress = lambda _: None
+    options: ExportOptions,
+    open_session: OpenSession = open_on_cpu,
+    progress: Progress = lambda _: None,
 ) -> Exported:
     """Export a checkpoint and prove the result.
 

@@ -17,6 +17,8 @@ from edge_ser.session import Session, pad_batch
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.speed import Speed, compare_speed, noise
 from edge_ser_export.targets import Target
+from edge_ser_runtimes import registry
+from edge_ser_runtimes.registry import RUNTIMES
 
 RUNTIME = "openvino"
 PARITY_FILE = "parity-openvino.json"
@@ -37,10 +39,13 @@ def check_runtimes(names: Sequence[str], target: Target, recipe: str) -> None:
         UsageError: another name, or another target or recipe than OpenVINO's.
         MissingExtraError: openvino is not installed.
     """
+    provable = [runtime.name for runtime in RUNTIMES.values() if runtime.proves]
     for name in names:
-        if name != RUNTIME:
+        if name not in provable:
             raise UsageError(
-                "--runtime", expected=f"{RUNTIME} (onnx is always used)", found=f"{name!r:.40}"
+                "--runtime",
+                expected=f"{' or '.join(provable)} (onnx is always used)",
+                found=f"{name!r:.40}",
             )
     if RUNTIME not in target.runtimes:
         raise UsageError(
@@ -55,8 +60,10 @@ def check_runtimes(names: Sequence[str], target: Target, recipe: str) -> None:
             "ONNX Runtime, and the answers with them",
             found="--recipe dynamic",
         )
-    if importlib.util.find_spec("openvino") is None:
-        raise MissingExtraError(f"--runtime {RUNTIME}", "openvino", "openvino")
+    for runtime in (RUNTIMES[name] for name in names):
+        library = runtime.libraries[0]
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError(f"--runtime {runtime.name}", library, runtime.extra)
 
 
 class OpenSession(Protocol):
@@ -64,6 +71,11 @@ class OpenSession(Protocol):
 
     def __call__(self, bundle: Bundle, runtime: str = "auto") -> Session:
         """Open a bundle in a runtime."""
+
+
+def open_on_cpu(bundle: Bundle, runtime: str = "onnx") -> Session:
+    """Open a bundle for its proof: on the CPU, also where an engine's own runtime could open it."""
+    return registry.open_session(bundle, runtime)
 
 
 @dataclass(frozen=True)

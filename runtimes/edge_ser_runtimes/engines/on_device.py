@@ -17,12 +17,18 @@ from edge_ser.fidelity.compare import Fidelity
 from edge_ser.install import JETSON_TENSORRT
 from edge_ser.session import Session
 from edge_ser.verify import verify
+from edge_ser_runtimes import registry
 from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_backend, local_sm
 from edge_ser_runtimes.engines.build import ENGINE, build_engine
 from edge_ser_runtimes.engines.devices import Device, check_precision, find_device
 from edge_ser_runtimes.engines.trtexec import Trtexec, TrtexecSession, find_trtexec
 
 OpenSession = Callable[[Bundle], Session]
+
+
+def open_engine(bundle: Bundle) -> Session:
+    """Open a bundle with the runtime for engines."""
+    return registry.open_session(bundle, "trt")
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class OnDevice:
 
 def build_on_device(
     path: Path,
-    open_session: OpenSession,
+    open_session: OpenSession = open_engine,
     devices: tuple[str, ...] = (),
     backend: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
