@@ -89,7 +89,8 @@ def systems(work: Path) -> dict[str, Callable[[None], Any]]:
 
     import edge_ser
     from edge_ser.bench.speech import speech
-    from edge_ser.measure.products import Gemms, heaviest, products
+    from edge_ser.measure.gemm_peak import Gemms
+    from edge_ser.measure.products import heaviest, products
     from edge_ser.session import pad_batch
     from edge_ser_export.graph.run import feed, open_graph
     from edge_ser_export.precision.int8 import Recipe

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge_ser.bench.records import Work
 from edge_ser.errors import EdgeSerError, MeasurementError
-from edge_ser.measure.products import KINDS, Kind, Product, gemm_peak, heaviest, products
+from edge_ser.measure.gemm_peak import gemm_peak
+from edge_ser.measure.products import KINDS, Kind, Product, heaviest, products
 
 # ONNX Runtime's names of what `peak` calls otherwise.
 _NAMES = {"float": "fp32", "int8": "int8", "float16": "fp16"}

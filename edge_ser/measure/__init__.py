@@ -7,7 +7,7 @@ result and for peak memory. Neither knows what a system is: a callable, or a few
 
 from edge_ser.measure.process import Cold, ColdSystem, measure_cold
 from edge_ser.measure.stats import Estimate, Verdict, median, quantile, ratio, verdict
-from edge_ser.measure.timing import Plan, Result, System, Timing, measure, prepare_all
+from edge_ser.measure.timing import Plan, Result, Timing, measure
 
 __all__ = [
     "Cold",
@@ -15,13 +15,11 @@ __all__ = [
     "Estimate",
     "Plan",
     "Result",
-    "System",
     "Timing",
     "Verdict",
     "measure",
     "measure_cold",
     "median",
-    "prepare_all",
     "quantile",
     "ratio",
     "verdict",

@@ -11,9 +11,9 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 try:
     import resource
@@ -26,20 +26,6 @@ Batch = TypeVar("Batch")
 # A system that takes longer per run is not disturbed by the few milliseconds after another one.
 _LEAD_BELOW_SECONDS = 0.25
 _MOST_RUNS_PER_TURN = 10
-
-
-@dataclass(frozen=True)
-class System(Generic[Batch]):
-    """Something that is timed.
-
-    Attributes:
-        name: of the system.
-        prepare: loads it; returns what runs one batch and comes back when the result is there (on
-            an accelerator: after synchronising with it).
-    """
-
-    name: str
-    prepare: Callable[[], Callable[[Batch], Any]]
 
 
 @dataclass(frozen=True)
@@ -120,27 +106,6 @@ class Result:
     def ratio(self, a: str, b: str, confidence: float = CLAIM_CONFIDENCE) -> Estimate:
         """Time of a over time of b, from pairs of the same round; see `stats.verdict`."""
         return ratio(self.timings[a].rounds, self.timings[b].rounds, confidence)
-
-
-def prepare_all(
-    systems: Sequence[System[Batch]], failed: Callable[[str, Exception], None]
-) -> dict[str, Callable[[Batch], Any]]:
-    """Load systems; one that cannot be loaded does not stop the others.
-
-    Args:
-        systems: of different names.
-        failed: is told the name and the error of those that cannot be loaded.
-
-    Returns:
-        what `measure` takes.
-    """
-    ready = {}
-    for system in systems:
-        try:
-            ready[system.name] = system.prepare()
-        except Exception as error:
-            failed(system.name, error)
-    return ready
 
 
 def measure(

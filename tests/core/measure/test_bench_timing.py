@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_ser.measure import Plan, System, measure, prepare_all, verdict
+from edge_ser.measure import Plan, measure, verdict
 
 
 class Clock:
@@ -160,18 +160,6 @@ def test_progress_grows_to_one(clock: Clock) -> None:
     systems = {"a": clock.system("a", lambda: rng.uniform(0.5, 2))}
     measure(systems, None, Plan(max_seconds=20, max_rounds=1000), seen.append, clock)
     assert seen == sorted(seen) and seen[-1] == 1 and seen[0] < 0.2
-
-
-def test_what_cannot_be_loaded_is_told_and_left_out() -> None:
-    def broken() -> Callable[[object], object]:
-        raise RuntimeError("no such library")
-
-    failed: dict[str, Exception] = {}
-    ready = prepare_all(
-        [System("broken", broken), System("whole", lambda: lambda batch: batch)], failed.__setitem__
-    )
-    assert list(ready) == ["whole"] and ready["whole"](3) == 3
-    assert str(failed["broken"]) == "no such library"
 
 
 def test_the_real_clock_measures_a_real_difference() -> None:

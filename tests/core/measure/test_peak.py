@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_ser.errors import UsageError
-from edge_ser.measure import products as peak
-from edge_ser.measure.products import Gemms, Product, gemm_peak, heaviest, matmul_model, products
+from edge_ser.measure import gemm_peak as peak
+from edge_ser.measure.gemm_peak import Gemms, gemm_peak
+from edge_ser.measure.matmul_model import matmul_model
+from edge_ser.measure.products import KINDS, Kind, Product, heaviest, products
 
 rng = np.random.default_rng(0)
 
@@ -150,8 +152,8 @@ def test_operations_count_two_for_one_and_every_repeat(monkeypatch: pytest.Monke
     assert gemm_peak("fp32", 1, {(1, 1, 5): 2}, 3) == pytest.approx(20 / 2 / 1e9)
 
 
-@pytest.mark.parametrize("kind", peak.KINDS)
-def test_a_real_peak_is_plausible(kind: peak.Kind) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_real_peak_is_plausible(kind: Kind) -> None:
     found = gemm_peak(kind, 1, {(128, 256, 256): 1}, 5)
     assert 0.1 < found < 100_000
 
@@ -159,8 +161,8 @@ def test_a_real_peak_is_plausible(kind: peak.Kind) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("fp8", 1), "kind: expected one of fp32, int8, found fp8"),
-        (("fp32", 0), "threads: expected at least 1, found 0"),
+        (("fp8", 1, {(1, 1, 1): 1}), "kind: expected one of fp32, int8, found fp8"),
+        (("fp32", 0, {(1, 1, 1): 1}), "threads: expected at least 1, found 0"),
         (("fp32", 1, {}), "shapes: expected sizes and counts of at least 1, found {}"),
         (("fp32", 1, {(1, 0, 1): 1}), "shapes: expected"),
         (("fp32", 1, {(1, 1, 1): 0}), "shapes: expected"),
