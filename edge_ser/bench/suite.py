@@ -32,7 +32,7 @@ _STEPS = 10
 
 
 @dataclass(frozen=True)
-class Candidate:
+class System:
     """A system of `edge-ser bench`.
 
     Attributes:
@@ -108,7 +108,7 @@ class Suite:
         self.meter, self.no_meter = find_meter()
         self._speech: dict[tuple[float, int], Samples] = {}
 
-    def run(self, candidates: Sequence[Candidate]) -> list[Record]:
+    def run(self, candidates: Sequence[System]) -> list[Record]:
         """Measure all systems; the first is what the others are compared with.
 
         Returns:
@@ -137,14 +137,14 @@ class Suite:
             for r in records
         ]
 
-    def _fits(self, candidate: Candidate) -> bool:
+    def _fits(self, candidate: System) -> bool:
         free = available_memory()
         if free is None or candidate.memory_bytes <= free:
             return True
         self.complain(too_small(candidate.name, candidate.memory_bytes, free))
         return False
 
-    def _fresh(self, some: Sequence[Candidate], threads: int, work: Path) -> dict[str, Fresh]:
+    def _fresh(self, some: Sequence[System], threads: int, work: Path) -> dict[str, Fresh]:
         """First results and memory, in fresh processes."""
         if not self.options.processes:
             return {}
@@ -168,7 +168,7 @@ class Suite:
         return {name: _fresh_record(cold, *lengths[name], batch) for name, cold in found.items()}
 
     @contextmanager
-    def _open(self, some: Sequence[Candidate], threads: int) -> Iterator[list[_Opened]]:
+    def _open(self, some: Sequence[System], threads: int) -> Iterator[list[_Opened]]:
         """Load systems; those that cannot be are told and left out."""
         opened: list[_Opened] = []
         for c in some:
@@ -336,7 +336,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class _Opened:
-    candidate: Candidate
+    candidate: System
     session: Session
     load_seconds: float
 

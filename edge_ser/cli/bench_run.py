@@ -13,7 +13,7 @@ from edge_ser.bench.compare import Comparison, compare
 from edge_ser.bench.plot import check_plot_path, write_plot
 from edge_ser.bench.records import Record, append, check_history, read_history
 from edge_ser.bench.suite import Options, Suite
-from edge_ser.cli.bench_systems import candidates
+from edge_ser.cli.bench_systems import systems_of
 from edge_ser.cli.console import print_error, print_warning, steps
 from edge_ser.errors import EdgeSerError, GateError, UsageError
 from edge_ser.measure.timing import Plan
@@ -36,7 +36,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
         print_error(error)
 
     runtimes = [n.strip() for given in arguments.runtime for n in given.split(",") if n.strip()]
-    systems = candidates(arguments.bundles, runtimes, arguments.checkpoint, complain)
+    systems = systems_of(arguments.bundles, runtimes, arguments.checkpoint, complain)
     with steps(options.steps(len(systems)), quiet=not systems) as bar:
 
         def complain_over_bar(error: EdgeSerError) -> None:

@@ -15,9 +15,9 @@ from helpers.manifest_parts import part
 from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
+from edge_ser.bench.systems import bundle_system
 from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.bundle.engine import Engine
-from edge_ser.cli import bench_systems
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
 from edge_ser_runtimes import registry
@@ -316,15 +316,15 @@ def test_auto_takes_the_engine_where_it_opens_and_never_what_is_on_request(
     closed = []
     session = SimpleNamespace(close=lambda: closed.append(True))
     bundle = Bundle.open(DEFAULT_BUNDLE)
-    monkeypatch.setattr(bench_systems, "open_session", lambda *_: session)
+    monkeypatch.setattr("edge_ser_runtimes.registry.open_session", lambda *_: session)
     engine = Bundle(bundle.root, replace(bundle.manifest, target="trt-fp16"))
-    assert bench_systems._bundle(engine, bundle.root, "x", "auto").name == "x/trt"
+    assert bundle_system(engine, bundle.root, "x", "auto", pytest.fail).name == "x/trt"
     assert closed == [True], "it is opened again to be measured"
-    assert bench_systems._bundle(bundle, bundle.root, "x", "auto").name == "x/onnx"
+    assert bundle_system(bundle, bundle.root, "x", "auto", pytest.fail).name == "x/onnx"
     asked_for = replace(registry.RUNTIMES["onnx"], on_request=True)
     monkeypatch.setitem(registry.RUNTIMES, "onnx", asked_for)
     with pytest.raises(UsageError, match="x/auto: expected a runtime for onnx-fp32"):
-        bench_systems._bundle(bundle, bundle.root, "x", "auto")
+        bundle_system(bundle, bundle.root, "x", "auto", pytest.fail)
 
 
 def test_a_bundle_that_is_not_there_or_broken(cli: Cli, tmp_path: Path, bundle_dir: Path) -> None:

@@ -13,7 +13,7 @@ from edge_ser.audio import decode_file
 from edge_ser.bench import suite
 from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bench.stages import STAGES, stages
-from edge_ser.bench.suite import Candidate, Options, Suite
+from edge_ser.bench.suite import Options, Suite, System
 from edge_ser.bench.work import Peaks, Products
 from edge_ser.errors import BundleError, EdgeSerError, MeasurementError, MissingPathError
 from edge_ser.measure.energy import Rails
@@ -77,8 +77,8 @@ def test_stages_follow_the_recogniser_step_by_step(
 
 
 @pytest.fixture
-def candidate(ser: edge_ser.Recognizer) -> Callable[..., Candidate]:
-    def build(name: str = "good", **changes: Any) -> Candidate:
+def candidate(ser: edge_ser.Recognizer) -> Callable[..., System]:
+    def build(name: str = "good", **changes: Any) -> System:
         facts: dict[str, Any] = {
             "name": name,
             "runtime": "onnx",
@@ -91,18 +91,18 @@ def candidate(ser: edge_ser.Recognizer) -> Callable[..., Candidate]:
             "open": lambda threads: ser.session,
             "cold": lambda threads, first, longest, batch: ColdSystem("mark('first')"),
         }
-        return Candidate(**(facts | changes))
+        return System(**(facts | changes))
 
     return build
 
 
-def run(options: Options, *candidates: Candidate) -> tuple[Any, list[str]]:
+def run(options: Options, *candidates: System) -> tuple[Any, list[str]]:
     said: list[EdgeSerError] = []
     records = Suite(options, said.append, lambda word, count: None).run(candidates)
     return records, [str(e) for e in said]
 
 
-def test_records_of_two_systems(candidate: Callable[..., Candidate]) -> None:
+def test_records_of_two_systems(candidate: Callable[..., System]) -> None:
     options = Options(
         seconds=(1.0, 2.0), batches=(1, 2), plan=Plan(max_rounds=3, min_rounds=3), processes=1
     )
@@ -127,7 +127,7 @@ def test_records_of_two_systems(candidate: Callable[..., Candidate]) -> None:
 
 
 def test_a_meter_that_fails_is_a_note_and_no_figure(
-    candidate: Callable[..., Candidate], monkeypatch: pytest.MonkeyPatch
+    candidate: Callable[..., System], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read() -> float:
         raise OSError("Remote I/O error")
@@ -142,7 +142,7 @@ def test_a_meter_that_fails_is_a_note_and_no_figure(
 
 
 def test_progress_takes_as_many_steps_as_were_announced(
-    candidate: Callable[..., Candidate],
+    candidate: Callable[..., System],
 ) -> None:
     options = Options(
         seconds=(1.0, 2.0), threads=(1, 2), plan=Plan(max_rounds=4, min_rounds=2), processes=1
@@ -155,7 +155,7 @@ def test_progress_takes_as_many_steps_as_were_announced(
 
 
 def test_what_cannot_be_loaded_is_told_and_the_others_are_measured(
-    candidate: Callable[..., Candidate],
+    candidate: Callable[..., System],
 ) -> None:
     def refuses(threads: int) -> Session:
         raise BundleError("b.onnx", expected="a graph", found="none")
@@ -175,7 +175,7 @@ def test_what_cannot_be_loaded_is_told_and_the_others_are_measured(
 
 
 def test_what_fails_while_it_runs_is_told(
-    candidate: Callable[..., Candidate], ser: edge_ser.Recognizer
+    candidate: Callable[..., System], ser: edge_ser.Recognizer
 ) -> None:
     class Tired:
         runs = 0
@@ -192,7 +192,7 @@ def test_what_fails_while_it_runs_is_told(
 
 
 def test_a_machine_too_small_is_told_before_anything_is_loaded(
-    candidate: Callable[..., Candidate],
+    candidate: Callable[..., System],
 ) -> None:
     def never(threads: int) -> Session:
         raise AssertionError("loaded")
@@ -205,7 +205,7 @@ def test_a_machine_too_small_is_told_before_anything_is_loaded(
 
 
 def test_systems_must_fit_beside_each_other_and_are_released_between_threads(
-    candidate: Callable[..., Candidate],
+    candidate: Callable[..., System],
     ser: edge_ser.Recognizer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -227,7 +227,7 @@ def test_systems_must_fit_beside_each_other_and_are_released_between_threads(
     assert not held
 
 
-def test_a_length_that_the_bundle_does_not_read(candidate: Callable[..., Candidate]) -> None:
+def test_a_length_that_the_bundle_does_not_read(candidate: Callable[..., System]) -> None:
     options = Options(seconds=(1.0, 13.0), plan=QUICK.plan, processes=0)
     records, said = run(options, candidate())
     assert [r.seconds for r in records] == [1.0]
@@ -236,7 +236,7 @@ def test_a_length_that_the_bundle_does_not_read(candidate: Callable[..., Candida
     ]
 
 
-def test_a_fresh_process_that_fails_leaves_the_times(candidate: Callable[..., Candidate]) -> None:
+def test_a_fresh_process_that_fails_leaves_the_times(candidate: Callable[..., System]) -> None:
     options = Options(seconds=(1.0,), plan=QUICK.plan, processes=1)
     bad = candidate("bad", cold=lambda *a: ColdSystem("raise ValueError('no weights')"))
     records, said = run(options, bad)
