@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_ser.bundle.bundle import PARITY, Bundle, seal
+from edge_ser.bundle.evidence import Calibration, Lowering
 from edge_ser.cli import main
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Outputs
@@ -130,11 +132,11 @@ def test_targets_that_are_exact_have_no_speech_of_their_own(own: list[Path]) -> 
 # --- the record
 
 
-def resealed(bundle: Bundle, report: object, **lowered: object) -> Bundle:
+def resealed(bundle: Bundle, report: object, **lowered: Any) -> Bundle:
     """The bundle with another `parity.json` and another record of its calibration."""
     (bundle.root / PARITY).write_text(json.dumps(report))
-    calibration = {"source": "calls", "judge": 7, "fingerprint": ""} | lowered
-    manifest = replace(bundle.manifest, lowered={"calibration": calibration})
+    calibration = replace(Calibration(source="calls", judge=7, fingerprint=""), **lowered)
+    manifest = replace(bundle.manifest, lowered=Lowering(calibration=calibration))
     return Bundle(bundle.root, seal(bundle.root, manifest))
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from edge_ser.bundle.bundle import Bundle, seal, sha256
+from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser.cli import main
 from edge_ser.data import sample_utterances
 from edge_ser_export.builtin import find_checkpoint
@@ -111,9 +112,9 @@ def test_another_checkpoint_that_prepares_audio_otherwise(verify: Verify, tmp_pa
     assert "found another one, which differs: another pre-processing; give the" in err[1]
 
 
-@pytest.mark.parametrize("provenance", [{}, {"checkpoint": "x"}, {"checkpoint": {"kind": "x"}}])
+@pytest.mark.parametrize("provenance", [Provenance(), Provenance(CheckpointOrigin("x"))])
 def test_a_bundle_that_does_not_say_what_it_was_made_from(
-    provenance: dict[str, object], bundle: Path, verify: Verify, tmp_path: Path
+    provenance: Provenance, bundle: Path, verify: Verify, tmp_path: Path
 ) -> None:
     manifest = Bundle.open(bundle).manifest
     seal(bundle, replace(manifest, provenance=provenance))
