@@ -97,6 +97,7 @@ class OpenVinoSession(BaseSession):
                 results = self._request.infer(self._feed(samples, lengths))
                 arrays = {name: results[name].copy() for name in self._output_names}
         except Exception as error:  # as above
+            self._check_open()  # another thread may have closed it since
             raise BundleError(
                 self.bundle.graph_path,
                 expected="a graph that runs",

@@ -44,6 +44,22 @@ def test_a_session_is_closed_by_a_with_statement(runtime: str) -> None:
     session.close()  # again does nothing
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_run_that_another_thread_overtakes_with_close_says_so(
+    runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = opened(runtime)
+    check_open = session._check_open
+
+    def checked_then_closed() -> None:
+        check_open()
+        session.close()
+
+    monkeypatch.setattr(session, "_check_open", checked_then_closed)
+    with pytest.raises(UsageError, match="session: expected an open one, found one that was"):
+        session.run(*INPUTS)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells threads here")
 def test_a_closed_session_gives_its_threads_back() -> None:
     code = """

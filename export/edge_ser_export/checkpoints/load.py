@@ -46,6 +46,8 @@ def load_checkpoint(
         )
     if not path.is_dir() and not path.is_file():
         raise CheckpointError(path, expected="a file or a directory", found="a pipe or device")
+    if _is_of_published(path):
+        path, weights = path.parent, None if path.name == CONFIG else path
     if (path / "adapter_config.json").is_file():
         raise CheckpointError(
             path,
@@ -54,8 +56,6 @@ def load_checkpoint(
             advice="merge the adapter into the base first (peft: merge_and_unload), save that as a"
             " model of its own and give its directory",
         )
-    if _is_of_published(path):
-        path, weights = path.parent, None if path.name == CONFIG else path
     published = (path / CONFIG).is_file() and not is_run_directory(path)
     if path.is_dir() and not published:
         return load_run(path, epoch, neutral_radius)

@@ -77,6 +77,7 @@ class OrtSession(BaseSession):
         try:
             values = self.session.run(self._output_names, self._feed(samples, lengths))
         except Exception as error:  # the binding's exception classes are not exported
+            self._check_open()  # another thread may have closed it since
             raise BundleError(
                 self.bundle.graph_path,
                 expected="a graph that runs",

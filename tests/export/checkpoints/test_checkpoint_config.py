@@ -196,3 +196,13 @@ def test_an_adapter_beside_its_base_is_refused(
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     with pytest.raises(CheckpointError, match=r"adapter_config\.json\); merge the adapter into"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_the_same_where_one_of_the_base_s_files_is_given(
+    model: Published, tmp_path: Path, name: str
+) -> None:
+    model.save(tmp_path, save_safetensors)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(CheckpointError, match=r"adapter_config\.json\); merge the adapter into"):
+        load_checkpoint(tmp_path / name)
