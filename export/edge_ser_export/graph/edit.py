@@ -33,14 +33,6 @@ def attribute(node: ir.Node, name: str, default: Any) -> Any:
     return default if found is None else found.value
 
 
-def sole_use(value: ir.Value, graph: ir.Graph) -> ir.Node | None:
-    """The only node that reads a value, or None if there are more or it is an output."""
-    uses = list(value.uses())
-    if len(uses) != 1 or value in graph.outputs:
-        return None
-    return uses[0].node
-
-
 class Writer:
     """Writes nodes in front of one that is to be replaced.
 

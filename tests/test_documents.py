@@ -1,0 +1,47 @@
+"""Links between the documents, and into the code, lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")]
+)
+_FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_ELSEWHERE = re.compile(r"[a-z]+:")
+
+
+def anchors(document: Path) -> set[str]:
+    """What headings are called in links, as GitHub and others call them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCED.sub("", document.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    """Relative links of a document to files or headings that are not there."""
+    broken = []
+    for link in _LINK.findall(_FENCED.sub("", document.read_text())):
+        if _ELSEWHERE.match(link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    assert broken_links(document) == []
+
+
+def test_a_broken_link_is_seen(tmp_path: Path) -> None:
+    document = tmp_path / "a.md"
+    document.write_text(
+        "# Of `it`\n[here](#of-it) [a](a.md#of-it) [web](https://example.org/x)\n"
+        "[gone](gone.md) [no](#nowhere)\n```\n[code](code.md)\n```\n"
+    )
+    assert broken_links(document) == ["gone.md", "#nowhere"]
