@@ -58,9 +58,7 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
         name = PROVIDERS[provider]
         if provider != "cpu":
             _check_built_in(ort, provider)
-        session = ort.InferenceSession(
-            str(graph), options, providers=_with_options(provider), enable_fallback=0
-        )
+        session = _open_built_in(ort, graph, options, _with_options(provider))
     session.disable_fallback()  # releases that do not know the keyword above
     found = session.get_providers()
     if name not in found:
@@ -71,6 +69,22 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
             advice="see ONNX Runtime's page on it for the CUDA and cuDNN it needs",
         )
     return session
+
+
+def _open_built_in(ort: Any, graph: Path, options: Any, providers: list[Any]) -> Any:
+    """A session; without the one fusion that some releases cannot run afterwards.
+
+    ONNX Runtime 1.19 to 1.25 fuse a transposition into a float64 product, for which they have no
+    kernel (onnxruntime#28136). Graphs written before edge-ser knew have such products.
+    """
+    settings = {"providers": providers, "enable_fallback": 0}
+    try:
+        return ort.InferenceSession(str(graph), options, **settings)
+    except Exception as error:  # the binding's exception classes are not exported
+        if "FusedMatMul" not in str(error):
+            raise
+        disabled = ["MatmulTransposeFusion"]
+        return ort.InferenceSession(str(graph), options, disabled_optimizers=disabled, **settings)
 
 
 def _check_built_in(ort: Any, provider: str) -> None:

@@ -55,6 +55,8 @@ class OrtSession(BaseSession):
         except EdgeSerError:
             raise
         except Exception as error:  # the binding's exception classes are not exported
+            if "bad_alloc" in str(error):
+                raise MemoryError(f"{bundle.graph_path} does not fit into free memory") from error
             raise BundleError(
                 bundle.graph_path,
                 expected=f"a graph that ONNX Runtime {ort.__version__} can load",
