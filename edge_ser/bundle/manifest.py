@@ -11,13 +11,16 @@ from edge_ser.audio import Preprocessing
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering, ParitySummary
 from edge_ser.bundle.provenance import Provenance
+from edge_ser.emotion.heads import HEADS, Head, describe_heads
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Version 1 does not name its heads.
+_HEADLESS_VERSION = 1
 _READER = Reader(BundleError)
 
 
@@ -59,7 +62,8 @@ class Manifest:
         opset: of the ONNX graph.
         graph: path of the ONNX file.
         inputs: tensors of the graph.
-        outputs: `vad`, and `region_logits` where the model has a region head.
+        outputs: tensors of the graph.
+        heads: what the outputs mean.
         preprocessing: from audio to `samples`.
         partition: regions of the head and of the geometric answer.
         limits: of `verify`.
@@ -83,6 +87,7 @@ class Manifest:
     graph: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    heads: tuple[Head, ...]
     preprocessing: Preprocessing
     partition: Partition
     limits: Limits
@@ -97,7 +102,7 @@ class Manifest:
     @property
     def has_region_head(self) -> bool:
         """Whether the model names regions itself."""
-        return any(o.name == "region_logits" for o in self.outputs)
+        return any(head.kind == "regions" for head in self.heads)
 
     def to_json(self) -> str:
         """The document, indented for people."""
@@ -135,7 +140,7 @@ class Manifest:
         if not isinstance(data, dict):
             raise BundleError(source, expected="a JSON object", found=type(data).__name__)
         version = data.get("schema")
-        if version != SCHEMA_VERSION:
+        if version not in (_HEADLESS_VERSION, SCHEMA_VERSION):
             newer = isinstance(version, int) and version > SCHEMA_VERSION
             raise BundleError(
                 source,
@@ -147,7 +152,10 @@ class Manifest:
         told = {"schema", "task", "regions"}  # for other readers; here the code knows them
         absent = {name for name in ("parity", "lowered", "engine") if data.get(name) == {}}
         fields = {k: v for k, v in data.items() if k not in told | absent}
-        manifest = _READER.read(cls, fields, source)
+        if version == _HEADLESS_VERSION:
+            manifest = _with_heads(_READER.read(cls, fields | {"heads": []}, source))
+        else:
+            manifest = _READER.read(cls, fields, source)
         _check_sense(manifest, source)
         return manifest
 
@@ -161,17 +169,45 @@ def _check_task(data: dict[str, Any], source: str) -> None:
         )
 
 
+def _with_heads(manifest: Manifest) -> Manifest:
+    """What was read of a document of version 1, with the heads that its outputs stand for."""
+    names = [output.name for output in manifest.outputs]
+    return dataclasses.replace(manifest, heads=describe_heads(names, manifest.partition))
+
+
 def _check_sense(manifest: Manifest, source: str) -> None:
     """What parts must agree on; what a part alone must be is checked as it is built."""
-    outputs = {o.name: o.shape for o in manifest.outputs}
-    if outputs.get("vad", ())[-1:] != (3,):
-        raise BundleError(source, expected="an output vad [batch, 3]", found=f"{outputs}")
     if manifest.max_batch is not None and manifest.max_batch < 1:
         raise BundleError(source, expected="max_batch >= 1", found=str(manifest.max_batch))
-    regions = len(manifest.partition.regions)
-    if "region_logits" in outputs and outputs["region_logits"][-1:] != (regions,):
+    shapes = {output.name: list(output.shape) for output in manifest.outputs}
+    kinds = [head.kind for head in manifest.heads]
+    expected_kinds = [head.kind for head in describe_heads(shapes, manifest.partition)]
+    if not set(expected_kinds) <= set(kinds) or len(set(kinds)) < len(kinds):
         raise BundleError(
-            source,
-            expected=f"region_logits [batch, {regions}] for the partition",
-            found=f"{list(outputs['region_logits'])}",
+            f"{source}: heads",
+            expected=f"one each of {', '.join(expected_kinds)}",
+            found=", ".join(kinds) or "none",
         )
+    for index, head in enumerate(manifest.heads):
+        _check_head(head, manifest.partition, f"{source}: heads[{index}]")
+        if shapes.get(head.output, [])[-1:] != [len(head.names)]:
+            raise BundleError(
+                f"{source}: outputs",
+                expected=f"{head.output} [batch, {len(head.names)}] for the head {head.kind}",
+                found=", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none",
+            )
+
+
+def _check_head(head: Head, partition: Partition, where: str) -> None:
+    """Whether a head is what its kind says, for the regions of the model."""
+    kind = HEADS[head.kind]
+    names = kind.names(partition)
+    if head.output != kind.output:
+        raise BundleError(f"{where}: output", expected=kind.output, found=head.output)
+    if len(head.names) != len(names):
+        raise BundleError(
+            f"{where}: names", expected=f"{len(names)} names", found=str(len(head.names))
+        )
+    for position, (name, expected) in enumerate(zip(head.names, names, strict=True)):
+        if name != expected:
+            raise BundleError(f"{where}: names[{position}]", expected=expected, found=name)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.emotion.scale import scores_from_unit
-from edge_ser.emotion.sphere import Partition, Region, Sphere, to_cartesian, to_spherical
+from edge_ser.emotion.heads import HEADS
+from edge_ser.emotion.sphere import Partition, Region, Sphere
 
 # Names of the graph's outputs.
-VAD, REGION_LOGITS = "vad", "region_logits"
+VAD, REGION_LOGITS = HEADS["dimensions"].output, HEADS["regions"].output
 
 
 @dataclass(frozen=True)
@@ -122,35 +122,11 @@ def decode(
     Returns:
         one emotion per utterance.
     """
-    scores = scores_from_unit(outputs.vad)
-    points = to_cartesian(scores)
-    spherical = to_spherical(points)
-    regions, margins = partition.index(points), partition.margin(points)
-    probabilities = None
-    if outputs.region_logits is not None:
-        probabilities = softmax(outputs.region_logits)
-    emotions = []
-    for row, (a, d, v) in enumerate(scores.tolist()):
-        shares = None if probabilities is None else probabilities[row]
-        emotions.append(
-            Emotion(
-                arousal=a,
-                dominance=d,
-                valence=v,
-                sphere=Sphere(*spherical[row].tolist()),
-                region=partition.regions[regions[row]],
-                boundary_margin=float(margins[row]),
-                region_head=None if shares is None else partition.regions[int(shares.argmax())],
-                region_probabilities=None if shares is None else tuple(shares.tolist()),
-                seconds=seconds[row],
-                source=sources[row],
-            )
-        )
-    return emotions
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Along the last axis, in float64."""
-    x = logits.astype(np.float64)
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return np.asarray(e / e.sum(-1, keepdims=True))
+    fields: list[dict[str, Any]] = [{} for _ in seconds]
+    for kind in HEADS.values():
+        said = kind.decoded(outputs.arrays, partition, len(fields))
+        fields = [{**one, **more} for one, more in zip(fields, said, strict=True)]
+    return [
+        Emotion(**one, seconds=length, source=source)
+        for one, length, source in zip(fields, seconds, sources, strict=True)
+    ]

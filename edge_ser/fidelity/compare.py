@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.scale import (
     DIMENSIONS,
     SCORE_MAX,
@@ -95,10 +96,10 @@ class Fidelity:
         utterances. Limits of the group as a whole are left alone where `not_judged` says so.
         """
         broken = []
-        if not self.vad_max <= limits.vad:
-            broken.append(f"VAD differs by {_over(self.vad_max, limits.vad)}")
-        if self.logits_max is not None and not self.logits_max <= limits.region_logits:
-            broken.append(f"region logits differ by {_over(self.logits_max, limits.region_logits)}")
+        for kind in HEADS.values():
+            largest, limit = getattr(self, kind.figures[0]), kind.limit(limits)
+            if largest is not None and not largest <= limit:
+                broken.append(f"{kind.differs} by {_over(largest, limit)}")
         if limits.flip_rate == 0 and self.flips_far:
             broken.append(f"{self.flips_far} regions changed away from any boundary")
         return broken if self.judged < MIN_JUDGED else broken + self._disagreements(limits)
@@ -204,24 +205,18 @@ def compare(
     radii = np.abs(radius - other_radius)
     clear = (radius > _MIN_RADIUS) & (other_radius > _MIN_RADIUS)
     angles = angular_distance(points, others)
-    logits = None
-    same_head = None
-    if reference.region_logits is not None and candidate.region_logits is not None:
-        logits = np.abs(reference.region_logits.astype(np.float64) - candidate.region_logits)
-        same_head = reference.region_logits.argmax(1) == candidate.region_logits.argmax(1)
+    figures: dict[str, Any] = {}
+    for kind in HEADS.values():
+        figures |= kind.compared(reference.arrays, candidate.arrays, some)
     return Fidelity(
+        **figures,
         count=count,
-        vad_max=float(difference.max()),
-        vad_mean=float(difference.mean()),
-        logits_max=None if logits is None else float(logits.max()),
-        logits_mean=None if logits is None else float(logits.mean()),
         angle_max_degrees=float(angles[clear].max(initial=0.0)),
         radius_max=float(radii.max()),
         regions_far=int(far.sum()),
         flips_far=int((flips & far).sum()),
         regions_near=int((~far).sum()),
         flips_near=int((flips & ~far).sum()),
-        head_flips=None if same_head is None else int((~same_head).sum()),
         worst=int(difference.max(1).argmax()),
         judged=int(some.sum()),
         ccc=_per_dimension(ccc, reference.vad[some], candidate.vad[some]),
@@ -232,7 +227,6 @@ def compare(
         radius_mean=_mean(radii[some]),
         flip_rate=_mean(flips[far & some]),
         flip_rate_near=_mean(flips[~far & some]),
-        head_agreement=None if same_head is None else _mean(same_head[some]),
     )
 
 
@@ -278,13 +272,15 @@ def concatenate(parts: list[Outputs]) -> Outputs:
 def _check(reference: Outputs, candidate: Outputs) -> None:
     if reference.vad.shape[0] == 0:
         raise UsageError("comparison", expected="at least one utterance", found="none")
-    heads = (reference.region_logits is None, candidate.region_logits is None)
-    if heads[0] != heads[1]:
-        raise UsageError("comparison", expected="region heads in both or neither", found="one")
-    pairs = [("vad", reference.vad, candidate.vad)]
-    if reference.region_logits is not None and candidate.region_logits is not None:
-        pairs.append(("region_logits", reference.region_logits, candidate.region_logits))
-    for name, a, b in pairs:
+    for kind in HEADS.values():
+        name = kind.output
+        a, b = reference.arrays.get(name), candidate.arrays.get(name)
+        if a is None and b is None:
+            continue
+        if a is None or b is None:
+            raise UsageError(
+                "comparison", expected=f"{kind.title}s in both or neither", found="one"
+            )
         if a.shape != b.shape:
             raise UsageError(name, expected=f"{list(a.shape)}", found=f"{list(b.shape)}")
         if not (np.isfinite(a).all() and np.isfinite(b).all()):

@@ -10,6 +10,8 @@ from edge_ser.audio import Preprocessing
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
+from edge_ser.emotion.decode import REGION_LOGITS
+from edge_ser.emotion.heads import describe_heads
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.options import ExportOptions
@@ -37,6 +39,8 @@ def describe_bundle(
         architecture: see `describe_architecture`.
     """
     config = checkpoint.config
+    optional = [REGION_LOGITS] if config.region_count else []
+    heads = describe_heads(optional, config.partition)
     return Manifest(
         name=checkpoint.name,
         family=config.family,
@@ -50,7 +54,8 @@ def describe_bundle(
             TensorSpec("samples", "float32", ("batch", "n")),
             TensorSpec("lengths", "int64", ("batch",)),
         ),
-        outputs=_outputs(config.region_count),
+        outputs=tuple(TensorSpec(h.output, "float32", ("batch", len(h.names))) for h in heads),
+        heads=heads,
         preprocessing=preprocessing,
         partition=config.partition,
         limits=lowered.limits,
@@ -59,13 +64,6 @@ def describe_bundle(
         max_batch=lowered.max_batch or find_encoder(config.encoder.kind).max_batch,
         lowered=Lowering.from_dict(lowered.record) if lowered.record else None,
     )
-
-
-def _outputs(regions: int) -> tuple[TensorSpec, ...]:
-    vad = TensorSpec("vad", "float32", ("batch", 3))
-    if not regions:
-        return (vad,)
-    return vad, TensorSpec("region_logits", "float32", ("batch", regions))
 
 
 def describe_architecture(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_a_bundle_without_a_head_leaves_its_columns_empty(
 ) -> None:
     from dataclasses import replace
 
-    bundle = tiny_bundle(change=lambda m: replace(m, outputs=m.outputs[:1]))
+    bundle = tiny_bundle(change=lambda m: replace(m, outputs=m.outputs[:1], heads=m.heads[:1]))
     done = cli("predict", bundle, utterances[0], "--format", "csv")
     (row,) = csv.DictReader(io.StringIO(done.out))
     assert row["region"] and row["region_head"] == row["region_head_probability"] == ""

@@ -24,7 +24,7 @@ from helpers.tiny_models import (
 )
 from onnx import TensorProto
 
-from edge_ser.bundle.bundle import PARITY, Bundle
+from edge_ser.bundle.bundle import MANIFEST, PARITY, Bundle
 from edge_ser.fidelity.limits import FP32_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
@@ -128,6 +128,20 @@ def test_bundle_opens_and_passed(exported: Export) -> None:
 
 
 @pytest.mark.slow
+def test_its_heads_are_described(exported: Export) -> None:
+    document = json.loads((exported.done.path / MANIFEST).read_bytes())
+    assert document["schema"] == 2
+    dimensions, *others = document["heads"]
+    names = ["arousal", "dominance", "valence"]
+    assert dimensions == {"kind": "dimensions", "output": "vad", "names": names}
+    octants = [region["name"] for region in document["regions"]]
+    regions = {"kind": "regions", "output": "region_logits", "names": octants}
+    assert others == ([regions] if exported.model.config.region_count else [])
+    shapes = {output["name"]: output["shape"] for output in document["outputs"]}
+    assert shapes == {h["output"]: ["batch", len(h["names"])] for h in document["heads"]}
+
+
+@pytest.mark.slow
 def test_bundle_answers_as_the_checkpoint(exported: Export) -> None:
     session = open_session(exported.bundle)
     rows = [noise(n, seed=n) for n in (400, 401, 720, 20_000, 61_234, 192_000)]
@@ -216,6 +230,7 @@ def test_float32_weights_stay_float32(group: Export) -> None:
 @pytest.mark.slow
 def test_model_without_region_head(headless: Export) -> None:
     assert not headless.done.manifest.has_region_head
+    assert [head.kind for head in headless.bundle.manifest.heads] == ["dimensions"]
     assert headless.bundle.golden().region_logits is None
     x = noise(5000).numpy()
     outputs = open_session(headless.bundle).run(*pad_batch([x]))

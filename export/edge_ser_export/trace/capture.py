@@ -16,6 +16,7 @@ import torch._dynamo.config
 import torch.fx.experimental._config
 from onnxscript import opset20 as op
 
+from edge_ser.emotion.decode import REGION_LOGITS, VAD
 from edge_ser.errors import UsageError
 from edge_ser_export.memory import forget_weights
 from edge_ser_export.models.deployment import DeploymentModel
@@ -77,7 +78,7 @@ def _forget_weights(program: torch.onnx.ONNXProgram) -> None:
 
 def _program(form: DeploymentModel, sizes: dict[int, Any]) -> torch.onnx.ONNXProgram:
     """The graph of a model in ONNX."""
-    outputs = ["vad"] + (["region_logits"] if form.region_head is not None else [])
+    outputs = [VAD] + ([REGION_LOGITS] if form.region_head is not None else [])
     if form.shorten(TRACED):
         captured = _capture(form, sizes)
         program = _translate(captured, [*outputs, "layer.0", "layer.1"], optimize=False)

@@ -11,6 +11,7 @@ from edge_ser.audio import Preprocessing
 from edge_ser.bundle.evidence import ParitySummary
 from edge_ser.bundle.manifest import FileEntry, Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
+from edge_ser.emotion.heads import describe_heads
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.limits import Limits
@@ -32,6 +33,7 @@ MANIFEST = Manifest(
         TensorSpec("vad", "float32", ("batch", 3)),
         TensorSpec("region_logits", "float32", ("batch", 33)),
     ),
+    heads=describe_heads(["vad", "region_logits"], Partition(45, 45, 0.25)),
     preprocessing=Preprocessing(
         max_seconds=8.5, short="pad", normalization="utterance", mean=0.125, std=0.5, eps=1e-7
     ),
@@ -76,7 +78,12 @@ def test_round_trip() -> None:
 
 
 def test_the_document_tells_a_reader_in_any_language_what_the_numbers_mean() -> None:
-    assert DOCUMENT["schema"] == 1
+    assert DOCUMENT["schema"] == 2
+    dimensions, regions = DOCUMENT["heads"]
+    names = ["arousal", "dominance", "valence"]
+    assert dimensions == {"kind": "dimensions", "output": "vad", "names": names}
+    assert (regions["kind"], regions["output"]) == ("regions", "region_logits")
+    assert regions["names"] == [region["name"] for region in DOCUMENT["regions"]]
     assert DOCUMENT["task"]["dimensions"] == ["arousal", "dominance", "valence"]
     assert DOCUMENT["task"]["score_range"] == [1, 7]
     assert len(DOCUMENT["regions"]) == 33
@@ -85,8 +92,9 @@ def test_the_document_tells_a_reader_in_any_language_what_the_numbers_mean() -> 
 
 def test_has_region_head() -> None:
     assert MANIFEST.has_region_head
-    without = dataclasses.replace(MANIFEST, outputs=MANIFEST.outputs[:1])
+    without = dataclasses.replace(MANIFEST, outputs=MANIFEST.outputs[:1], heads=MANIFEST.heads[:1])
     assert not read(without.to_json()).has_region_head
+    assert read(without.to_json()) == without
 
 
 @pytest.mark.parametrize(
@@ -272,20 +280,20 @@ def test_senseless_limits_are_refused_by_name(field: str, value: Any) -> None:
     assert "limits" in message and field in message
 
 
-@pytest.mark.parametrize("version", [2, 17])
+@pytest.mark.parametrize("version", [3, 17])
 def test_a_newer_schema_asks_for_an_upgrade(version: int) -> None:
     message = refused(changed("schema", version))
-    assert f"expected manifest schema 1, found schema {version}; upgrade edge-ser" in message
+    assert f"expected manifest schema 2, found schema {version}; upgrade edge-ser" in message
 
 
 @pytest.mark.parametrize("version", [0, "1", None, [1], 0.5])
 def test_another_schema_asks_for_an_export(version: Any) -> None:
     message = refused(changed("schema", version))
-    assert "expected manifest schema 1" in message and "export the model again" in message
+    assert "expected manifest schema 2" in message and "export the model again" in message
 
 
 def test_a_newer_schema_is_named_before_its_unknown_fields() -> None:
-    assert "upgrade" in refused(changed("schema", 2) | {"quantisation": {}})
+    assert "upgrade" in refused(changed("schema", 3) | {"quantisation": {}})
 
 
 def test_a_missing_schema_or_task_is_refused() -> None:

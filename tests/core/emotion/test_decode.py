@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from edge_ser.emotion.decode import Emotion, Outputs, decode, softmax
+from edge_ser.emotion.decode import Emotion, Outputs, decode
+from edge_ser.emotion.heads import softmax
 from edge_ser.emotion.sphere import Partition
 from edge_ser.session import pad_batch
 

@@ -103,7 +103,7 @@ def test_threads_change_the_time_not_the_answer(
 
 
 def test_a_bundle_without_a_head_gives_no_logits(tiny_bundle: TinyBundle) -> None:
-    bundle = tiny_bundle(change=lambda m: replace(m, outputs=m.outputs[:1]))
+    bundle = tiny_bundle(change=lambda m: replace(m, outputs=m.outputs[:1], heads=m.heads[:1]))
     outputs = OrtSession(Bundle.open(bundle)).run(np.ones((2, 500), F32), np.array([500, 400]))
     assert outputs.region_logits is None
     assert outputs.vad.shape == (2, 3)

@@ -219,7 +219,8 @@ def test_the_limit_of_the_manifest_holds_as_well(trt_bundle: TrtBundle, trt: Fak
 def test_a_model_without_region_head(trt_bundle: TrtBundle, trt: FakeTensorRT) -> None:
     del trt.tensors["region_logits"]
     bundle = Bundle.open(trt_bundle())
-    manifest = replace(bundle.manifest, outputs=bundle.manifest.outputs[:1])
+    described = bundle.manifest
+    manifest = replace(described, outputs=described.outputs[:1], heads=described.heads[:1])
     outputs = TrtSession(Bundle(bundle.root, manifest)).run(*pad_batch(rows(900, 1000)))
     assert outputs.region_logits is None and outputs.vad.shape == (2, 3)
 

@@ -1,0 +1,175 @@
+"""The heads of a model: what each kind gives, what it means, and how two answers of it compare.
+
+A kind is an entry of `HEADS`; which heads a model has is data in its manifest, a `Head` each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
+from edge_ser.emotion.sphere import Partition, Sphere, to_cartesian, to_spherical
+from edge_ser.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_ser.fidelity.limits import Limits
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head of one model, as its manifest describes it.
+
+    Attributes:
+        kind: key of `HEADS`.
+        output: name of the graph's output, `[batch, names]` float32.
+        names: of the numbers in a row, in their order.
+
+    Raises:
+        UsageError: a kind that this version does not know.
+    """
+
+    kind: str
+    output: str
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in HEADS:
+            raise UsageError("kind", expected=f"one of {', '.join(HEADS)}", found=self.kind)
+
+
+@dataclass(frozen=True)
+class HeadKind:
+    """What is the same for every model that has such a head.
+
+    Attributes:
+        title: for people, in the singular.
+        output: name of the graph's output.
+        is_required: whether every model has one; `Emotion` is empty without it.
+        names: of the numbers in a row, in their order, for a model's regions.
+        fields: of `Emotion` that the head fills; None in a model without it.
+        decode: from `[batch, names]` to the values of `fields`, one tuple a row.
+        figures: of `Fidelity` that the head fills; None in a model without it.
+        compare: from reference and candidate, `[n, names]` each, and which utterances are judged,
+            `[n]`, to the values of `figures`. The first is the largest difference, which `limit`
+            judges.
+        differs: the start of the sentence which says that it is too large.
+        limit: on the largest difference.
+    """
+
+    title: str
+    output: str
+    is_required: bool
+    names: Callable[[Partition], tuple[str, ...]]
+    fields: tuple[str, ...]
+    decode: Callable[[Rows, Partition], Iterable[tuple[Any, ...]]]
+    figures: tuple[str, ...]
+    compare: Callable[[Rows, Rows, NDArray[np.bool_]], tuple[float, ...]]
+    differs: str
+    limit: Callable[[Limits], float]
+
+    def decoded(
+        self, arrays: Mapping[str, Rows], partition: Partition, count: int
+    ) -> list[dict[str, Any]]:
+        """What the head says about each of `count` utterances, as fields of `Emotion`.
+
+        Raises:
+            KeyError: `arrays` lacks the output of a head that every model has.
+        """
+        if not self.is_required and self.output not in arrays:
+            return [dict.fromkeys(self.fields)] * count
+        rows = self.decode(arrays[self.output], partition)
+        return [dict(zip(self.fields, row, strict=True)) for row in rows]
+
+    def compared(
+        self,
+        reference: Mapping[str, Rows],
+        candidate: Mapping[str, Rows],
+        judged: NDArray[np.bool_],
+    ) -> dict[str, Any]:
+        """How far two models' heads are apart, as fields of `Fidelity`."""
+        if self.output not in reference:
+            return dict.fromkeys(self.figures)
+        values = self.compare(reference[self.output], candidate[self.output], judged)
+        return dict(zip(self.figures, values, strict=True))
+
+
+def describe_heads(outputs: Iterable[str], partition: Partition) -> tuple[Head, ...]:
+    """The heads of a model by the names of its graph's outputs; those it must have in any case."""
+    there = set(outputs)
+    return tuple(
+        Head(name, kind.output, kind.names(partition))
+        for name, kind in HEADS.items()
+        if kind.is_required or kind.output in there
+    )
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Along the last axis, in float64."""
+    x = logits.astype(np.float64)
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return np.asarray(e / e.sum(-1, keepdims=True))
+
+
+def _decode_dimensions(vad: Rows, partition: Partition) -> Iterable[tuple[Any, ...]]:
+    scores = scores_from_unit(vad)
+    points = to_cartesian(scores)
+    spherical = to_spherical(points).tolist()
+    regions, margins = partition.index(points), partition.margin(points).tolist()
+    for row, (a, d, v) in enumerate(scores.tolist()):
+        region = partition.regions[regions[row]]
+        yield a, d, v, Sphere(*spherical[row]), region, margins[row]
+
+
+def _decode_regions(logits: Rows, partition: Partition) -> Iterable[tuple[Any, ...]]:
+    for shares in softmax(logits):
+        yield partition.regions[int(shares.argmax())], tuple(shares.tolist())
+
+
+def _differences(reference: Rows, candidate: Rows) -> tuple[float, float]:
+    """Largest and mean."""
+    difference = np.abs(reference.astype(np.float64) - candidate)
+    return float(difference.max()), float(difference.mean())
+
+
+def _compare_regions(
+    reference: Rows, candidate: Rows, judged: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    same = reference.argmax(1) == candidate.argmax(1)
+    agreement = float(same[judged].mean()) if judged.any() else 0.0
+    return *_differences(reference, candidate), int((~same).sum()), agreement
+
+
+# By the kind that a manifest names. `Emotion` and `Fidelity` hold the fields named here.
+HEADS: dict[str, HeadKind] = {
+    "dimensions": HeadKind(
+        title="VAD head",
+        output="vad",
+        is_required=True,
+        names=lambda _: DIMENSIONS,
+        fields=(*DIMENSIONS, "sphere", "region", "boundary_margin"),
+        decode=_decode_dimensions,
+        figures=("vad_max", "vad_mean"),
+        compare=lambda reference, candidate, _: _differences(reference, candidate),
+        differs="VAD differs",
+        limit=lambda limits: limits.vad,
+    ),
+    "regions": HeadKind(
+        title="region head",
+        output="region_logits",
+        is_required=False,
+        names=lambda partition: tuple(region.name for region in partition.regions),
+        fields=("region_head", "region_probabilities"),
+        decode=_decode_regions,
+        figures=("logits_max", "logits_mean", "head_flips", "head_agreement"),
+        compare=_compare_regions,
+        differs="region logits differ",
+        limit=lambda limits: limits.region_logits,
+    ),
+}
