@@ -16,7 +16,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, EdgeSerError, UsageError
 from edge_ser.long_audio import CutNotice
-from edge_ser.session import Session
+from edge_ser.session import Session, close_session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
@@ -162,9 +162,7 @@ class Recognizer:
         if opened.pid != os.getpid():
             _inherited.append(opened)
             return
-        close = getattr(opened.session, "close", None)
-        if close is not None:
-            close()
+        close_session(opened.session)
         opened.bundle.close()
 
     @property

@@ -27,6 +27,13 @@ class Session(Protocol):
         """
 
 
+def close_session(session: Session) -> None:
+    """Let go of what a session holds; nothing, where it has no `close`."""
+    close = getattr(session, "close", None)
+    if close is not None:
+        close()
+
+
 def pad_batch(
     rows: list[NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -15,7 +15,7 @@ from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.fidelity.compare import Fidelity
 from edge_ser.install import JETSON_TENSORRT
-from edge_ser.session import Session
+from edge_ser.session import Session, close_session
 from edge_ser.verify import verify
 from edge_ser_runtimes import registry
 from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_backend, local_sm
@@ -135,8 +135,10 @@ def build_on_device(
             else:
                 outputs = [o.name for o in manifest.outputs]
                 session = TrtexecSession(tool, work / ENGINE, engine.profiles[0], outputs)
-            results = verify(made, session)
-            _close(session)
+            try:
+                results = verify(made, session)
+            finally:
+                close_session(session)
             _check(results, manifest)
             engine = replace(engine, verified=True)
             manifest = seal(work, replace(manifest, engine=engine))
@@ -191,12 +193,6 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _close(session: Session) -> None:
-    close = getattr(session, "close", None)
-    if close is not None:
-        close()
 
 
 def _check(results: dict[str, Fidelity], manifest: Manifest) -> None:

@@ -108,6 +108,25 @@ def test_an_engine_that_answers_otherwise_changes_nothing(
 
 
 @needs_rtx
+def test_the_session_is_closed_where_its_run_fails(
+    rtx: Path, here: Callable[[str | None], None]
+) -> None:
+    here("sm86")
+    ends: list[str] = []
+
+    class Failing:
+        def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+            raise DeviceError("GPU", expected="answers", found="none")
+
+        def close(self) -> None:
+            ends.append("closed")
+
+    with pytest.raises(DeviceError, match="expected answers"):
+        build_on_device(rtx, lambda _: Failing())
+    assert ends == ["closed"]
+
+
+@needs_rtx
 def test_a_full_disk_changes_nothing(rtx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(rtx)
     write = Path.write_bytes
