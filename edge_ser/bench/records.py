@@ -157,8 +157,8 @@ class Record:
         work: arithmetic; None where it could not be counted.
         energy: of a run; None where nothing measures it.
         notes: what could not be measured and why.
-        machine: see `machine.machine`.
-        before: state of the machine when measuring began; see `machine.state`.
+        machine: see `host.facts.machine`.
+        before: state of the machine when measuring began; see `host.facts.state`.
         after: when it ended.
     """
 

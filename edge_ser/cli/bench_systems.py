@@ -45,7 +45,7 @@ def systems_of(
             wanted.append(name)
         else:
             complain(UsageError("--runtime", expected=f"auto, {', '.join(known)}", found=name))
-    found: dict[str, System] = {}
+    systems: dict[str, System] = {}
     for path, label in zip(bundles or [DEFAULT_BUNDLE], labels_of(bundles), strict=True):
         try:
             bundle = Bundle.open(path)
@@ -62,8 +62,8 @@ def systems_of(
                 complain(error)
             else:
                 # two bundles of one checkpoint have one reference
-                found.setdefault(made.name, made)
-    return list(found.values())
+                systems.setdefault(made.name, made)
+    return list(systems.values())
 
 
 def _torch_system(bundle: Bundle, path: Path, checkpoint: str | None) -> System:

@@ -39,19 +39,19 @@ def run(arguments: argparse.Namespace) -> int:
     from edge_ser_runtimes.engines.on_device import build_on_device
 
     with steps(None) as bar:
-        done = build_on_device(
+        built = build_on_device(
             arguments.bundle,
             devices=tuple(arguments.device),
             backend=arguments.trt_backend,
             progress=lambda word: step(bar, word),
         )
-    engine = done.engine
+    engine = built.engine
     mb = (arguments.bundle / engine.file).stat().st_size / 1e6
     print(
         f"{arguments.bundle}: {engine.precision} engine of {mb:.1f} MB for {engine.made_for}, "
         f"{engine.library} {engine.version}, built in {engine.build_seconds:.1f} s"
     )
-    for group, result in done.results.items():
+    for group, result in built.results.items():
         print(
             f"{group:<8}{result.count} utterances: largest difference VAD {result.vad_max:.1e}, "
             f"{result.flips_far + result.flips_near} regions changed"

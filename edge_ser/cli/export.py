@@ -173,17 +173,17 @@ def run(arguments: argparse.Namespace) -> int:
                 "calibrate with speech like that of the device"
             )
         with steps(pipeline.export_steps(options)) as bar:
-            done = pipeline.export(options, progress=lambda word: step(bar, word))
-    print(done.parity.table())
-    _print_lowered(done.manifest.lowered)
-    _print_engine(done.manifest.engine, done.path)
-    if done.words:
-        print("\n".join(["", *done.words]))
-    size = sum(f.bytes for f in done.manifest.files) / 1e6
-    summary = done.manifest.architecture["summary"]
-    replaced = " (replaced the bundle that was there)" if done.replaced else ""
+            made = pipeline.export(options, progress=lambda word: step(bar, word))
+    print(made.parity.table())
+    _print_lowered(made.manifest.lowered)
+    _print_engine(made.manifest.engine, made.path)
+    if made.words:
+        print("\n".join(["", *made.words]))
+    size = sum(f.bytes for f in made.manifest.files) / 1e6
+    summary = made.manifest.architecture["summary"]
+    replaced = " (replaced the bundle that was there)" if made.replaced else ""
     print(
-        f"\n{done.path}: {done.manifest.target}, {size:.1f} MB, {summary}; parity passed{replaced}"
+        f"\n{made.path}: {made.manifest.target}, {size:.1f} MB, {summary}; parity passed{replaced}"
     )
     return 0
 

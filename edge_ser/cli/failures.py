@@ -51,10 +51,10 @@ def explain(error: BaseException) -> Failure:
             USAGE,
         )
     if isinstance(error, OSError):
-        found = error.strerror or said
+        reason = error.strerror or said
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            found = f"expected room for it, found {found}; free some, or choose another place"
-        return Failure(f"{error.filename or 'file'}: {found}", USAGE)
+            reason = f"expected room for it, found {reason}; free some, or choose another place"
+        return Failure(f"{error.filename or 'file'}: {reason}", USAGE)
     kind = type(error).__name__
     return Failure(
         f"internal error: expected none, found {kind}{f': {said}' if said else ''}; for the "

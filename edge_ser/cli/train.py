@@ -58,7 +58,7 @@ def _check(a: argparse.Namespace) -> None:
         UsageError: the first of them.
     """
     frame = Preprocessing.min_samples / Preprocessing.sample_rate
-    least = _MIN_BFLOAT16_CROP_SECONDS if a.bfloat16 else frame
+    shortest = _MIN_BFLOAT16_CROP_SECONDS if a.bfloat16 else frame
     crops = f"0, or {_MIN_BFLOAT16_CROP_SECONDS:g} up ({frame:g}, one frame, with --no-bfloat16)"
     for option, good, expected in (
         ("epochs", a.epochs >= 1, "at least 1"),
@@ -66,7 +66,7 @@ def _check(a: argparse.Namespace) -> None:
         ("accumulate", a.accumulate >= 1, "at least 1"),
         ("learning_rate", 0 < a.learning_rate < math.inf, "a finite number above 0"),
         ("clip_norm", 0 <= a.clip_norm < math.inf, "a finite number, at least 0"),
-        ("crop_seconds", a.crop_seconds == 0 or least <= a.crop_seconds < math.inf, crops),
+        ("crop_seconds", a.crop_seconds == 0 or shortest <= a.crop_seconds < math.inf, crops),
         ("auxiliary_floor", 0 <= a.auxiliary_floor <= 1, "0 to 1"),
         ("ema", 0 <= a.ema < 1, "at least 0 and below 1"),
         ("stem_steps", a.stem_steps >= 0, "at least 0"),
@@ -76,8 +76,8 @@ def _check(a: argparse.Namespace) -> None:
         ("seed", 0 <= a.seed < 4_000_000, "at least 0 and below 4000000"),
     ):
         if not good:
-            name, found = f"--{option.replace('_', '-')}", f"{getattr(a, option)}"
-            raise UsageError(name, expected=expected, found=found)
+            name = f"--{option.replace('_', '-')}"
+            raise UsageError(name, expected=expected, found=f"{getattr(a, option)}")
 
 
 def run(arguments: argparse.Namespace) -> int:

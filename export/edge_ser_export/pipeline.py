@@ -84,7 +84,7 @@ def export(
 
     Raises:
         UsageError: unknown target, or `out` is something other than a bundle.
-        CheckpointError: see `checkpoint.load_checkpoint`.
+        CheckpointError: see `checkpoints.load.load_checkpoint`.
         GateError: the bundle does not say what the checkpoint says. Nothing is written, unless
             `keep_failed`.
     """

@@ -123,18 +123,18 @@ def infer_encoder(
     return config, notes
 
 
-def _heads_by_width(width: int, told: object, source: Path) -> int:
+def _heads_by_width(width: int, stated: object, source: Path) -> int:
     """Attention heads, which tensors do not tell: another number would give other answers."""
     published = _HEADS.get(width)
-    right = isinstance(told, int) and not isinstance(told, bool) and told > 0
-    if (told is None and published is not None) or (right and published in (None, told)):
-        return published or int(told)  # type: ignore[call-overload]
+    valid = isinstance(stated, int) and not isinstance(stated, bool) and stated > 0
+    if (stated is None and published is not None) or (valid and published in (None, stated)):
+        return published or int(stated)  # type: ignore[call-overload]
     raise CheckpointError(
         source,
         expected=f"num_attention_heads {published} in config.json, or none"
         if published
         else f"num_attention_heads in config.json, as no published encoder is {width} wide",
-        found=f"{told!r:.40}" if told is not None else "none",
+        found=f"{stated!r:.40}" if stated is not None else "none",
     )
 
 
@@ -215,5 +215,5 @@ def pooling_width(tensors: dict[str, Tensor], source: Path) -> int:
 
 def _count(tensors: dict[str, Tensor], prefix: str) -> int:
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
-    found = [int(m[1]) for k in tensors if (m := pattern.match(k))]
-    return max(found) + 1 if found else 0
+    indices = [int(m[1]) for k in tensors if (m := pattern.match(k))]
+    return max(indices, default=-1) + 1

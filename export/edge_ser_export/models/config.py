@@ -1,4 +1,4 @@
-"""The one description of a model: what `model.py` builds and what a checkpoint stores."""
+"""The one description of a model: what `joint.py` builds and what a checkpoint stores."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class PrecisionOptions:
 
     Attributes:
         recipe: of INT8: `auto`, `dynamic` or `static`.
-        cpu: of INT8: a name in `quantize.CPUS`, or `auto`: what this machine is.
+        cpu: of INT8: a name in `int8.CPUS`, or `auto`: what this machine is.
         half_form: of FP16: `weights` (stored so, computed in float32) or `compute`.
         sensitivity: of INT8: rank the parts of the model even where nothing has to be given up.
         force: keep a result that is slower.
@@ -211,7 +211,7 @@ def _half_compute(
     names, threads = float_value_names(model), usable_cores()
     with Meter(optimized, names, work, channels=False, threads=threads) as meter:
         extremes = meter.over(speech)
-    kept = compute_half(model, extremes)
+    wide = compute_half(model, extremes)
     halves = {
         n.name for n in model.graph if n.outputs and n.outputs[0].dtype == ir.DataType.FLOAT16
     }
@@ -222,7 +222,7 @@ def _half_compute(
         raise GateError(
             "onnx-fp16",
             expected=f"{MIN_HALF_SHARE:.0%} of the encoder's multiplications in float16",
-            found=f"{share:.1%}; too loud for it: {', '.join(kept[:4])}",
+            found=f"{share:.1%}; too loud for it: {', '.join(wide[:4])}",
             advice="use --fp16-form weights",
         )
     progress("timing")
@@ -232,7 +232,7 @@ def _half_compute(
     record = {
         "recipe": "compute",
         "float16_share": {"encoder": share, "seconds": SPEECH_SECONDS},
-        "kept_in_float32": kept,
+        "kept_in_float32": wide,
         "loudest": [{"value": n, "magnitude": m} for m, n in loudest[:8]],
         "speed": speed.to_dict(),
     }
@@ -253,12 +253,12 @@ def _half_share(optimized: Path, halves: set[str | None]) -> float:
     Counted in the float32 graph, whose nodes have the same names: a CPU computes float16 by way of
     float32, so its own account would say nothing about the devices that the form is for.
     """
-    found = [m for m in multiplications(optimized, SPEECH_SECONDS) if of_encoder(m.node)]
+    encoder = [m for m in multiplications(optimized, SPEECH_SECONDS) if of_encoder(m.node)]
     # the runtime adds to a name what it fused the node with
     half = [
-        m for m in found if any(n and (m.node == n or m.node.startswith(f"{n}/")) for n in halves)
+        m for m in encoder if any(n and (m.node == n or m.node.startswith(f"{n}/")) for n in halves)
     ]
-    return sum(m.macs for m in half) / max(1, sum(m.macs for m in found))
+    return sum(m.macs for m in half) / max(1, sum(m.macs for m in encoder))
 
 
 def _check_speed(target: str, speed: Speed, force: bool, instead: str) -> None:

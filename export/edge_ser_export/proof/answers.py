@@ -35,14 +35,14 @@ def ask(session: Session, rows: list[Samples]) -> list[Answer]:
 
 def difference(reference: Outputs, candidate: Answer) -> dict[str, Any]:
     """A row of `parity.json`: the largest differences of one utterance, and both VADs on 0..1."""
-    told = {"reference_vad": _rounded(reference), "candidate_vad": None}
+    answers = {"reference_vad": _rounded(reference), "candidate_vad": None}
     if isinstance(candidate, str):
-        return {"vad_max": None, "logits_max": None, **told, "failure": candidate}
+        return {"vad_max": None, "logits_max": None, **answers, "failure": candidate}
     logits = None
     if reference.region_logits is not None and candidate.region_logits is not None:
         logits = float(np.abs(reference.region_logits - candidate.region_logits).max())
     vad = float(np.abs(reference.vad - candidate.vad).max())
-    return {"vad_max": vad, "logits_max": logits, **told, "candidate_vad": _rounded(candidate)}
+    return {"vad_max": vad, "logits_max": logits, **answers, "candidate_vad": _rounded(candidate)}
 
 
 def _rounded(outputs: Outputs) -> list[float]:

@@ -31,19 +31,19 @@ def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list
     """
     rate = preprocessing.sample_rate
     # a quarter of a second at least, so that its middle is speech, and holds the shortest length
-    least = max(rate // 4, 2 * preprocessing.min_samples)
+    shortest = max(rate // 4, 2 * preprocessing.min_samples)
     clips: list[NDArray[np.int16]] = []
     names: list[str] = []
     for path in speech:
         x = decode_file(path, rate, GOLDEN_SECONDS)
-        if x.size < least or not x.any() or len(clips) == _UTTERANCES:
+        if x.size < shortest or not x.any() or len(clips) == _UTTERANCES:
             continue
         clips.append(to_int16(x))
         names.append(path.stem)
     if not clips:
         raise DataError(
             "recorded answers",
-            expected=f"audio of at least {least / rate:g} s",
+            expected=f"audio of at least {shortest / rate:g} s",
             found="only shorter",
         )
     middle = clips[0].size // 2

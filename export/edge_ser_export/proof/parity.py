@@ -91,10 +91,10 @@ class Parity:
     def not_judged(self) -> list[str]:
         """Limits that a group was too small for, in words."""
         notes = {name: r.not_judged(self._limits_of(name)) for name, r in self.groups.items()}
-        told = [f"{name}: {note}" for name, note in notes.items() if note]
+        lines = [f"{name}: {note}" for name, note in notes.items() if note]
         if self.missing:
-            told.append(f"speech: agreement as a whole not judged: {self.missing}")
-        return told
+            lines.append(f"speech: agreement as a whole not judged: {self.missing}")
+        return lines
 
     @property
     def near_limits(self) -> list[str]:
@@ -129,8 +129,8 @@ class Parity:
         agreement = None
         if group is not None:
             whole = self.groups[group]
-            told = {f.name: getattr(whole, f.name) for f in fields(Agreement) if f.name != "group"}
-            agreement = Agreement(group=group, **told)
+            names = [f.name for f in fields(Agreement) if f.name != "group"]
+            agreement = Agreement(group=group, **{n: getattr(whole, n) for n in names})
         return ParitySummary(
             passed=self.passed,
             utterances=len(self.utterances),
@@ -308,16 +308,16 @@ def run_parity(
         """Both sides of what was answered; None if nothing was."""
         for case, r, g in zip(cases, right, given, strict=True):
             seconds = round(case.samples.size / expected.sample_rate, 4)
-            told = {"group": group, "name": case.name, "seconds": seconds, "extreme": case.extreme}
-            utterances.append({**told, **difference(r, g)})
+            row = {"group": group, "name": case.name, "seconds": seconds, "extreme": case.extreme}
+            utterances.append({**row, **difference(r, g)})
         pairs = [(r, g) for r, g in zip(right, given, strict=True) if isinstance(g, Outputs)]
         if not pairs:
             return None
-        wanted, found = (concatenate(list(side)) for side in zip(*pairs, strict=True))
+        reference, candidate = (concatenate(list(side)) for side in zip(*pairs, strict=True))
         answered = zip(cases, given, strict=True)
         usual = np.array([not c.extreme for c, g in answered if isinstance(g, Outputs)])
-        groups[group] = compare(wanted, found, partition, limits.margin, usual)
-        return wanted, found
+        groups[group] = compare(reference, candidate, partition, limits.margin, usual)
+        return reference, candidate
 
     def ask_each(group: str, cases: Sequence[Case]) -> list[Answer]:
         answers: list[Answer] = []

@@ -25,13 +25,13 @@ def check_scale(vad: NDArray[np.float32]) -> None:
     medians = np.median(vad.astype(np.float64), axis=0)
     if not ((medians < _LEAST) | (medians > _MOST)).any():
         return
-    told = ", ".join(f"{n} {m:.2f}" for n, m in zip(DIMENSIONS, medians.tolist(), strict=True))
+    listed = ", ".join(f"{n} {m:.2f}" for n, m in zip(DIMENSIONS, medians.tolist(), strict=True))
     width = SCORE_MAX - SCORE_MIN
     raise CheckpointError(
         "the checkpoint's answers to speech",
         expected="numbers around 0..1, which are scores of "
         f"{SCORE_MIN:g}..{SCORE_MAX:g} as (score - {SCORE_MIN:g}) / {width:g}",
-        found=f"medians {told}",
+        found=f"medians {listed}",
         advice="rescale the last layer to 0..1 before the export: one that was trained on "
         f"{SCORE_MIN:g}..{SCORE_MAX:g} needs weight / {width:g} and "
         f"(bias - {SCORE_MIN:g}) / {width:g}",

@@ -49,7 +49,7 @@ def find_targets(model: ir.Model) -> list[Target]:
     would average out, nor the log-mel front end, nor what reads the waveform itself: eight bits
     of amplitude are the noise of a telephone.
     """
-    found = []
+    targets = []
     for node in model.graph:
         if node.op_type not in ("Conv", "MatMul") or node.inputs[0] in model.graph.inputs:
             continue
@@ -62,8 +62,8 @@ def find_targets(model: ir.Model) -> list[Target]:
         if node.op_type == "Conv" and (weight.shape[1] == 1 or _reads_samples(node)):
             continue
         axis = 0 if node.op_type == "Conv" else weight.ndim - 1
-        found.append(Target(node, group_of(name.split("/")[0]), axis))
-    return found
+        targets.append(Target(node, group_of(name.split("/")[0]), axis))
+    return targets
 
 
 def _reads_samples(node: ir.Node) -> bool:
@@ -98,7 +98,7 @@ def insert_qdq(
     """
     pairs: dict[ir.Value, ir.Value] = {}
     weights: dict[ir.Value, ir.Value] = {}
-    done = 0
+    quantized = 0
     for target in targets:
         node = target.node
         x, w = node.inputs[0], node.inputs[1]
@@ -110,8 +110,8 @@ def insert_qdq(
             weights[w] = _weight(model.graph, node, w, target.axis, kind)
         node.replace_input_with(0, pairs[x])
         node.replace_input_with(1, weights[w])
-        done += 1
-    return done
+        quantized += 1
+    return quantized
 
 
 def _activation(graph: ir.Graph, x: ir.Value, extremes: Extremes, kind: ir.DataType) -> ir.Value:

@@ -286,10 +286,10 @@ def write_graphs(
         what the manifest says of it, and the graph that the gate has to judge.
     """
     typing = Typing(plan.precision, calibration, partition, plan.narrow_front_end)
-    done = write_typed(typing, traced, folder / plan.graph, work, progress)
-    judged = done.explicit
+    typed = write_typed(typing, traced, folder / plan.graph, work, progress)
+    judged = typed.explicit
     if plan.graph != GRAPH:
         judged = folder / GRAPH
-        save(ir.load(done.explicit), judged, EXTERNAL_DATA_BYTES)
-    record = {} if calibration is None else done.record
-    return Lowered(done.precision, done.storage, done.limits, None, record), judged
+        save(ir.load(typed.explicit), judged, EXTERNAL_DATA_BYTES)
+    record = {} if calibration is None else typed.record
+    return Lowered(typed.precision, typed.storage, typed.limits, None, record), judged

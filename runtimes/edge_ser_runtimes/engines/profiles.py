@@ -14,7 +14,7 @@ _PART = re.compile(r"(\d+)x(\d+(?:\.\d+)?)s")
 _MOST_ROWS = 1024
 # Several rows share a run in servers; devices answer one utterance at a time.
 _DEFAULT_BATCH, _DEFAULT_SECONDS = 8, 3.0
-# Of the longest recorded answer, by which a device proves its engine; see `golden.make_golden`.
+# Of the longest recorded answer, which the export makes and by which a device proves its engine.
 GOLDEN_SECONDS = 2.0
 _FORM = "--profile MIN:OPT:MAX, each batch x seconds, such as 1x0.5s:1x3s:8x12s"
 
