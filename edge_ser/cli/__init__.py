@@ -17,6 +17,7 @@ from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.console import told_log
 from edge_ser.cli.failures import complain
 from edge_ser.cli.parser import Parser, add_verbose
+from edge_ser.errors import UsageError
 from edge_ser.version import __version__
 
 _COMMANDS = (export, build, verify, predict, inspect, bench, doctor, train)
@@ -57,6 +58,21 @@ def _command(argv: Sequence[str]) -> str | None:
     return next((a for a in argv if not a.startswith("-")), None)
 
 
+def _refuse_empty(given: Sequence[str]) -> None:
+    """An empty path would mean the working directory, and an empty name the default.
+
+    Raises:
+        UsageError: an argument is empty.
+    """
+    if "" in given:
+        raise UsageError(
+            "command line",
+            expected="a path or a name",
+            found="an empty argument",
+            advice="is a variable of the shell unset?",
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -64,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     arguments = argparse.Namespace(verbose=False)
     try:
+        _refuse_empty(given)
         arguments = build_parser(_command(given)).parse_args(given)
         with told_log(arguments.verbose):
             code: int = arguments.run(arguments)

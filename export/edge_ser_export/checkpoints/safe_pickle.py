@@ -58,6 +58,13 @@ def load_torch(path: Path) -> Any:
             ) from error
         if not isinstance(error, pickle.UnpicklingError):
             raise _damaged(path, error) from error
+        if "GLOBAL torch.nn." in str(error):
+            raise CheckpointError(
+                path,
+                expected="tensors by name",
+                found="a whole module, whose reading would run code",
+                advice="save its weights: torch.save(model.state_dict(), path)",
+            ) from error
         raise CheckpointError(
             path,
             expected="tensors and plain data only",

@@ -71,6 +71,13 @@ def test_any_bytes_are_refused_in_words(tmp_path: Path) -> None:
             load_torch(path)
 
 
+def test_a_whole_module_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    torch.save(torch.nn.Linear(2, 2), path)
+    with pytest.raises(CheckpointError, match=r"a whole module, .+model\.state_dict\(\)"):
+        load_torch(path)
+
+
 class Call:
     def __reduce__(self) -> tuple[object, ...]:
         return os.system, ("true",)
