@@ -54,7 +54,7 @@ from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save, strip_metadata
 from edge_ser_export.graph.run import feed, multiplications, open_graph, share_of
-from edge_ser_export.models import deployment as deploy
+from edge_ser_export.models import deployed
 from edge_ser_export.precision.int8 import CPUS, Quantizer, Recipe
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES, trace
 
@@ -100,7 +100,7 @@ def build(size: str, work: Path, utterances: int = 4) -> Built:
     if config.encoder.kind == "wavlm":
         plain = work / f"{size}-plain.onnx"
         lengths = preprocessing.max_samples, preprocessing.min_samples
-        with unittest.mock.patch.object(deploy, "_GATE_LEAST", -math.inf):
+        with unittest.mock.patch.object(deployed, "_GATE_LEAST", -math.inf):
             trace(checkpoint.model, plain, *lengths, doubles=False)
     model = ir.load(graph)
     optimize_for_cpu(model)
