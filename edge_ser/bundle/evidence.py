@@ -11,24 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge_ser.errors import BundleError
+from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.typed_json import OpenEnded, Reader
-
-
-@dataclass(frozen=True)
-class Labels(OpenEnded):
-    """How well reference and candidate agree with what people heard.
-
-    Attributes:
-        count: labelled utterances.
-        before: concordance of the reference with the labels, per dimension.
-        after: of the candidate.
-        change: after - before.
-    """
-
-    count: int
-    before: dict[str, float]
-    after: dict[str, float]
-    change: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -72,7 +56,7 @@ class ParitySummary(OpenEnded):
     radius_max: float | None = None
     region_flips: int | None = None
     not_judged: tuple[str, ...] = ()
-    labels: Labels | None = None
+    labels: LabelFidelity | None = None
     agreement: Agreement | None = None
     runtimes: dict[str, RuntimeProof] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ from edge_ser.emotion.scale import (
 )
 from edge_ser.emotion.sphere import Partition, angular_distance, to_cartesian
 from edge_ser.errors import UsageError
+from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
 from edge_ser.fidelity.metrics import ccc, pearson
 
@@ -143,27 +144,6 @@ class Fidelity:
                 f"boundary changed, limit {percent(limits.flip_rate)}"
             )
         return broken
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class LabelFidelity:
-    """How well reference and candidate agree with what people heard.
-
-    Attributes:
-        count: labelled utterances.
-        before: concordance of the reference with the labels, per dimension.
-        after: of the candidate.
-        change: after - before.
-    """
-
-    count: int
-    before: dict[str, float]
-    after: dict[str, float]
-    change: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""

@@ -17,7 +17,7 @@ class Limits:
     """What counts as the same answer as the reference's.
 
     The first two and the regions hold for every utterance. The others, None where there is no such
-    limit, are about a group as a whole: see `fidelity.Fidelity.failures`.
+    limit, are about a group as a whole: see `fidelity.compare.Fidelity.failures`.
 
     Attributes:
         vad: largest difference of arousal, dominance, valence on 0..1, absolute.

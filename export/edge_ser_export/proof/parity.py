@@ -19,11 +19,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from edge_ser.audio import Preprocessing, decode_file
-from edge_ser.bundle.evidence import Agreement, Labels, ParitySummary
+from edge_ser.bundle.evidence import Agreement, ParitySummary
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
-from edge_ser.fidelity.compare import Fidelity, LabelFidelity, compare, concatenate, label_fidelity
+from edge_ser.fidelity.compare import Fidelity, compare, concatenate, label_fidelity
+from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import Limits
 from edge_ser.session import Session
 from edge_ser_export.models.joint import JointModel
@@ -139,7 +140,7 @@ class Parity:
             radius_max=max((r.radius_max for r in rows), default=None),
             region_flips=sum(r.flips_far + r.flips_near for r in rows),
             not_judged=tuple(self.not_judged),
-            labels=None if self.labels is None else Labels(**self.labels.to_dict()),
+            labels=self.labels,
             agreement=agreement,
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.compare import Fidelity, LabelFidelity
+from edge_ser.fidelity.compare import Fidelity
+from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import Limits, limit_words
 
 _INDENT = " " * 9
