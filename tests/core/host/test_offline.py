@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from helpers.system_calls import needs_strace, trace
+from helpers.system_calls import Traced, needs_strace, trace
 
 from edge_ser.data import sample_utterances
 from edge_ser.host.offline import import_onnxruntime, import_openvino
@@ -17,12 +18,22 @@ ROOT = Path(__file__).parents[3]
 LIBRARIES = ("onnxruntime", "openvino")
 PRODUCT = ("edge_ser", "export/edge_ser_export", "runtimes/edge_ser_runtimes")
 OFFLINE = ROOT / "edge_ser/host/offline.py"
+# Telemetry waits for a while before it sends what it has.
+LIFE_SECONDS = "20"
 PREDICT = """
 import sys, time
 import edge_ser
 with_sound, runtime, seconds = sys.argv[1:]
 print(edge_ser.load(runtime=runtime, threads=1)(with_sound).region.name)
 time.sleep(float(seconds))
+"""
+# as far as it comes without a GPU
+START_TENSORRT = """
+import sys, time
+from edge_ser_runtimes.engines.backend import load_backend
+trt = load_backend("rtx").module
+assert trt.Builder(trt.Logger(trt.Logger.ERROR)).create_network(0) is not None
+time.sleep(float(sys.argv[1]))
 """
 
 
@@ -89,19 +100,41 @@ pathlib.Path.home().joinpath("id").write_text("1")
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 one.connect(("127.0.0.1", 53))
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 53))
+socket.socket(socket.AF_UNIX).connect_ex("/run/systemd/resolve/io.systemd.Resolve")
 """
     seen = trace(["-c", code], tmp_path, environment())
-    assert (seen.status, len(seen.contacts), seen.written) == (0, 2, ["id"])
+    assert (seen.status, len(seen.contacts), seen.written) == (0, 3, ["id"])
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Traced]:
+    """What a process with each runtime did in its life, as the processes wait side by side."""
+    file = str(sample_utterances()[0])
+    arguments = {
+        "onnx": ["-c", PREDICT, file, "onnx", LIFE_SECONDS],
+        "openvino": ["-c", PREDICT, file, "openvino", LIFE_SECONDS],
+        "trt": ["-c", START_TENSORRT, LIFE_SECONDS],
+    }
+    with ThreadPoolExecutor(len(arguments)) as together:
+        traces = {
+            runtime: together.submit(
+                trace, command, tmp_path_factory.mktemp(runtime), environment()
+            )
+            for runtime, command in arguments.items()
+        }
+    return {runtime: future.result() for runtime, future in traces.items()}
 
 
 @needs_strace
-@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
-def test_load_and_predict_contact_nobody_and_write_nothing(runtime: str, tmp_path: Path) -> None:
-    file = str(sample_utterances()[0])
-    seen = trace(["-c", PREDICT, file, runtime, "3"], tmp_path, environment())
-    assert seen.status == 0, seen.output
-    assert seen.contacts == []
-    assert seen.written == []
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "trt"])
+def test_a_process_contacts_nobody_and_writes_nothing_in_its_life(
+    runtime: str, lives: dict[str, Traced]
+) -> None:
+    life = lives[runtime]
+    assert life.status == 0, life.output
+    assert life.contacts == []
+    assert life.written == []
 
 
 @needs_strace
