@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,15 +76,15 @@ class Recognizer:
     ) -> None:
         self._opened: _Opened | None = _Opened(bundle, session, os.getpid())
         self._reopen, self._closed = reopen, False
-        self._digest: str | None = None
+        self._fingerprint: str | None = None
         self._cuts = CutNotice()
 
     @classmethod
-    def _unopened(cls, reopen: Callable[[], Recognizer], digest: str) -> Recognizer:
+    def _unopened(cls, reopen: Callable[[], Recognizer], fingerprint: str) -> Recognizer:
         """What is unpickled: opened at the first use, as a pool's worker dies of errors here."""
         recognizer = cls.__new__(cls)
         recognizer._opened, recognizer._reopen, recognizer._closed = None, reopen, False
-        recognizer._digest, recognizer._cuts = digest, CutNotice()
+        recognizer._fingerprint, recognizer._cuts = fingerprint, CutNotice()
         return recognizer
 
     def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[object, ...]]:
@@ -96,8 +95,8 @@ class Recognizer:
                 found="one made of a session, which lives in this process",
                 advice="load it there",
             )
-        digest = self._digest or _digest(self.manifest)
-        return Recognizer._unopened, (self._reopen, digest)
+        fingerprint = self._fingerprint or self.bundle.fingerprint
+        return Recognizer._unopened, (self._reopen, fingerprint)
 
     @property
     def bundle(self) -> Bundle:
@@ -136,10 +135,10 @@ class Recognizer:
                 advice="load it in this process",
             )
         if self._opened is not None:
-            self._digest = _digest(self._opened.bundle.manifest)
+            self._fingerprint = self._opened.bundle.fingerprint
             _inherited.append(self._opened)
         opened = self._reopen()._here()._replace(is_lent=True)
-        if _digest(opened.bundle.manifest) != self._digest:
+        if opened.bundle.fingerprint != self._fingerprint:
             raise BundleError(
                 opened.bundle.root,
                 expected="the bundle that the recogniser was loaded from",
@@ -366,10 +365,6 @@ class Recognizer:
         if self._closed:
             return "Recognizer(closed)"
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
-
-
-def _digest(manifest: Manifest) -> str:
-    return hashlib.sha256(manifest.to_json().encode()).hexdigest()
 
 
 def _is_file(source: object) -> bool:

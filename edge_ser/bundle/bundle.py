@@ -49,6 +49,15 @@ def graph_sha256(path: Path) -> str:
     return sha256(path, *([beside] if beside.is_file() else []))
 
 
+def fingerprint_of(manifest: bytes) -> str:
+    """The one number that stands for a bundle: the SHA-256 of its manifest's bytes.
+
+    The manifest lists size and SHA-256 of every other file, and opening a bundle checks them: of an
+    opened bundle it changes with every byte, and `sha256sum manifest.json` repeats it.
+    """
+    return hashlib.sha256(manifest).hexdigest()
+
+
 def is_bundle(path: Path) -> bool:
     """Whether a path looks like a bundle: a directory with a manifest, or a zip file."""
     return (path / MANIFEST).is_file() if path.is_dir() else zipfile.is_zipfile(path)
@@ -60,10 +69,11 @@ class Bundle:
     Args:
         root: its directory.
         manifest: its checked manifest.
+        fingerprint: see `fingerprint_of`; empty: the bundle is still being made.
     """
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
-        self.root, self.manifest = root, manifest
+    def __init__(self, root: Path, manifest: Manifest, fingerprint: str = "") -> None:
+        self.root, self.manifest, self.fingerprint = root, manifest, fingerprint
         self._remove_unpacked: Callable[[], object] = lambda: None
 
     @classmethod
@@ -86,8 +96,9 @@ class Bundle:
                 found="none",
                 advice="make one with: edge-ser export",
             )
-        manifest = Manifest.from_json((path / MANIFEST).read_bytes(), str(path / MANIFEST))
-        bundle = cls(path, manifest)
+        text = (path / MANIFEST).read_bytes()
+        manifest = Manifest.from_json(text, str(path / MANIFEST))
+        bundle = cls(path, manifest, fingerprint_of(text))
         bundle._verify()
         return bundle
 
@@ -101,11 +112,11 @@ class Bundle:
             with zipfile.ZipFile(path) as archive:
                 names = [i for i in archive.infolist() if not i.is_dir()]
                 found = [i for i in names if PurePosixPath(i.filename).name == MANIFEST]
-                text = min(found, key=lambda i: i.filename.count("/"), default=None)
-                if text is None:
+                outermost = min(found, key=lambda i: i.filename.count("/"), default=None)
+                if outermost is None:
                     raise BundleError(path, expected=f"a {MANIFEST} inside", found="none")
-                prefix = text.filename[: -len(MANIFEST)]
-                manifest = Manifest.from_json(archive.read(text), f"{path}: {MANIFEST}")
+                prefix, text = outermost.filename[: -len(MANIFEST)], archive.read(outermost)
+                manifest = Manifest.from_json(text, f"{path}: {MANIFEST}")
                 # only what the manifest lists is unpacked, and no more of it than it says
                 for entry in manifest.files:
                     target = root / _safe_name(entry.path, path)
@@ -118,8 +129,8 @@ class Bundle:
                         raise _altered(f"{path}: {entry.path}", entry.bytes, info.file_size)
                     with archive.open(info) as source, target.open("wb") as out:
                         shutil.copyfileobj(source, out)
-                (root / MANIFEST).write_bytes(archive.read(text))
-            bundle = cls(root, manifest)
+                (root / MANIFEST).write_bytes(text)
+            bundle = cls(root, manifest, fingerprint_of(text))
             bundle._verify(path)
         except (
             zipfile.BadZipFile,

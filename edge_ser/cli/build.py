@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edge_ser.bundle.bundle import MANIFEST, fingerprint_of
 from edge_ser.cli.console import step, steps
 
 
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{group:<8}{result.count} utterances: largest difference VAD {result.vad_max:.1e}, "
             f"{result.flips_far + result.flips_near} regions changed"
         )
+    print(f"fingerprint {fingerprint_of((arguments.bundle / MANIFEST).read_bytes())}")
     print(
         "verified: the engine gives the reference's answers on this device"
         if engine.verified

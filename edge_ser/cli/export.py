@@ -185,6 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"\n{made.path}: {made.manifest.target}, {size:.1f} MB, {summary}; parity passed{replaced}"
     )
+    print(f"fingerprint {made.fingerprint}")
     return 0
 
 

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkpoint = origin.checkpoint
     rows = [
         ("name", m.name),
+        ("fingerprint", bundle.fingerprint),
         ("model", m.architecture.get("summary", m.family)),
         ("target", f"{m.target}, computed in {m.precision}, weights stored as {m.weight_storage}"),
         ("graph", f"{m.graph}, opset {m.opset}"),

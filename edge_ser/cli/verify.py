@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         record = {
             "bundle": bundle.manifest.name,
             "target": bundle.manifest.target,
+            "fingerprint": bundle.fingerprint,
             "passed": not failures,
             "failures": failures,
             "not_judged": not_judged,
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         for note in not_judged:
             print(f"note    {note}")
         print(f"limits: {limit_words(limits)}")
+        print(f"fingerprint {bundle.fingerprint}")
     if evidence is not None:
         _report(arguments, bundle, session, evidence, results)
     if failures:

@@ -14,7 +14,16 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle.bundle import GOLDEN, PARITY, SENSITIVITY, Bundle, new_bundle, seal
+from edge_ser.bundle.bundle import (
+    GOLDEN,
+    MANIFEST,
+    PARITY,
+    SENSITIVITY,
+    Bundle,
+    fingerprint_of,
+    new_bundle,
+    seal,
+)
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError
@@ -68,6 +77,11 @@ class Exported:
     parity: Parity
     words: tuple[str, ...] = ()
     replaced: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the bundle; see `edge_ser.bundle.bundle.fingerprint_of`."""
+        return fingerprint_of((self.path / MANIFEST).read_bytes())
 
 
 def export(

@@ -53,6 +53,7 @@ def test_the_default_bundle_is_verified(cli: Cli) -> None:
     assert "files as recorded" in lines[0]
     assert lines[1].startswith("single") and lines[2].startswith("padded")
     assert lines[-1].startswith("verified: this device gives the reference's answers, with onnx (")
+    assert lines[-2] == f"fingerprint {Bundle.open(DEFAULT_BUNDLE).fingerprint}"
 
 
 def test_verify_as_json(cli: Cli, ser: Any) -> None:
@@ -60,6 +61,7 @@ def test_verify_as_json(cli: Cli, ser: Any) -> None:
     assert done.code == 0 and done.err == ""
     record = json.loads(done.out)
     assert record["passed"] is True and record["failures"] == []
+    assert record["fingerprint"] == ser.bundle.fingerprint
     assert record["bundle"] == ser.manifest.name and record["target"] == ser.manifest.target
     assert set(record["groups"]) == {"single", "padded"}
     for group in record["groups"].values():
@@ -213,6 +215,7 @@ def test_inspect_tells_people_what_the_bundle_is(cli: Cli, ser: Any) -> None:
     for word in (
         m.name, m.target, m.architecture["summary"], f"opset {m.opset}", "16000 Hz",
         "8: I exuberant, II relaxed", m.licence, m.provenance.command, "samples float32",
+        ser.bundle.fingerprint,
     ):  # fmt: skip
         assert word in done.out
     for entry in m.files:
