@@ -28,7 +28,7 @@ from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
 from edge_ser_export.precision.lower import PrecisionOptions
-from edge_ser_export.training.data import Corpus, read_labels
+from edge_ser_export.training.data import Corpus, read_training_labels
 
 # Name -> target, options, and another runtime that it is proved and run in.
 FORMS = {
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder of make_defaults.py")
     work: Path = parser.parse_args().work
-    table = read_labels(work / "corpus" / "labels.csv", work / "corpus" / "audio")
+    table = read_training_labels(work / "corpus" / "labels.csv", work / "corpus" / "audio")
     corpus = Corpus(table, work / "corpus" / "audio", work / "cache", 12.0)
     rows = table.rows("Test1")
     records = []

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.errors import MissingExtraError
@@ -39,6 +40,20 @@ def collect_rarely() -> None:
     """
     gc.set_threshold(100_000, 50, 50)
     atexit.register(gc.freeze)
+
+
+def add_corpus(parser: Any) -> None:
+    """Arguments that say which labelled speech; `label_table.find_corpus` reads them."""
+    parser.add_argument(
+        "labels",
+        type=Path,
+        metavar="LABELS.csv",
+        help="table with FileName, EmoAct, EmoDom, EmoVal, Split_Set; or the root of a corpus in "
+        "MSP-Podcast's layout (Labels/labels_consensus.csv beside Audios/)",
+    )
+    parser.add_argument(
+        "--audio", type=Path, metavar="DIR", help="folder of audio (default: the corpus's own)"
+    )
 
 
 def add_runtime_options(parser: Any) -> None:

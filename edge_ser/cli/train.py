@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.audio import Preprocessing
-from edge_ser.cli.common import needs
+from edge_ser.cli.common import add_corpus, needs
 from edge_ser.cli.options import add_fields, read_fields
 from edge_ser.errors import UsageError
+from edge_ser.label_table import find_corpus
 
 
 def add_parser(commands: Any) -> None:
@@ -24,8 +25,7 @@ def add_parser(commands: Any) -> None:
         "columns (FileName, EmoAct, EmoVal, EmoDom, Split_Set). Keeps the epoch with the best "
         "sum of CCCs on Development; writes best.safetensors, history.json, learning-curve.png.",
     )
-    parser.add_argument("labels", type=Path, metavar="LABELS.csv")
-    parser.add_argument("--audio", type=Path, required=True, metavar="DIR", help="folder of audio")
+    add_corpus(parser)
     parser.add_argument("-o", "--out", type=Path, metavar="RUN", help="run directory to write")
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="for decoded audio (default: RUN/cache)"
@@ -92,20 +92,21 @@ def _train(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoints.load import load_checkpoint
     from edge_ser_export.training.build import check_encoder
     from edge_ser_export.training.config import TrainConfig
-    from edge_ser_export.training.data import Corpus, read_labels
+    from edge_ser_export.training.data import Corpus, read_training_labels
     from edge_ser_export.training.train import Trainer
 
     if arguments.out is None:
         raise UsageError("--out", expected="a run directory to write", found="none")
     _check(arguments)
     config = read_fields(arguments, TrainConfig)
-    table = read_labels(arguments.labels, arguments.audio)
+    labels, audio = find_corpus(arguments.labels, arguments.audio)
+    table = read_training_labels(labels, audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split, 2)
     check_encoder(arguments.encoder)
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
-    corpus = Corpus(table, arguments.audio, cache)
+    corpus = Corpus(table, audio, cache)
     trainer = Trainer(
         config, corpus, arguments.out, teacher, arguments.resume, lambda s: print(s, flush=True)
     )
@@ -117,7 +118,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoints.load import load_checkpoint
-    from edge_ser_export.training.data import Corpus, read_labels
+    from edge_ser_export.training.data import Corpus, read_training_labels
     from edge_ser_export.training.evaluate import evaluate
 
     if arguments.cache is None and arguments.out is None:
@@ -125,9 +126,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             "--cache", expected="a folder for decoded audio", found="neither --cache nor --out"
         )
     checkpoint = load_checkpoint(arguments.evaluate)
-    table = read_labels(arguments.labels, arguments.audio)
+    labels, audio = find_corpus(arguments.labels, arguments.audio)
+    table = read_training_labels(labels, audio)
     rows = table.rows(arguments.split)
-    corpus = Corpus(table, arguments.audio, arguments.cache or arguments.out / "cache")
+    corpus = Corpus(table, audio, arguments.cache or arguments.out / "cache")
     config = checkpoint.config
     result = evaluate(checkpoint.model, corpus, rows, config.preprocessing(), config.partition)
     if arguments.json:

@@ -25,7 +25,7 @@ from edge_ser.errors import GateError
 from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.own_format import save_checkpoint
-from edge_ser_export.training.data import Corpus, read_labels
+from edge_ser_export.training.data import Corpus, read_training_labels
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +95,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(labels: Path, clips: Path, cache: Path) -> Corpus:
-    return Corpus(read_labels(labels, clips), clips, cache, 12.0)
+    return Corpus(read_training_labels(labels, clips), clips, cache, 12.0)
 
 
 @pytest.fixture(scope="session")

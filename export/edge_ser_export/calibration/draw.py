@@ -24,8 +24,9 @@ from edge_ser.bundle.bundle import sha256
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import AudioError, DataError, MissingPathError, UsageError
+from edge_ser.label_table import Scores
 from edge_ser_export.builtin import default_calibration_samples
-from edge_ser_export.calibration.sources import Candidate, Scores, list_candidates
+from edge_ser_export.calibration.sources import Candidate, list_candidates
 
 # Files looked into; ranges settle with far fewer, and decoding all of a corpus takes hours.
 MAX_CANDIDATES = 512

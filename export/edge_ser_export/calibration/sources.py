@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN
 from edge_ser.errors import DataError, MissingPathError
+from edge_ser.label_table import FILE_COLUMN, SCORE_COLUMNS, Scores, read_rows
 
 # What `edge-ser predict` looks for inside a directory. The command line is out of this package's
 # reach: it knows the runtimes.
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
 )
-# MSP-Podcast's columns; scores in the order of `labels.DIMENSIONS`.
-_NAME, _SCORES = "FileName", ("EmoAct", "EmoDom", "EmoVal")
-
-Scores = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -73,30 +68,23 @@ def list_candidates(source: Path) -> list[Candidate]:
 
 def _read_table(path: Path) -> list[Candidate]:
     """Rows of a CSV; of several rows for one file the first."""
-    found: dict[str, Candidate] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or ()
-            labels = sum(c in columns for c in _SCORES)
-            if _NAME not in columns or labels not in (0, len(_SCORES)):
-                raise DataError(
-                    path,
-                    expected=f"a column {_NAME}, with {', '.join(_SCORES)} or none of them",
-                    found=f"{', '.join(columns) or 'no'} columns",
-                )
-            for row in reader:
-                line = f"{path}, line {reader.line_num}"
-                name = (row[_NAME] or "").strip()
-                if not name:
-                    raise DataError(line, expected=f"a {_NAME}", found="an empty cell")
-                scores = _read_scores(row, line) if labels else None
-                if name not in found:
-                    found[name] = _locate(path.parent, name, scores)
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(path, expected="a CSV table in UTF-8", found=reason) from error
-    return list(found.values())
+    columns, rows = read_rows(path)
+    labels = sum(c in columns for c in SCORE_COLUMNS)
+    if FILE_COLUMN not in columns or labels not in (0, len(SCORE_COLUMNS)):
+        raise DataError(
+            path,
+            expected=f"a column {FILE_COLUMN}, with {', '.join(SCORE_COLUMNS)} or none of them",
+            found=f"{', '.join(columns) or 'no'} columns",
+        )
+    candidates: dict[str, Candidate] = {}
+    for row in rows:
+        name = row.cells[FILE_COLUMN]
+        if not name:
+            raise DataError(row.place, expected=f"a {FILE_COLUMN}", found="an empty cell")
+        scores = row.scores() if labels else None
+        if name not in candidates:
+            candidates[name] = _locate(path.parent, name, scores)
+    return list(candidates.values())
 
 
 def _locate(folder: Path, name: str, scores: Scores | None) -> Candidate:
@@ -105,17 +93,3 @@ def _locate(folder: Path, name: str, scores: Scores | None) -> Candidate:
     if not path.is_file() and inside.is_file():
         path = inside
     return Candidate(path.name if Path(name).is_absolute() else name, path, scores)
-
-
-def _read_scores(row: dict[str, str], line: str) -> Scores | None:
-    """Labels of one row; None if all three cells are empty."""
-    cells = [(row[c] or "").strip() for c in _SCORES]
-    if not any(cells):
-        return None
-    try:
-        act, dom, val = (float(c) for c in cells)
-    except ValueError as error:
-        raise DataError(line, expected="three numbers", found=str(error)) from error
-    if not all(SCORE_MIN <= s <= SCORE_MAX for s in (act, dom, val)):
-        raise DataError(line, expected="scores in 1..7", found=f"{act:g}, {dom:g}, {val:g}")
-    return act, dom, val

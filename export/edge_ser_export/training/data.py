@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,103 +14,32 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing, decode_file, from_int16, to_int16
-from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN, unit_from_scores
-from edge_ser.errors import DataError, MissingPathError
-
-# MSP-Podcast's columns, and theirs in the order of `labels.DIMENSIONS`.
-_SCORES = ("EmoAct", "EmoDom", "EmoVal")
-_COLUMNS = ("FileName", *_SCORES, "Split_Set")
+from edge_ser.emotion.scale import unit_from_scores
+from edge_ser.errors import DataError
+from edge_ser.label_table import ALL_SPLITS, LabelTable, find_corpus, read_labels
 
 
-@dataclass(frozen=True)
-class LabelTable:
-    """Labels of a corpus: file names, `scores [n, 3]` on 1..7 (A, D, V), and splits."""
-
-    path: Path
-    files: tuple[str, ...]
-    scores: NDArray[np.float64]
-    splits: tuple[str, ...]
-
-    def rows(self, split: str, least: int = 1) -> NDArray[np.int64]:
-        """Indices of one split.
-
-        Args:
-            split: its name.
-            least: fewest rows that will do.
-
-        Raises:
-            DataError: the split has no rows, or fewer than `least`.
-        """
-        found = np.flatnonzero(np.array(self.splits) == split)
-        if not found.size:
-            raise DataError(
-                self.path,
-                expected=f"rows with Split_Set = {split}",
-                found=f"splits {', '.join(sorted(set(self.splits)))}",
-            )
-        if found.size < least:
-            raise DataError(
-                self.path,
-                expected=f"at least {least} rows with Split_Set = {split}",
-                found=f"{found.size}",
-            )
-        return found
-
-
-def read_labels(path: Path, audio: Path) -> LabelTable:
-    """Read a label table in MSP-Podcast's columns and check it against a folder of audio.
+def read_training_labels(path: Path, audio: Path) -> LabelTable:
+    """Read a label table, of which every row has labels and a file.
 
     Args:
-        path: CSV with FileName, EmoAct, EmoVal, EmoDom (1..7) and Split_Set.
+        path: see `edge_ser.label_table.read_labels`.
         audio: the folder that FileName is relative to.
 
     Raises:
         MissingPathError: the table or the folder is missing.
         DataError: columns, numbers or audio files are missing or out of range.
     """
-    if not path.is_file():
-        raise MissingPathError(path, expected="a label table (CSV)", found="no such file")
-    if not audio.is_dir():
-        raise MissingPathError(audio, expected="a folder of audio", found="no such folder")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or ()
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, expected="a CSV table in UTF-8", found=str(error)) from error
-    missing = [c for c in _COLUMNS if c not in columns]
-    if missing:
-        raise DataError(
-            path, expected=f"columns {', '.join(_COLUMNS)}", found=f"no {', '.join(missing)}"
-        )
-    if not rows:
-        raise DataError(path, expected="labelled rows", found="a header only")
-    scores = np.empty((len(rows), 3))
-    for index, row in enumerate(rows):
-        try:
-            scores[index] = [float(row[c]) for c in _SCORES]
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"{path}, line {index + 2}", expected="three numbers", found=str(error)
-            ) from error
-    outside = ~((scores >= SCORE_MIN) & (scores <= SCORE_MAX)).all(1)
-    if outside.any():
-        first = int(np.flatnonzero(outside)[0])
-        raise DataError(
-            f"{path}, line {first + 2}",
-            expected="scores in 1..7",
-            found=", ".join(f"{s:g}" for s in scores[first]),
-        )
-    files = tuple(row["FileName"] or "" for row in rows)
-    absent = [f for f in files if not (audio / f).is_file()]
+    table = read_labels(find_corpus(path, audio).table)
+    table.rows(ALL_SPLITS)
+    absent = [f for f in table.files if not (audio / f).is_file()]
     if absent:
         raise DataError(
             audio,
-            expected=f"the {len(files)} files of {path.name}",
+            expected=f"the {len(table.files)} files of {path.name}",
             found=f"{len(absent)} missing, first {absent[0]}",
         )
-    return LabelTable(path, files, scores, tuple(row["Split_Set"] or "" for row in rows))
+    return table
 
 
 def batch_count(rows: int, size: int) -> int:

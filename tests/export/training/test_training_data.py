@@ -15,13 +15,14 @@ from helpers.training_runs import COLUMNS, read_samples, split_rows, write_label
 from edge_ser.audio import Preprocessing
 from edge_ser.cli import main
 from edge_ser.errors import DataError, MissingPathError
-from edge_ser_export.training.data import Corpus, LabelTable, batch_count, read_labels
+from edge_ser.label_table import LabelTable
+from edge_ser_export.training.data import Corpus, batch_count, read_training_labels
 
 # --- the label table
 
 
 def test_labels(labels: Path, clips: Path) -> None:
-    table = read_labels(labels, clips)
+    table = read_training_labels(labels, clips)
     assert len(table.files) == 29
     assert table.rows("Train").tolist() == list(range(16))
     assert table.rows("Development").tolist() == list(range(16, 24))
@@ -40,7 +41,7 @@ def test_labels_with_byte_order_mark_and_more_columns(
     text = [f"{line},{'Speaker' if i == 0 else 'x'}" for i, line in enumerate(text)]
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(text), encoding="utf-8-sig")
-    assert read_labels(path, clips).files == read_labels(labels, clips).files
+    assert read_training_labels(path, clips).files == read_training_labels(labels, clips).files
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -48,7 +49,7 @@ def test_missing_column_is_named(clips: Path, tmp_path: Path, column: str) -> No
     columns = tuple(c for c in COLUMNS if c != column)
     path = write_labels(tmp_path / "labels.csv", split_rows(clips), columns)
     with pytest.raises(DataError, match=f"no {column}"):
-        read_labels(path, clips)
+        read_training_labels(path, clips)
 
 
 def test_missing_audio_is_counted_and_named(clips: Path, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_missing_audio_is_counted_and_named(clips: Path, tmp_path: Path) -> None
     rows[3]["FileName"], rows[5]["FileName"] = "absent-1.flac", "absent-2.flac"
     path = write_labels(tmp_path / "labels.csv", rows)
     with pytest.raises(DataError, match=r"2 missing.*absent-1\.flac"):
-        read_labels(path, clips)
+        read_training_labels(path, clips)
 
 
 @pytest.mark.parametrize("value", ["0.99", "7.01", "-4", "nan", "inf"])
@@ -68,7 +69,7 @@ def test_scores_out_of_range_are_refused(
     rows[4][column] = value
     path = write_labels(tmp_path / "labels.csv", rows)
     with pytest.raises(DataError, match=r"line 6.*1\.\.7"):
-        read_labels(path, clips)
+        read_training_labels(path, clips)
 
 
 @pytest.mark.parametrize("value", ["neutral", "", "4,2", "4.0.0"])
@@ -77,32 +78,32 @@ def test_scores_that_are_no_numbers_are_refused(clips: Path, tmp_path: Path, val
     rows[0]["EmoVal"] = value
     path = write_labels(tmp_path / "labels.csv", rows)
     with pytest.raises(DataError, match=r"line 2.*three numbers"):
-        read_labels(path, clips)
+        read_training_labels(path, clips)
 
 
 def test_scores_at_the_ends_are_taken(clips: Path, tmp_path: Path) -> None:
     rows = split_rows(clips)
     rows[0]["EmoVal"], rows[1]["EmoVal"] = "1", "7"
-    table = read_labels(write_labels(tmp_path / "labels.csv", rows), clips)
+    table = read_training_labels(write_labels(tmp_path / "labels.csv", rows), clips)
     assert table.scores[:2, 2].tolist() == [1.0, 7.0]
 
 
 def test_table_without_rows_is_refused(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="header only"):
-        read_labels(write_labels(tmp_path / "labels.csv", []), clips)
+        read_training_labels(write_labels(tmp_path / "labels.csv", []), clips)
 
 
 def test_empty_table_is_refused(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").touch()
     with pytest.raises(DataError, match="FileName"):
-        read_labels(tmp_path / "labels.csv", clips)
+        read_training_labels(tmp_path / "labels.csv", clips)
 
 
 def test_missing_paths_are_refused(labels: Path, clips: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingPathError, match="label table"):
-        read_labels(tmp_path / "absent.csv", clips)
+        read_training_labels(tmp_path / "absent.csv", clips)
     with pytest.raises(MissingPathError, match="folder of audio"):
-        read_labels(labels, tmp_path / "absent")
+        read_training_labels(labels, tmp_path / "absent")
 
 
 def test_table_in_another_encoding_is_refused(clips: Path, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_table_in_another_encoding_is_refused(clips: Path, tmp_path: Path) -> No
     path = write_labels(tmp_path / "labels.csv", rows, (*COLUMNS, "Speaker"))
     path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
     with pytest.raises(DataError, match=r"labels\.csv"):
-        read_labels(path, clips)
+        read_training_labels(path, clips)
 
 
 @pytest.mark.parametrize("missing", ["Train", "Development"])
@@ -120,7 +121,7 @@ def test_missing_split_is_named(
     rows = [r for r in split_rows(clips) if r["Split_Set"] != missing]
     path = write_labels(tmp_path / "labels.csv", rows)
     with pytest.raises(DataError, match=missing):
-        read_labels(path, clips).rows(missing)
+        read_training_labels(path, clips).rows(missing)
     out = tmp_path / "run"
     assert main(["train", str(path), "--audio", str(clips), "-o", str(out)]) == 2
     assert f"Split_Set = {missing}" in capsys.readouterr().err
@@ -134,7 +135,7 @@ def test_rows_without_a_split_belong_to_none(clips: Path, tmp_path: Path) -> Non
     lines[1] = lines[1].rpartition(",")[0]  # the row ends before its last column
     path.write_text("\n".join(lines))
     with pytest.raises(DataError):
-        read_labels(path, clips).rows("Test2")
+        read_training_labels(path, clips).rows("Test2")
 
 
 # --- the corpus
@@ -170,7 +171,7 @@ def state_of(folder: Path) -> dict[str, int]:
 
 
 def test_corpus_is_decoded_once(labels: Path, clips: Path, tmp_path: Path) -> None:
-    table = read_labels(labels, clips)
+    table = read_training_labels(labels, clips)
     first = Corpus(table, clips, tmp_path, 12.0)
     before = state_of(tmp_path)
     assert len(before) == 2
@@ -184,7 +185,7 @@ def tiny_table(folder: Path) -> LabelTable:
     rows = [
         {"FileName": "a.wav", "EmoAct": "3", "EmoVal": "4", "EmoDom": "5", "Split_Set": "Train"}
     ]
-    return read_labels(write_labels(folder / "labels.csv", rows), folder)
+    return read_training_labels(write_labels(folder / "labels.csv", rows), folder)
 
 
 @pytest.mark.parametrize("count", [9000, 8000], ids=["longer", "same-size"])

@@ -20,7 +20,7 @@ from helpers.training_runs import (
 )
 
 from edge_ser.errors import UsageError
-from edge_ser_export.training.data import Corpus, read_labels
+from edge_ser_export.training.data import Corpus, read_training_labels
 from edge_ser_export.training.train import TrainConfig, Trainer
 
 
@@ -190,7 +190,9 @@ def test_resume_with_another_corpus_is_refused(spectral: Path, clips: Path, tmp_
         shutil.copytree(clips, audio)
         change(rows, audio)
         found = Corpus(
-            read_labels(write_labels(folder / "labels.csv", rows), audio), audio, folder / "cache"
+            read_training_labels(write_labels(folder / "labels.csv", rows), audio),
+            audio,
+            folder / "cache",
         )
         config = TrainConfig(**last_of(spectral)["config"])
         with pytest.raises(
@@ -204,7 +206,9 @@ def test_a_run_and_its_corpus_can_be_moved(
 ) -> None:
     shutil.copytree(clips, tmp_path / "audio")
     table = write_labels(tmp_path / "labels.csv", split_rows(clips))
-    moved = Corpus(read_labels(table, tmp_path / "audio"), tmp_path / "audio", tmp_path / "cache")
+    moved = Corpus(
+        read_training_labels(table, tmp_path / "audio"), tmp_path / "audio", tmp_path / "cache"
+    )
     assert moved.fingerprint() == corpus.fingerprint() == last_of(spectral)["corpus"]
 
 
