@@ -14,8 +14,10 @@ from edge_ser.cli.common import open_session
 from edge_ser.cli.console import print_error, step, steps
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.doctor.bundles import check_bundle
-from edge_ser.doctor.examine import Finding, examine, look, python_version
+from edge_ser.doctor.examine import examine, python_version
 from edge_ser.errors import EdgeSerError
+from edge_ser.host.finding import Finding
+from edge_ser.host.survey import survey
 from edge_ser.version import __version__
 
 _SCHEMA_VERSION = 1
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = arguments.bundles or [DEFAULT_BUNDLE]
     code = 0
     with steps(2 + len(asked), quiet=arguments.json) as bar:
-        here = look()
+        here = survey()
         step(bar, "machine")
         findings = examine(here)
         step(bar, "runtimes")

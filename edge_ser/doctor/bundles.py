@@ -6,23 +6,16 @@ import warnings
 from collections.abc import Callable
 
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.doctor.examine import Finding, Machine
-from edge_ser.doctor.tensorrt import INSTALL_TENSORRT
 from edge_ser.errors import EdgeSerError
-from edge_ser.install import RTX_TENSORRT
+from edge_ser.host.finding import Finding
+from edge_ser.host.survey import Survey
 from edge_ser.session import Session
 from edge_ser.verify import verify
-
-# backend of an engine -> its module, how to get it, and how many parts of the version must be
-# the same for it to load, as the runtime has it
-_BACKENDS = {
-    "rtx": ("tensorrt_rtx", RTX_TENSORRT, 4),
-    "tensorrt": ("tensorrt", INSTALL_TENSORRT, 3),
-}
+from edge_ser_runtimes.diagnosis import misfits
 
 
 def check_bundle(
-    bundle: Bundle, name: str, here: Machine, open_session: Callable[[Bundle], Session]
+    bundle: Bundle, name: str, here: Survey, open_session: Callable[[Bundle], Session]
 ) -> Finding:
     """Open a bundle as a user would, and compare its answers with the recorded ones.
 
@@ -47,9 +40,7 @@ def check_bundle(
             results = verify(bundle, open_session(bundle))
         except EdgeSerError as error:
             why = f"{target}: {error.subject}: expected {error.expected}, found {error.found}"
-            advice = "; ".join(
-                filter(None, [error.advice, _engine_advice(bundle, here, error.advice)])
-            )
+            advice = "; ".join(filter(None, [error.advice, misfits(bundle, here, error.advice)]))
             return Finding("bundle", name, "fails", _one_line(why), _one_line(advice))
     limits = bundle.manifest.limits
     failures = [f"{group}: {f}" for group, r in results.items() for f in r.failures(limits)]
@@ -60,47 +51,19 @@ def check_bundle(
         )  # fmt: skip
     worst = max(r.vad_max for r in results.values())
     count = max(r.count for r in results.values())
-    found = f"{target}: {count} recorded answers, VAD within {worst:.1e}"
+    answers = f"{target}: {count} recorded answers, VAD within {worst:.1e}"
     # a runtime that stands in for another, or integers made for another processor, say so
-    told = [_one_line(str(w.message)) for w in caught if w.category is UserWarning]
-    advice = "; ".join([*told, *([_engine_advice(bundle, here, " ".join(told))] if told else [])])
-    return Finding("bundle", name, "advice" if told else "ok", found, advice.strip("; "))
+    warned = [_one_line(str(w.message)) for w in caught if w.category is UserWarning]
+    advice = "; ".join([*warned, *([misfits(bundle, here, " ".join(warned))] if warned else [])])
+    return Finding("bundle", name, "advice" if warned else "ok", answers, advice.strip("; "))
 
 
-def _wrong_answers(bundle: Bundle, here: Machine) -> str:
+def _wrong_answers(bundle: Bundle, here: Survey) -> str:
     lowered = bundle.manifest.lowered
     made_for = lowered.cpu.name if lowered is not None and lowered.cpu is not None else None
     if made_for and here.integers and made_for != here.integers:
         return f"export again with --cpu {here.integers}: it was made for {made_for}"
-    return _engine_advice(bundle, here) or "do not use it on this device; export again"
-
-
-def _engine_advice(bundle: Bundle, here: Machine, told: str = "") -> str:
-    """What does not fit between a TensorRT engine and this machine, beyond what is told already."""
-    engine = bundle.manifest.engine
-    if engine is None:
-        return ""
-    advice = []
-    module, install, parts = _BACKENDS[engine.backend]
-    there = here.tensorrt.modules.get(module)
-    if there is None:
-        advice.append(f"it needs the module {module}: {install}")
-    built, made_by = bool(engine.file), engine.version
-    if not built and "edge-ser build" not in told:
-        advice.append(f"it has no engine yet: run edge-ser build {bundle.root}")
-    # a module without a package, as from a tar file, has a version that is not known here
-    elif built and there and there[0].isdigit() and _first(there, parts) != _first(made_by, parts):
-        advice.append(f"it was built by {module} {made_by}, here is {there}")
-    gpus = [g.sm_name for g in here.driver.gpus]
-    if not gpus:
-        advice.append("it needs a GPU of NVIDIA's: use an onnx target here")
-    elif built and not set(engine.sm) & set(gpus):
-        advice.append(f"it was built for {', '.join(engine.sm)}, here is {gpus[0]}: build it here")
-    return "; ".join(advice)
-
-
-def _first(version: str, parts: int) -> list[str]:
-    return version.split(".")[:parts]
+    return misfits(bundle, here) or "do not use it on this device; export again"
 
 
 def _one_line(text: str) -> str:

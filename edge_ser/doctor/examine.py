@@ -7,120 +7,39 @@ driver is asked in a process of its own.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from edge_ser.doctor.tensorrt import building, running
-from edge_ser.host.cpu import BFLOAT16, instruction_sets, integer_preset
-from edge_ser.host.facts import available_memory, machine
-from edge_ser.host.nvidia import (
-    Driver,
-    Jetson,
-    TensorRt,
-    find_driver,
-    find_jetson,
-    find_tensorrt,
-    version,
-)
-from edge_ser.host.offline import import_onnxruntime
+from edge_ser.host.facts import machine
+from edge_ser.host.finding import Finding
+from edge_ser.host.nvidia import Driver
+from edge_ser.host.packages import version
+from edge_ser.host.survey import EXPORT_PACKAGES, Survey
 from edge_ser.install import pip_extra, pip_package
+from edge_ser_runtimes.diagnosis import diagnose
 
-State = Literal["ok", "missing", "advice", "fails"]
 _ROOT = Path("/")
 # A large model in float32, loaded: 1.4 GB of weights, most of them once more as packed.
 _ENOUGH_BYTES = 3_000_000_000
-# module -> package of the extra "export"
-_EXPORT = {
-    "torch": "torch",
-    "transformers": "transformers",
-    "safetensors": "safetensors",
-    "onnx": "onnx",
-    "onnxscript": "onnxscript",
-    "librosa": "librosa",
-    "matplotlib": "matplotlib",
-}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the table.
-
-    Attributes:
-        area: what it belongs to, such as "runtime".
-        name: of what was looked for.
-        state: "ok"; "missing"; "advice": it works, and could be better; "fails": of a bundle.
-        found: what is there.
-        advice: what to do, where there is something to do.
-    """
-
-    area: str
-    name: str
-    state: State
-    found: str
-    advice: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """As JSON-ready data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What was found out once, and several findings build on.
-
-    Attributes:
-        driver: of NVIDIA's GPUs.
-        tensorrt: what is installed of it.
-        jetson: JetPack, if this is one.
-        integers: see `cpu.integer_preset`.
-        instructions: instruction sets that decide the speed of matrix products.
-        free_bytes: memory that a new process can have; None where nothing tells.
-    """
-
-    driver: Driver
-    tensorrt: TensorRt
-    jetson: Jetson | None
-    integers: str | None
-    instructions: tuple[str, ...]
-    free_bytes: int | None = None
-
-
-def look(root: Path = _ROOT) -> Machine:
-    """Ask this machine.
-
-    Args:
-        root: of the file system.
-    """
-    return Machine(
-        driver=find_driver(root),
-        tensorrt=find_tensorrt(root),
-        jetson=find_jetson(root),
-        integers=integer_preset(cpuinfo=root / "proc/cpuinfo"),
-        instructions=instruction_sets(root / "proc/cpuinfo"),
-        free_bytes=available_memory(root),
-    )
-
-
-def examine(here: Machine, root: Path = _ROOT) -> list[Finding]:
+def examine(here: Survey, root: Path = _ROOT) -> list[Finding]:
     """Everything but the bundles.
 
     Args:
-        here: found by `look`.
+        here: this machine.
         root: of the file system.
     """
     return [
         *_machine(here, root),
         *_runtimes(here),
-        *_targets(here),
         *_libraries(),
     ]
 
 
-def _machine(here: Machine, root: Path) -> Iterable[Finding]:
+def _machine(here: Survey, root: Path) -> Iterable[Finding]:
     facts = machine(root)
     cores = facts["cores"]
     yield Finding(
@@ -160,8 +79,6 @@ def _machine(here: Machine, root: Path) -> Iterable[Finding]:
             f"{jetpack or 'package nvidia-jetpack not installed'}, Jetson Linux {here.jetson.l4t}",
             "" if jetpack else "for TensorRT, run: apt install nvidia-jetpack",
         )  # fmt: skip
-    else:
-        yield Finding("machine", "JetPack", "missing", "this is no Jetson")
 
 
 def _gpu(driver: Driver) -> Finding:
@@ -179,59 +96,16 @@ def _gpu(driver: Driver) -> Finding:
     )  # fmt: skip
 
 
-def _runtimes(here: Machine) -> Iterable[Finding]:
-    ort, why = _import(import_onnxruntime)
-    if ort is None:
-        yield Finding("runtime", "onnx", "missing", why, f"run: {pip_package('onnxruntime')}")
-    else:
-        every = [p.removesuffix("ExecutionProvider") for p in ort.get_available_providers()]
-        providers = [p for p in every if p != "Azure"]  # it asks a service, and computes nothing
-        yield Finding(
-            "runtime", "onnx", "ok", f"ONNX Runtime {ort.__version__}, {', '.join(providers)}"
-        )
-    yield _openvino(here)
-    yield Finding("runtime", "trt", *running(here.driver, here.tensorrt, here.jetson is not None))
+def _runtimes(here: Survey) -> Iterable[Finding]:
+    """The runtimes, then what their targets can be used for here."""
+    findings = list(diagnose(here))
+    yield from (f for f in findings if f.area == "runtime")
     torch = version("torch")
     yield Finding(
         "runtime", "torch", "ok" if torch else "missing", torch or "not installed",
         "" if torch else f"only for the reference: {pip_extra('export')}",
     )  # fmt: skip
-
-
-def _openvino(here: Machine) -> Finding:
-    """The second runtime for CPUs, whose gain depends on bfloat16."""
-    flags = [f for f in here.instructions if f in BFLOAT16]
-    has = f"bfloat16 ({', '.join(flags)})" if flags else "no bfloat16"
-    release = version("openvino")
-    if release:
-        return Finding("runtime", "openvino", "ok", f"OpenVINO {release}, processor has {has}")
-    gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"
-    return Finding(
-        "runtime", "openvino", "missing", f"not installed; processor has {has}",
-        f"only for --runtime openvino, {gain}: {pip_extra('openvino')}",
-    )  # fmt: skip
-
-
-def _targets(here: Machine) -> Iterable[Finding]:
-    onnx = importlib.util.find_spec("onnxruntime") is not None
-    lacking = [p for m, p in _EXPORT.items() if importlib.util.find_spec(m) is None]
-    export = "runs and exports here" if not lacking else "runs here"
-    for name in ("onnx-fp32", "onnx-fp16", "onnx-int8"):
-        if not onnx:
-            yield Finding("target", name, "missing", "onnxruntime is not installed")
-        elif name == "onnx-fp16":
-            yield Finding(
-                "target", name, "ok", f"{export}; half the file, computed in float32 on a CPU"
-            )
-        elif name == "onnx-int8" and here.integers != "x86-vnni":
-            yield Finding(
-                "target", name, "advice", export,
-                "made for this processor only: give --cpu "
-                f"{here.integers or 'of the device'} when it is exported elsewhere",
-            )  # fmt: skip
-        else:
-            yield Finding("target", name, "ok", export)
-    yield Finding("target", "trt-*", *building(here.driver, here.tensorrt, here.jetson is not None))
+    yield from (f for f in findings if f.area != "runtime")
 
 
 def _libraries() -> Iterable[Finding]:
@@ -252,9 +126,9 @@ def _libraries() -> Iterable[Finding]:
         "library", "soxr", "ok" if soxr else "missing", version("soxr") if soxr else why,
         "" if soxr else f"audio of other rates cannot be read: run: {pip_package('soxr')}",
     )  # fmt: skip
-    found = {p: version(p) for p in _EXPORT.values()}
-    lacking = [p for p, v in found.items() if not v]
-    have = ", ".join(f"{p} {v}" for p, v in found.items() if v)
+    versions = {p: version(p) for p in EXPORT_PACKAGES.values()}
+    lacking = [p for p, v in versions.items() if not v]
+    have = ", ".join(f"{p} {v}" for p, v in versions.items() if v)
     yield Finding(
         "extra", "export", "missing" if lacking else "ok",
         "; ".join(filter(None, [have, f"without {', '.join(lacking)}" if lacking else ""])),

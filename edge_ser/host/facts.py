@@ -6,7 +6,6 @@ what cannot be known is left out.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.host.cpu import CPUINFO, cpu_facts, instruction_sets, usable_cores
+from edge_ser.host.packages import version
 
 _ROOT = Path("/")
 # Whatever can change a time, where it is installed.
@@ -158,13 +158,8 @@ def available_memory(root: Path = _ROOT) -> int | None:
 
 def libraries() -> dict[str, str]:
     """Versions of what is installed, without importing it."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    versions = {name: version(name) for name in _LIBRARIES}
+    return {name: release for name, release in versions.items() if release}
 
 
 def same_machine(a: dict[str, Any], b: dict[str, Any]) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import json
 import re
 import shutil
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from edge_ser.host import nvidia_libraries
 from edge_ser.host.child import code_command
+from edge_ser.host.packages import is_installed, version
 
 _ROOT = Path("/")
 # In a process of its own: a driver that does not fit its kernel module can take the caller along.
@@ -111,7 +110,7 @@ def find_driver(
     """
     libraries = libraries or nvidia_libraries.CUDA_NAMES
     try:
-        done = subprocess.run(
+        answer = subprocess.run(
             code_command(_PROBE, *libraries),
             capture_output=True,
             text=True,
@@ -120,16 +119,18 @@ def find_driver(
         )
     except subprocess.TimeoutExpired:
         return Driver(trouble=f"the driver did not answer within {timeout_seconds:g} s")
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        return Driver(trouble=f"asking the driver ended with status {done.returncode}")
-    found = json.loads(lines[-1])
-    if found["driver"] == "none":
+    except OSError as error:  # no memory or no process left, or no interpreter to start
+        return Driver(trouble=f"the driver cannot be asked: {error.strerror or error}")
+    lines = answer.stdout.splitlines()
+    if answer.returncode or not lines:
+        return Driver(trouble=f"asking the driver ended with status {answer.returncode}")
+    facts = json.loads(lines[-1])
+    if facts["driver"] == "none":
         return Driver(trouble=f"no {libraries[0]}")
-    gpus = tuple(Gpu(name, (sm[0], sm[1]), size) for name, sm, size in found["gpus"])
-    trouble = f"cuInit gave error {found['code']}" if found["code"] else ""
+    gpus = tuple(Gpu(name, (sm[0], sm[1]), size) for name, sm, size in facts["gpus"])
+    trouble = f"cuInit gave error {facts['code']}" if facts["code"] else ""
     return Driver(
-        cuda=tuple(found["cuda"]),
+        cuda=tuple(facts["cuda"]),
         version=_package(root),
         gpus=gpus,
         trouble=trouble or ("" if gpus else "the driver knows no GPU"),
@@ -174,20 +175,12 @@ def find_tensorrt(root: Path = _ROOT) -> TensorRt:
 
 def tensorrt_modules() -> dict[str, str]:
     """Versions of the TensorRT modules that are installed, without importing them."""
-    found = {}
+    versions = {}
     for module, packages in MODULES.items():
-        if importlib.util.find_spec(module) is None:
+        if not is_installed(module):
             continue
-        found[module] = next((v for p in packages if (v := version(p))), "unknown version")
-    return found
-
-
-def version(package: str) -> str:
-    """Of an installed package; "" where there is none."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+        versions[module] = next((v for p in packages if (v := version(p))), "unknown version")
+    return versions
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,12 @@ from numpy.typing import NDArray
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser.host.cpu import BFLOAT16
+from edge_ser.host.finding import Finding
 from edge_ser.host.offline import import_openvino
+from edge_ser.host.packages import version
+from edge_ser.host.survey import Survey
+from edge_ser.install import pip_extra
 from edge_ser_runtimes.base import BaseSession
 
 # OpenVINO prepares its kernels anew for every length it meets, a tenth of a large model's run.
@@ -118,3 +124,22 @@ def _precision(bundle: Bundle, core: Any) -> str:
     proved = proof.precision if proof is not None else None
     has = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if proved == "bf16" and has else "f32"
+
+
+def diagnose(here: Survey) -> Iterable[Finding]:
+    """Whether it is installed, and whether the processor has bfloat16.
+
+    Args:
+        here: this machine.
+    """
+    flags = [f for f in here.instructions if f in BFLOAT16]
+    has = f"bfloat16 ({', '.join(flags)})" if flags else "no bfloat16"
+    release = version("openvino")
+    if release:
+        yield Finding("runtime", "openvino", "ok", f"OpenVINO {release}, processor has {has}")
+        return
+    gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"
+    yield Finding(
+        "runtime", "openvino", "missing", f"not installed; processor has {has}",
+        f"only for --runtime openvino, {gain}: {pip_extra('openvino')}",
+    )  # fmt: skip

@@ -28,6 +28,10 @@ class Runtime:
         on_request: never chosen by "auto": for one who has measured that it is faster.
         on_cpu: whether it computes on the processor, unless an option says otherwise.
         proves: whether an export can prove a bundle in it, besides the runtime that is always used.
+        diagnose: module:function, from a `Survey` of this machine to its `Finding`s: whether it
+            runs here, and what of its targets does; "": whether its libraries are installed.
+        misfit: module:function, from a bundle, a `Survey` and what was said already to words: what
+            does not fit between the two, "" for bundles of others; "": its own errors say it.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Runtime:
     on_request: bool = False
     on_cpu: bool = True
     proves: bool = False
+    diagnose: str = ""
+    misfit: str = ""
 
 
 # Of several that run a target, "auto" takes the first that can run here.
@@ -53,6 +59,8 @@ RUNTIMES = {
             extra="trt",
             options=("cuda_graphs",),
             on_cpu=False,
+            diagnose="edge_ser_runtimes.tensorrt.diagnosis:diagnose",
+            misfit="edge_ser_runtimes.tensorrt.diagnosis:misfit",
         ),
         Runtime(
             "onnx",
@@ -60,6 +68,7 @@ RUNTIMES = {
             targets=("onnx-", "trt-"),
             libraries=("onnxruntime",),
             options=("provider",),
+            diagnose="edge_ser_runtimes.onnxruntime.diagnosis:diagnose",
         ),
         Runtime(
             "openvino",
@@ -69,6 +78,7 @@ RUNTIMES = {
             extra="openvino",
             on_request=True,
             proves=True,
+            diagnose="edge_ser_runtimes.openvino:diagnose",
         ),
     )
 }
@@ -132,6 +142,16 @@ def usual_runtimes_of(target: str) -> list[str]:
     return [n for n in runtimes_of(target) if not RUNTIMES[n].on_request]
 
 
+def load_part(place: str) -> Any:
+    """A class or function of a runtime.
+
+    Args:
+        place: module:name.
+    """
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def describe(session: Session) -> str:
     """A session's runtime and the library behind it, such as `onnx (onnxruntime 1.31.1)`."""
     place = f"{type(session).__module__}:{type(session).__name__}"
@@ -166,6 +186,5 @@ def _open(bundle: Bundle, runtime: str, threads: int | None, options: dict[str, 
                 expected=f"runtime {owner}, which has it",
                 found=f"runtime {runtime}",
             )
-    module, name = RUNTIMES[runtime].session.split(":")
-    session = getattr(importlib.import_module(module), name)
+    session = load_part(RUNTIMES[runtime].session)
     return cast(Session, session(bundle, threads, **options))

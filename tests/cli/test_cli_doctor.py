@@ -1,11 +1,13 @@
 """`edge-ser doctor`: a table for people, JSON for machines, and exit codes."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.host.child import code_command
 
 Cli = Callable[..., Any]
 
@@ -20,6 +22,22 @@ def test_the_default_model_runs_here(cli: Cli) -> None:
     assert {row.split()[0] for row in rows} == areas
     assert "ok" in next(r for r in rows if r.startswith("runtime onnx"))
     assert "recorded answers" in rows[-1] and "bundle default model" in rows[-1]
+
+
+def test_a_child_that_cannot_start_is_a_row_and_the_table_goes_on() -> None:
+    code = """
+import sys
+sys.executable = "/nowhere/python"  # as where the interpreter was upgraded under a running process
+from edge_ser.cli import main
+sys.exit(main(["doctor", "--json"]))
+"""
+    child = subprocess.run(code_command(code), capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stderr) == (0, "")
+    findings = {(f["area"], f["name"]): f for f in json.loads(child.stdout)["findings"]}
+    gpu = findings["machine", "NVIDIA GPU"]
+    assert gpu["state"] == "missing"
+    assert gpu["found"] == "the driver cannot be asked: No such file or directory"
+    assert findings["bundle", "default model"]["state"] == "ok"
 
 
 def test_json_holds_the_same(cli: Cli) -> None:

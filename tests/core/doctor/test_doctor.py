@@ -1,5 +1,6 @@
 """Findings about machines of every kind, and about bundles that run, differ, or do not run."""
 
+import importlib
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,16 +16,19 @@ from edge_ser.bundle.evidence import Lowering, MadeFor
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.doctor import examine as doctor
 from edge_ser.doctor.bundles import check_bundle
-from edge_ser.doctor.examine import Finding, Machine, examine, look
+from edge_ser.doctor.examine import examine
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, MissingExtraError
+from edge_ser.host.finding import Finding
 from edge_ser.host.nvidia import NOT_RTX, Driver, Gpu, Jetson, TensorRt
+from edge_ser.host.survey import Survey, survey
 from edge_ser.session import Session
+from edge_ser_runtimes import openvino
 from edge_ser_runtimes.engines.devices import SMS
-from edge_ser_runtimes.registry import open_session
+from edge_ser_runtimes.registry import RUNTIMES, Runtime, open_session
 
 ORIN = Gpu("Orin", (8, 7), 8_000_000_000)
-BARE = Machine(Driver(trouble="no libcuda.so.1"), TensorRt(), None, "x86-vnni", ("avx512_vnni",))
+BARE = Survey(Driver(trouble="no libcuda.so.1"), TensorRt(), None, "x86-vnni", ("avx512_vnni",))
 GPU = replace(
     BARE, driver=Driver((12, 6), "540.4", (ORIN,)), tensorrt=TensorRt({"tensorrt": "10.3"})
 )
@@ -35,21 +39,22 @@ H100 = Driver((13, 0), "", (Gpu("H100", (9, 0), 80_000_000_000),))
 L4 = Driver((13, 0), "", (Gpu("L4", (8, 9), 24_000_000_000),))
 
 
-def by_name(here: Machine, root: Path) -> dict[str, Finding]:
+def by_name(here: Survey, root: Path) -> dict[str, Finding]:
     found = examine(here, root)
     assert len({(f.area, f.name) for f in found}) == len(found)
     return {f"{f.area} {f.name}": f for f in found}
 
 
 def test_this_machine(tmp_path: Path) -> None:
-    found = by_name(look(), Path("/"))
+    found = by_name(survey(), Path("/"))
     assert found["runtime onnx"].state == "ok"
     assert "CPU" in found["runtime onnx"].found
     assert found["target onnx-fp32"].state == "ok"
+    assert "machine JetPack" not in found, "of Jetsons alone"
     assert found["library soundfile"].state == "ok"
     for finding in found.values():
         assert finding.found, finding
-        assert finding.state != "missing" or finding.advice or finding.name in ("JetPack", "trt-*")
+        assert finding.state != "missing" or finding.advice or finding.name == "trt-*"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,6 @@ def test_this_machine(tmp_path: Path) -> None:
     [
         (BARE, "machine NVIDIA GPU", "missing", "no libcuda.so.1"),
         (BARE, "runtime trt", "missing", "pip install 'edge-ser[trt]'"),
-        (BARE, "machine JetPack", "missing", "no Jetson"),
         (BARE, "machine 8-bit integers", "ok", "VNNI"),
         (BARE, "target trt-*", "missing", "neither"),
         (GPU, "machine NVIDIA GPU", "ok", "Orin (sm87, 8 GB); driver 540.4, CUDA 12.6"),
@@ -107,7 +111,7 @@ def test_this_machine(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_machines_of_other_kinds(
-    here: Machine, name: str, state: str, words: str, tmp_path: Path
+    here: Survey, name: str, state: str, words: str, tmp_path: Path
 ) -> None:
     finding = by_name(here, tmp_path)[name]
     assert finding.state == state
@@ -118,7 +122,7 @@ def test_machines_of_other_kinds(
 def test_little_memory_is_told(kilobytes: int, state: str, tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {kilobytes} kB\n")
-    finding = by_name(look(tmp_path), tmp_path)["machine free memory"]
+    finding = by_name(survey(tmp_path), tmp_path)["machine free memory"]
     assert finding.state == state
     assert f"{kilobytes * 1024 / 1e9:.1f} GB" in finding.found
 
@@ -144,7 +148,7 @@ def test_openvino_is_a_runtime_whose_gain_depends_on_bfloat16(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "version", lambda package: installed)
+    monkeypatch.setattr(openvino, "version", lambda package: installed)
     found = by_name(replace(BARE, instructions=flags), tmp_path)
     assert "library openvino" not in found
     finding = found["runtime openvino"]
@@ -160,22 +164,22 @@ def test_openvino_is_a_runtime_whose_gain_depends_on_bfloat16(
 def test_bfloat16_is_read_from_the_processors_flags(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text("flags : fpu amx_bf16 avx512_bf16\n")
-    assert set(look(tmp_path).instructions) == {"avx512_bf16", "amx_bf16"}
+    assert set(survey(tmp_path).instructions) == {"avx512_bf16", "amx_bf16"}
 
 
 def test_what_is_not_installed_comes_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = doctor.importlib.util.find_spec
-    lost = {"onnxruntime", "torch"}
-    monkeypatch.setattr(doctor.importlib.util, "find_spec",
-                        lambda name: None if name in lost else real(name))  # fmt: skip
     monkeypatch.setattr(doctor, "version", lambda package: "")
 
-    def no_import(name: str) -> object:
-        raise OSError("libsndfile.so.1: cannot open shared object file\nmore")
+    load = importlib.import_module
 
-    monkeypatch.setattr(doctor.importlib, "import_module", no_import)
+    def import_the_rest(name: str) -> object:
+        if name in ("onnxruntime", "soundfile", "soxr"):
+            raise OSError("libsndfile.so.1: cannot open shared object file\nmore")
+        return load(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_the_rest)
     found = by_name(BARE, tmp_path)
     assert found["runtime onnx"].advice == "run: pip install onnxruntime"
     assert found["target onnx-fp32"].state == "missing"
@@ -184,6 +188,77 @@ def test_what_is_not_installed_comes_with_advice(
     assert "apt install libsndfile1" in found["library soundfile"].advice
     assert found["library soundfile"].found.endswith("cannot open shared object file")
     assert found["library soxr"].state == "missing"
+
+
+# Runtimes of others
+
+
+def diagnose_other(here: Survey) -> list[Finding]:
+    """What a runtime that is registered from outside says of a machine."""
+    return [
+        Finding("runtime", "other", "ok", f"other 1.0, {len(here.instructions)} instruction sets"),
+        Finding("target", "other-int8", "advice", "runs here", "measure it"),
+    ]
+
+
+def diagnose_and_fail(here: Survey) -> list[Finding]:
+    """One whose library is there and broken."""
+    raise OSError("libother.so: undefined symbol\nmore")
+
+
+def misfit_other(bundle: Bundle, here: Survey, words_said: str) -> str:
+    """What it says of a bundle that does not run."""
+    return f"other needs {bundle.manifest.target} elsewhere"
+
+
+def register(monkeypatch: pytest.MonkeyPatch, **fields: object) -> None:
+    other = Runtime("other", "nowhere:Session", ("other-",), ("no_such_library",))
+    monkeypatch.setitem(RUNTIMES, "other", replace(other, **fields))
+
+
+def test_a_runtime_registers_its_own_diagnosis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, diagnose=f"{__name__}:diagnose_other")
+    found = by_name(BARE, tmp_path)
+    assert found["runtime other"].found == "other 1.0, 1 instruction sets"
+    assert found["target other-int8"].advice == "measure it"
+    areas = [f.area for f in found.values()]
+    assert areas == sorted(areas, key=["machine", "runtime", "target", "library", "extra"].index)
+
+
+@pytest.mark.parametrize(
+    ("library", "state", "words"),
+    [
+        ("no_such_library", "missing", "no no_such_library"),
+        ("numpy", "ok", f"numpy {np.__version__}"),
+    ],
+)
+def test_a_runtime_without_a_diagnosis_is_looked_for_by_its_libraries(
+    library: str, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, libraries=(library,), extra="other")
+    finding = by_name(BARE, tmp_path)["runtime other"]
+    assert (finding.state, finding.found) == (state, words)
+    assert finding.advice.endswith("pip install 'edge-ser[other]'") == (state == "missing")
+
+
+def test_a_diagnosis_that_fails_is_a_row_and_the_table_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, diagnose=f"{__name__}:diagnose_and_fail", extra="other")
+    found = by_name(BARE, tmp_path)
+    assert found["runtime other"].state == "fails"
+    assert found["runtime other"].found == (
+        "its diagnosis ended with OSError: libother.so: undefined symbol"
+    )
+    assert found["library soundfile"].state == "ok"
+
+
+def test_a_runtime_says_what_does_not_fit_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, misfit=f"{__name__}:misfit_other")
+    finding = check_bundle(changed(), "x", BARE, lambda bundle: Wrong())
+    assert finding.advice == "other needs onnx-fp32 elsewhere"
 
 
 # Bundles
@@ -234,7 +309,7 @@ FOR_VNNI = Lowering("static", cpu=MadeFor("x86-vnni"))
     ],
 )  # fmt: skip
 def test_other_answers_fail_with_advice(
-    fields: dict[str, object], here: Machine, advice: str
+    fields: dict[str, object], here: Survey, advice: str
 ) -> None:
     finding = check_bundle(changed(**fields), "x", here, lambda bundle: Wrong())
     assert finding.state == "fails"
@@ -257,7 +332,7 @@ def test_other_answers_fail_with_advice(
         (replace(STANDARD, version="10.3"), GPU, ""),
     ],
 )  # fmt: skip
-def test_an_engine_that_does_not_fit_says_why(engine: Engine, here: Machine, advice: str) -> None:
+def test_an_engine_that_does_not_fit_says_why(engine: Engine, here: Survey, advice: str) -> None:
     def refuse(bundle: Bundle) -> Session:
         raise MissingExtraError("runtime trt", "tensorrt_rtx", "trt")
 

@@ -14,8 +14,8 @@ from edge_ser.host.nvidia import (
     find_jetson,
     find_tensorrt,
     tensorrt_modules,
-    version,
 )
+from edge_ser.host.packages import version
 
 
 def test_a_driver_tells_its_gpus(tmp_path: Path) -> None:

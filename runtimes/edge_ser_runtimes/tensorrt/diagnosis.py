@@ -6,17 +6,78 @@ build for the GPU they are on. Bundles are run by the Python modules alone.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
 
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.host.finding import Finding, State
 from edge_ser.host.nvidia import LEAST_SM, NOT_RTX, Driver, TensorRt
-from edge_ser.install import JETSON_TENSORRT, pip_extra
+from edge_ser.host.survey import Survey
+from edge_ser.install import JETSON_TENSORRT, RTX_TENSORRT, pip_extra
 
-State = Literal["ok", "missing", "advice"]
-Told = tuple[State, str, str]
+# state, what is there, advice
+Answer = tuple[State, str, str]
 INSTALL_TENSORRT = f"install TensorRT's Python package (on a Jetson: {JETSON_TENSORRT})"
 
 
-def running(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Told:
+# backend of an engine -> its module, how to get it, and how many parts of the version must be
+# the same for it to load, as the runtime has it
+_BACKENDS = {
+    "rtx": ("tensorrt_rtx", RTX_TENSORRT, 4),
+    "tensorrt": ("tensorrt", INSTALL_TENSORRT, 3),
+}
+
+
+def diagnose(here: Survey) -> Iterable[Finding]:
+    """Whether bundles of TensorRT run here, and whether engines are built here.
+
+    Args:
+        here: this machine.
+    """
+    machine = here.driver, here.tensorrt, here.jetson is not None
+    yield Finding("runtime", "trt", *running(*machine))
+    yield Finding("target", "trt-*", *building(*machine))
+
+
+def misfit(bundle: Bundle, here: Survey, words_said: str) -> str:
+    """What does not fit between an engine and this machine; "" where it fits.
+
+    Args:
+        bundle: of any target.
+        here: this machine.
+        words_said: what the user was told already, and is not told again.
+    """
+    engine = bundle.manifest.engine
+    if engine is None:
+        return ""
+    advice = []
+    module, install, parts = _BACKENDS[engine.backend]
+    version = here.tensorrt.modules.get(module)
+    if version is None:
+        advice.append(f"it needs the module {module}: {install}")
+    built, made_by = bool(engine.file), engine.version
+    if not built and "edge-ser build" not in words_said:
+        advice.append(f"it has no engine yet: run edge-ser build {bundle.root}")
+    # a module without a package, as from a tar file, has a version that is not known here
+    elif (
+        built
+        and version
+        and version[0].isdigit()
+        and _first(version, parts) != _first(made_by, parts)
+    ):
+        advice.append(f"it was built by {module} {made_by}, here is {version}")
+    gpus = [g.sm_name for g in here.driver.gpus]
+    if not gpus:
+        advice.append("it needs a GPU of NVIDIA's: use an onnx target here")
+    elif built and not set(engine.sm) & set(gpus):
+        advice.append(f"it was built for {', '.join(engine.sm)}, here is {gpus[0]}: build it here")
+    return "; ".join(advice)
+
+
+def _first(version: str, parts: int) -> list[str]:
+    return version.split(".")[:parts]
+
+
+def running(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Answer:
     """Whether bundles of TensorRT run here: state, what is there, advice.
 
     Args:
@@ -60,7 +121,7 @@ def running(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Told:
     return "ok", f"{', '.join(fit)} on {gpu.sm_name}", ""
 
 
-def building(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Told:
+def building(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Answer:
     """Whether engines are built here, and run: state, what is there, advice.
 
     Args:
