@@ -22,8 +22,9 @@ from edge_ser.fidelity.compare import Fidelity
 from edge_ser.fidelity.limits import limit_words
 from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, load_evidence, read_evidence
+from edge_ser.report.files import check_report_path
 from edge_ser.report.origin import Writing
-from edge_ser.report.page import check_report_path, write_report
+from edge_ser.report.page import write_report
 from edge_ser.session import Session
 from edge_ser.verify import verify
 from edge_ser.version import __version__

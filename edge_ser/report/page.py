@@ -6,16 +6,13 @@ read on a machine without a network.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.errors import MissingPathError, UsageError
 from edge_ser.fidelity.compare import Fidelity
 from edge_ser.fidelity.limits import Limits, limit_words
 from edge_ser.report.charts import (
@@ -29,6 +26,8 @@ from edge_ser.report.charts import (
     styles,
 )
 from edge_ser.report.data import Damage, Evidence, load_damage, measures
+from edge_ser.report.document import bullets, document, header, paragraph, section, verdict
+from edge_ser.report.files import write_whole
 from edge_ser.report.origin import Writing, bundle_rows, writing_rows
 from edge_ser.report.svg import element, text
 from edge_ser.report.tables import facts_table, flip_table, label_table, measures_table
@@ -39,36 +38,6 @@ _GROUPS = {
     "files": "audio files from end to end",
     "speech": "more speech, one utterance per run",
 }
-
-
-def check_report_path(path: Path, bundle: Path) -> None:
-    """Refuse a path that no report can be written to, before the work that it would tell of.
-
-    Args:
-        path: of the page.
-        bundle: directory or .zip that it is about.
-
-    Raises:
-        MissingPathError: its folder is not there.
-        UsageError: it is a directory, or a place in the bundle.
-    """
-    try:
-        if path.is_dir():
-            raise UsageError(path, expected="a file to write", found="a directory")
-        if not path.parent.is_dir():
-            raise MissingPathError(
-                path,
-                expected="an existing folder",
-                found=f"no folder {path.parent}",
-                advice="make it first",
-            )
-        place, kept = path.resolve(), bundle.resolve()
-    except OSError as error:
-        if isinstance(error, MissingPathError):
-            raise
-        raise _unwritable(path, error) from error
-    if place == kept or kept in place.parents:
-        raise UsageError(path, expected="a file outside the bundle", found="one of the bundle")
 
 
 def write_report(
@@ -92,26 +61,7 @@ def write_report(
         UsageError: the file cannot be written.
     """
     content = page(bundle.manifest, evidence, load_damage(bundle), here, written)
-    work = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=".edge-ser-report-", delete=False
-        ) as file:
-            work = Path(file.name)
-            file.write(content)
-        # such files are made for their owner only, which would follow the page to where others read
-        work.chmod(0o644)
-        os.replace(work, path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if work is not None:
-            work.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    found = error.strerror or str(error)
-    return UsageError(path, expected="a file that can be written", found=found)
+    write_whole(path, content)
 
 
 def page(
@@ -139,33 +89,33 @@ def page(
     changed = flips(drawn, manifest.partition)
     sections = [
         _header(manifest, evidence, here),
-        _section("This page", facts_table(writing_rows(written))) if written is not None else "",
-        _section("This bundle", facts_table(bundle_rows(manifest))),
+        section("This page", facts_table(writing_rows(written))) if written is not None else "",
+        section("This bundle", facts_table(bundle_rows(manifest))),
         _comparison(evidence, limits),
     ]
     if here is not None:
         results = {group: measures(r.to_dict()) for group, r in here.items()}
         sections.append(
-            _section(
+            section(
                 "On this machine",
-                _paragraph("The recorded utterances, run here, against the recorded answers."),
+                paragraph("The recorded utterances, run here, against the recorded answers."),
                 measures_table(results, limits),
             )
         )
     if evidence.labels is not None:
         count = f"{evidence.labels.get('count', 0):.0f}"
         sections.append(
-            _section(
+            section(
                 "Agreement with labels",
-                _paragraph(f"{count} labelled utterances of the group speech."),
+                paragraph(f"{count} labelled utterances of the group speech."),
                 label_table(evidence.labels),
             )
         )
-    without = _paragraph(
+    without = paragraph(
         "No answers of the candidate are recorded. Bundles of earlier versions have none: export "
         "again to see them drawn."
     )
-    none = _paragraph(f"No region changed in {len(drawn)} comparisons.")
+    none = paragraph(f"No region changed in {len(drawn)} comparisons.")
     scatters = element(
         "div",
         *(
@@ -175,11 +125,11 @@ def page(
         class_="three",
     )
     key = _key(style, any(u.extreme for u in evidence.utterances))
-    sections.append(_section("Scores", key + scatters if drawn else without))
+    sections.append(section("Scores", key + scatters if drawn else without))
     sections.append(
-        _section(
+        section(
             "Emotion sphere",
-            _paragraph(
+            paragraph(
                 "Directions of the reference's answers, seen from neutral. Regions that changed "
                 "are marked, with an arrow to the candidate's answer."
             ),
@@ -190,7 +140,7 @@ def page(
     )
     if any(u.seconds for u in evidence.utterances):
         sections.append(
-            _section(
+            section(
                 "Difference against length",
                 key,
                 element("figure", length(utterances, limits, style)),
@@ -200,30 +150,9 @@ def page(
         sections.append(_damage(damage))
     lost = [f"{u.name} ({u.group}): {u.failure}" for u in evidence.utterances if u.failure]
     if lost:
-        sections.append(_section("Not answered", _list(lost)))
-    sections.append(element("footer", _paragraph(f"Licence of the weights: {manifest.licence}.")))
-    return _document(f"{manifest.name}, {manifest.target}", sections)
-
-
-def _style_sheet() -> str:
-    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-
-
-def _document(title: str, sections: Iterable[str]) -> str:
-    head = (
-        '<meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        # nothing may be loaded, whatever a name in the bundle tries
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{text(title)}</title><style>{_style_sheet()}</style>"
-    )
-    body = element("main", "\n".join(sections))
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n'
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+        sections.append(section("Not answered", bullets(lost)))
+    sections.append(element("footer", paragraph(f"Licence of the weights: {manifest.licence}.")))
+    return document(f"{manifest.name}, {manifest.target}", sections)
 
 
 def _header(manifest: Manifest, evidence: Evidence, here: Mapping[str, Fidelity] | None) -> str:
@@ -231,9 +160,7 @@ def _header(manifest: Manifest, evidence: Evidence, here: Mapping[str, Fidelity]
     for group, result in (here or {}).items():
         failures += [f"this machine, {group}: {f}" for f in result.failures(manifest.limits)]
     passed = evidence.passed and not failures
-    verdict = (
-        "Passed: the differences are within the limits" if passed else "Failed: do not ship it"
-    )
+    words = "Passed: the differences are within the limits" if passed else "Failed: do not ship it"
     size = sum(f.bytes for f in manifest.files) / 1e6
     facts = (
         ("target", manifest.target),
@@ -242,26 +169,24 @@ def _header(manifest: Manifest, evidence: Evidence, here: Mapping[str, Fidelity]
         ("size", f"{size:.1f} MB"),
         ("regions", len(manifest.partition.regions)),
     )
-    chips = [element("div", element("dt", text(k)), element("dd", text(v))) for k, v in facts]
-    return element(
-        "header",
-        element("h1", text(manifest.name)),
-        _paragraph(manifest.architecture.get("summary", manifest.family)),
-        element("dl", *chips),
-        element("p", text(verdict), class_=f"verdict {'good' if passed else 'bad'}"),
-        _list(failures, "bad"),
-        _list([f"Note: {note}" for note in evidence.not_judged]),
+    return header(
+        manifest.name,
+        manifest.architecture.get("summary", manifest.family),
+        facts,
+        verdict(words, "good" if passed else "bad"),
+        bullets(failures, "bad"),
+        bullets([f"Note: {note}" for note in evidence.not_judged]),
     )
 
 
 def _comparison(evidence: Evidence, limits: Limits) -> str:
     told = [f"{name}: {_GROUPS[name]}" for name in evidence.groups if name in _GROUPS]
-    return _section(
+    return section(
         "Comparison with the reference",
-        _paragraph(f"{len(evidence.utterances)} comparisons. {'; '.join(told)}."),
+        paragraph(f"{len(evidence.utterances)} comparisons. {'; '.join(told)}."),
         measures_table(evidence.groups, limits),
-        _paragraph(f"Limits: {limit_words(limits)}."),
-        _paragraph("In parentheses: not judged, because the group is too small.")
+        paragraph(f"Limits: {limit_words(limits)}."),
+        paragraph("In parentheses: not judged, because the group is too small.")
         if evidence.not_judged
         else "",
     )
@@ -271,9 +196,9 @@ def _damage(damage: Sequence[Damage]) -> str:
     total = sum(d.macs for d in damage)
     kept = [d for d in damage if d.kept == "float32"]
     share = sum(d.macs for d in kept) / total if total else 0.0
-    return _section(
+    return section(
         "Sensitivity",
-        _paragraph(
+        paragraph(
             "99th percentile of the difference of VAD when one part alone is computed in lower "
             f"precision. {len(kept)} of {len(damage)} parts are kept in float32, with {share:.1%} "
             "of the multiplications."
@@ -295,15 +220,3 @@ def _key(style: Style, extreme: bool) -> str:
     if extreme:
         entries.append(key_mark("circle", "extreme plain") + "hollow: hardly speech")
     return element("ul", *(element("li", e) for e in entries), class_="key-list")
-
-
-def _section(title: str, *content: str) -> str:
-    return element("section", element("h2", text(title)), *content)
-
-
-def _paragraph(words: object) -> str:
-    return element("p", text(words))
-
-
-def _list(words: Sequence[str], class_: str | None = None) -> str:
-    return element("ul", *(element("li", text(w)) for w in words), class_=class_) if words else ""

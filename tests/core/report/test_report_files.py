@@ -14,7 +14,8 @@ from helpers.evidence import INT8, document, evidence
 from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.errors import BundleError, MissingPathError, UsageError
 from edge_ser.report.data import load_damage, load_evidence, read_evidence
-from edge_ser.report.page import check_report_path, write_report
+from edge_ser.report.files import check_report_path
+from edge_ser.report.page import write_report
 
 PAIRS = [((0.2, 0.3, 0.4), (0.2, 0.3, 0.5)), ((0.6, 0.3, 0.4), (0.6, 0.3, 0.4))]
 DAMAGE = {
