@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edge_ser.cli.parser import Several
+
 # Of --budget; `bench.budgets` says what they are.
 BUDGETS = (
     "latency_ms", "p90_ms", "p99_ms", "rtf", "energy_j", "first_result_ms", "load_ms", "rss_mb",
@@ -71,9 +73,8 @@ def add_parser(commands: Any) -> None:
     gates = parser.add_argument_group("gates")
     gates.add_argument(
         "--budget",
-        nargs="+",
-        action="extend",
-        default=[],
+        action=Several,
+        like=lambda word: "=" in word,
         metavar="NAME=LIMIT[@1s]",
         help=f"what may not be exceeded: {', '.join(BUDGETS)}",
     )

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle.bundle import MANIFEST, fingerprint_of
+from edge_ser.cli.common import is_device_name
 from edge_ser.cli.console import step, steps
+from edge_ser.cli.parser import Several
 
 
 def add_parser(commands: Any) -> None:
@@ -22,8 +24,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument(
         "--device",
-        nargs="+",
-        default=[],
+        action=Several,
+        like=is_device_name,
         metavar="GPU",
         help="what to build for (default: this machine's GPU)",
     )

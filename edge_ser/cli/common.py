@@ -72,6 +72,13 @@ def add_runtime_options(parser: Any) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="for the computation")
 
 
+def is_device_name(word: str) -> bool:
+    """Whether a word names a GPU, known or known to be too old."""
+    from edge_ser_runtimes.engines.devices import is_known
+
+    return is_known(word)
+
+
 def open_session(
     bundle: Bundle,
     runtime: str = "auto",

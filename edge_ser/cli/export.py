@@ -8,8 +8,9 @@ from typing import Any
 
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
-from edge_ser.cli.common import needs
+from edge_ser.cli.common import is_device_name, needs
 from edge_ser.cli.console import print_warning, step, steps
+from edge_ser.cli.parser import Several
 from edge_ser.errors import UsageError
 
 
@@ -106,8 +107,8 @@ def _add_lower_precision(lower: Any) -> None:
 def _add_engine(engine: Any) -> None:
     engine.add_argument(
         "--device",
-        nargs="+",
-        default=[],
+        action=Several,
+        like=is_device_name,
         metavar="GPU",
         help="what the engine is for: rtx-4090, t4, orin, thor, sm86...; RTX GPUs can share one",
     )

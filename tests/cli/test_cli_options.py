@@ -71,4 +71,4 @@ def test_training_takes_a_changed_field(cli: Callable[..., Any]) -> None:
     assert read == replace(TrainConfig(), bfloat16=False, ema=0.9, seed=3)
     line = cli("train", "l.csv", "--audio", "c", "--schedule", "odd").error()
     assert "--schedule: expected one of constant, cosine, found 'odd'" in line
-    assert "expected LABELS.csv, --audio, found none" in cli("-v", "train").err
+    assert "expected LABELS.csv, found none" in cli("-v", "train").err

@@ -92,6 +92,16 @@ class Device:
     sm: Sm
 
 
+def _plain(name: str) -> str:
+    plain = name.strip().lower().replace(" ", "-").replace("_", "-").removeprefix("jetson-")
+    return plain.removeprefix("geforce-")
+
+
+def is_known(name: str) -> bool:
+    """Whether `find_device` knows a name, be it as that of a GPU which is too old."""
+    return any(_plain(name) in names for names in (DEVICES, SMS, _TOO_OLD, _TOO_OLD.values()))
+
+
 def find_device(name: str) -> Device:
     """Look up a device.
 
@@ -101,8 +111,7 @@ def find_device(name: str) -> Device:
     Raises:
         UsageError: unknown, or too old for TensorRT 10.3.
     """
-    plain = name.strip().lower().replace(" ", "-").replace("_", "-").removeprefix("jetson-")
-    plain = plain.removeprefix("geforce-")
+    plain = _plain(name)
     if plain in _TOO_OLD or plain in _TOO_OLD.values():
         raise UsageError(
             f"--device {name}",
