@@ -93,7 +93,7 @@ def systems(work: Path) -> dict[str, Callable[[None], Any]]:
     from edge_ser.measure.products import heaviest, products
     from edge_ser.session import pad_batch
     from edge_ser_export.graph.run import feed, open_graph
-    from edge_ser_export.precision.int8 import Recipe
+    from edge_ser_export.precision.recipes import Recipe
 
     torch.set_num_threads(1)
     built = int8_speed.build("default", work)

@@ -55,7 +55,8 @@ from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save, strip_metadata
 from edge_ser_export.graph.run import feed, multiplications, open_graph, share_of
 from edge_ser_export.models import deployed
-from edge_ser_export.precision.int8 import CPUS, Quantizer, Recipe
+from edge_ser_export.precision.int8 import Quantizer
+from edge_ser_export.precision.recipes import CPUS, Recipe
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES, trace
 
 SECONDS = 5.0

@@ -39,7 +39,7 @@ from edge_ser.host.facts import machine, state
 from edge_ser.measure import Estimate, Plan, measure, verdict
 from edge_ser.session import pad_batch
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
-from edge_ser_export.precision.int8 import Recipe
+from edge_ser_export.precision.recipes import Recipe
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 SECONDS = 5.0

@@ -37,6 +37,8 @@ from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
 from edge_ser_export.options import ExportOptions
+from edge_ser_export.precision.int8 import Gate
+from edge_ser_export.precision.lower import Lowered
 from edge_ser_export.proof.golden import make_golden
 from edge_ser_export.proof.parity import (
     Expected,
@@ -113,7 +115,15 @@ def export(
         # a large model must not lie in memory twice while the candidate runs
         job.checkpoint.release()
         release_memory()
-        manifest, judged = _write_graphs(job, traced, architecture, work, scratch)
+
+        def gate(graph: Path, max_batch: int | None) -> list[str]:
+            rules = job.target.limits
+            lowered = Lowered(job.target.precision, job.target.precision, rules, max_batch)
+            draft = job.describe(lowered, architecture)
+            session = open_session(Bundle(graph.parent, replace(draft, graph=graph.name)))
+            return evidence.judge(session, draft).failures
+
+        manifest, judged = _write_graphs(job, traced, architecture, gate, work, scratch)
 
         def judge(session: Session) -> Parity:
             return evidence.judge(session, manifest, progress)
@@ -158,6 +168,12 @@ class _Job:
         """The PyTorch model, as long as its weights are not released."""
         return Reference(self.checkpoint.model, self.checkpoint.prepare)
 
+    def describe(self, lowered: Lowered, architecture: dict[str, Any]) -> Manifest:
+        """The manifest before the proof, of a graph of some precision."""
+        return describe_bundle(
+            self.checkpoint, self.options, self.preprocessing, lowered, architecture
+        )
+
 
 @dataclass(frozen=True)
 class _Traced:
@@ -176,7 +192,9 @@ class _Evidence:
     labels: NDArray[np.float64] | None
     source: ProofSpeech
 
-    def judge(self, session: Session, manifest: Manifest, progress: Progress) -> Parity:
+    def judge(
+        self, session: Session, manifest: Manifest, progress: Progress = lambda _: None
+    ) -> Parity:
         """Compare a candidate's answers with them."""
         return run_parity(
             self.expected,
@@ -235,7 +253,12 @@ def _ask_reference(job: _Job, calibration: CalibrationSet | None, work: Path) ->
 
 
 def _write_graphs(
-    job: _Job, traced: _Traced, architecture: dict[str, Any], work: Path, scratch: Path
+    job: _Job,
+    traced: _Traced,
+    architecture: dict[str, Any],
+    gate: Gate,
+    work: Path,
+    scratch: Path,
 ) -> tuple[Manifest, Path]:
     """Write the target's graphs; the manifest so far, and the graph that the gate judges."""
     lowered, judged = job.target.lower(
@@ -249,6 +272,7 @@ def _write_graphs(
             job.options.lowering,
             job.plan,
             job.progress,
+            gate,
         )
     )
     release_memory()
@@ -260,10 +284,7 @@ def _write_graphs(
         (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
     if job.target.in_place:
         lowered = replace(lowered, storage=storage[GRAPH])
-    manifest = describe_bundle(
-        job.checkpoint, job.options, job.preprocessing, lowered, architecture
-    )
-    return manifest, judged
+    return job.describe(lowered, architecture), judged
 
 
 def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:

@@ -11,6 +11,7 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
 from edge_ser.fidelity.limits import LIMITS, Limits
 from edge_ser_export.calibration.draw import CalibrationSet
+from edge_ser_export.precision.int8 import Gate
 from edge_ser_export.precision.lower import Lowered, PrecisionOptions, lower
 from edge_ser_export.tensorrt.typed import write_graphs
 from edge_ser_runtimes.engines.build import ENGINE
@@ -31,6 +32,7 @@ class Lowering:
         options: how precision is lowered.
         plan: of the engine; None where there is none.
         progress: called with a word per step.
+        gate: judges a graph as the export will, before one is chosen.
     """
 
     target: str
@@ -42,6 +44,7 @@ class Lowering:
     options: PrecisionOptions
     plan: EnginePlan | None
     progress: Callable[[str], None]
+    gate: Gate
 
 
 # Writes the graphs of a bundle; what the manifest says of them, and the one that the gate judges.
@@ -57,7 +60,7 @@ def _for_cpus(job: Lowering) -> tuple[Lowered, Path]:
     out = job.folder / GRAPH
     lowered = lower(
         job.target, job.traced, out, job.calibration, job.partition, job.options, job.scratch,
-        job.progress,
+        job.progress, job.gate,
     )  # fmt: skip
     return lowered, out
 

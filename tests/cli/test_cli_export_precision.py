@@ -20,6 +20,7 @@ from edge_ser.bundle.bundle import SENSITIVITY, Bundle
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.cli import main
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
+from edge_ser.host.cpu import integer_preset
 from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.load import load_checkpoint
@@ -298,3 +299,19 @@ def test_calibration_with_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert (record.fit, record.judge) == (2, 2)
     assert Bundle.open(done.bundle).manifest.parity.labels is None
     assert "calibration: 2 utterances, judged on 2 others (own)" in done.out
+
+
+@pytest.mark.skipif(integer_preset() == "x86", reason="weights of 7 bits fail elsewhere")
+def test_a_recipe_that_the_gate_refuses_is_not_the_end(tmp_path: Path) -> None:
+    """Three clips to judge on bear a recipe that clipped speech does not; another bears both."""
+    few = tmp_path / "few"
+    few.mkdir()
+    for clip in sorted(default_calibration_samples().glob("*.flac"))[:7]:
+        shutil.copy(clip, few)
+    done = export(tmp_path / "bundle", "--target", "onnx-int8", "--calibration", str(few))
+    assert done.code == 0, done.err
+    record = done.lowered
+    refused = [a for a in record.candidates if any("at the gate" in f for f in a.failures)]
+    assert "at the gate, single: region logits differ by" in refused[0].failures[0]
+    assert refused[0].speed is None, "what the gate refuses is not timed"
+    assert record.recipe not in {a.recipe for a in refused}

@@ -30,6 +30,8 @@ from edge_ser_export.calibration.sources import Candidate, list_candidates
 
 # Files looked into; ranges settle with far fewer, and decoding all of a corpus takes hours.
 MAX_CANDIDATES = 512
+# To measure ranges on, and as many to judge the outcome on; see docs/how-to/lower-precision.md.
+ENOUGH_CLIPS = 64
 # Per cent. One damaged file is an accident; many are the wrong folder or a broken disk.
 _MAX_UNUSABLE = 10
 # -60 dB of full scale: what a microphone gives that nobody speaks into.
@@ -122,7 +124,7 @@ def draw(
     preprocessing: Preprocessing,
     partition: Partition,
     answer: Callable[[Samples], NDArray[Any]],
-    count: int = 64,
+    count: int = ENOUGH_CLIPS,
     seed: int = 7,
 ) -> CalibrationSet:
     """Draw utterances, balanced over thirds of length and regions; the same for the same files.

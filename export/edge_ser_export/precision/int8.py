@@ -1,8 +1,9 @@
 """INT8: which products become integers is decided by measurement.
 
 Recipes are tried, each is judged by the gate's limits on utterances that ranges were not measured
-on, and the fastest that passes is kept. Where a recipe fails, the parts of the model are quantised
-one at a time, ranked by the damage they do, and the worst stay in float32 until the gate holds.
+on, then by the gate itself, and the fastest that passes is kept. Where a recipe fails, the parts of
+the model are quantised one at a time, ranked by the damage they do, and the worst stay in float32
+until the gate holds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import onnx_ir as ir
 
@@ -18,7 +19,7 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import Fidelity, compare
 from edge_ser.fidelity.limits import Limits
-from edge_ser_export.calibration.draw import CalibrationSet
+from edge_ser_export.calibration.draw import ENOUGH_CLIPS, CalibrationSet
 from edge_ser_export.calibration.ranges import measure, migration_factors
 from edge_ser_export.graph.integers import Extremes, Scheme, quantize_products
 from edge_ser_export.graph.products import find_products
@@ -31,12 +32,11 @@ from edge_ser_export.graph.run import (
     share_of,
 )
 from edge_ser_export.memory import forget_weights
+from edge_ser_export.precision.recipes import RECIPES, Cpu, Recipe
 from edge_ser_export.precision.search import Outcome, Parts, count_multiplications, give_back
 from edge_ser_export.proof.speed import SAME_SPEED, Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
-RecipeName = Literal["auto", "dynamic", "static"]
-RECIPES: tuple[str, ...] = get_args(RecipeName)
 # Less of the encoder's arithmetic in integers, and "INT8" would be the wrong name.
 MIN_INTEGER_SHARE = 0.95
 # Length of the utterance that shares and times are taken for.
@@ -44,71 +44,12 @@ SPEECH_SECONDS = 5.0
 # Of the calibration utterances, enough to rank parts of a model by.
 _RANKING_UTTERANCES = 8
 
-
-@dataclass(frozen=True)
-class Cpu:
-    """What a bundle's integers are made for.
-
-    Attributes:
-        name: for the command line.
-        weight_bits: 7 where the processor adds pairs of products in 16 bits that saturate.
-        instructions: that were in mind.
-    """
-
-    name: str
-    weight_bits: int
-    instructions: str
-
-
-# The two weight widths are those of Optimum's AutoQuantizationConfig (avx512_vnni, arm64: 8 bits;
-# avx2, avx512: reduced range).
-CPUS = {
-    c.name: c
-    for c in (
-        Cpu("x86-vnni", 8, "AVX-512 VNNI or AVX-VNNI"),
-        Cpu("x86", 7, "AVX2 or AVX-512 without VNNI"),
-        Cpu("arm64", 8, "ARMv8.2 dot product or i8mm"),
-    )
-}
+# Judges a graph as the export will: its file and the rows that may share a run -> broken limits.
+Gate = Callable[[Path, int | None], list[str]]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a graph is quantised.
-
-    Attributes:
-        name: "dynamic": every run measures its activations; "static": scales are constants.
-        scores: whether attention's own products are integers too.
-        migrated: whether range was moved from activations into weights.
-        kept: parts that stay in float32, in the order they were given up.
-    """
-
-    name: str
-    scores: bool = True
-    migrated: bool = False
-    kept: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        words = [self.name, *(["migrated"] if self.migrated else [])]
-        words += [] if self.scores else ["attention scores in float32"]
-        return ", ".join([*words, *(f"{k} in float32" for k in self.kept)])
-
-    @property
-    def max_batch(self) -> int | None:
-        """Rows that may share a run; None: any number.
-
-        Scales that are measured in the run are measured on the whole batch: a loud neighbour would
-        change a quiet row's answer.
-        """
-        return 1 if self.name == "dynamic" else None
-
-    def chosen(self, group: str) -> bool:
-        """Whether a part of the model is quantised."""
-        return group not in self.kept and (self.scores or not group.endswith(" scores"))
-
-
-@dataclass(frozen=True)
-class Candidate:
+class Trial:
     """A quantised graph and what was found about it.
 
     Attributes:
@@ -116,7 +57,7 @@ class Candidate:
         bytes: size of the graph with its weights.
         fidelity: on the utterances to judge on, run one by one.
         padded: the same utterances in the batches that the recipe allows, of two if any.
-        failures: broken limits, in words.
+        failures: broken limits, in words; those of the gate only where all others hold.
         share: of the arithmetic in integers.
         speed: against the float32 graph; None: not timed, as it failed.
     """
@@ -169,6 +110,7 @@ class Quantizer:
         work: folder for candidates.
         cpu: what the integers are made for.
         progress: called with a word per step.
+        gate: what else a graph has to pass; it hears more than the calibration's speech.
     """
 
     def __init__(
@@ -181,11 +123,12 @@ class Quantizer:
         work: Path,
         cpu: Cpu,
         progress: Callable[[str], None] = lambda _: None,
+        gate: Gate = lambda _, __: [],
     ) -> None:
         self.optimized, self.baseline, self.work = optimized, baseline, work
         self.calibration, self.partition, self.limits = calibration, partition, limits
-        self.cpu, self.progress = cpu, progress
-        self.candidates: list[Candidate] = []
+        self.cpu, self.progress, self.gate = cpu, progress, gate
+        self.trials: list[Trial] = []
         self.damages: list[Damage] = []
         products = find_products(ir.load(optimized))
         self.groups = list(dict.fromkeys(p.group for p in products))
@@ -193,7 +136,7 @@ class Quantizer:
         session = open_graph(baseline)
         self.expected = answers(session, calibration.samples(calibration.judge))
 
-    def search(self, name: str = "auto") -> tuple[Path, Candidate]:
+    def search(self, name: str = "auto") -> tuple[Path, Trial]:
         """The fastest recipe that passes; within the noise, one whose rows may share a run.
 
         Args:
@@ -206,20 +149,20 @@ class Quantizer:
         if name not in RECIPES:
             raise UsageError("--recipe", expected=f"one of {', '.join(RECIPES)}", found=name)
         names = ("dynamic", "static") if name == "auto" else (name,)
-        best: tuple[Path, Candidate] | None = None
+        best: tuple[Path, Trial] | None = None
         for recipe in [Recipe(n, scores) for n in names for scores in (False, True)]:
             passing = self._repair(recipe)
             if passing is None:
                 continue
-            path, candidate = passing
-            self.progress(f"timing: {candidate.recipe}")
+            path, trial = passing
+            self.progress(f"timing: {trial.recipe}")
             speed = graph_speed(self.baseline, path, SPEECH_SECONDS)
-            candidate = replace(candidate, speed=speed)
-            self.candidates[-1] = candidate
-            if best is None or _worth(candidate) > _worth(best[1]):
-                best = path, candidate
+            trial = replace(trial, speed=speed)
+            self.trials[-1] = trial
+            if best is None or _worth(trial) > _worth(best[1]):
+                best = path, trial
         if best is None:
-            raise self._none_passes()
+            raise self._none_passes(name)
         return best
 
     def build(self, recipe: Recipe, path: Path, only: str | None = None) -> Path:
@@ -293,13 +236,13 @@ class Quantizer:
         ]
         return {"recipe": str(recipe), "groups": rows}
 
-    def _repair(self, recipe: Recipe) -> tuple[Path, Candidate] | None:
+    def _repair(self, recipe: Recipe) -> tuple[Path, Trial] | None:
         """Give up parts of the model until the gate holds, or too little is left in integers."""
         path = self.work / f"{recipe.name}-{'all' if recipe.scores else 'weights'}.onnx"
-        candidate = self._try(recipe, path)
-        if not candidate.failures:
-            return path, candidate
-        if candidate.share.encoder < MIN_INTEGER_SHARE:
+        plain = self._try(recipe, path)
+        if not plain.failures:
+            return path, plain
+        if plain.share.encoder < MIN_INTEGER_SHARE:
             return None
         # first without giving anything up
         migrated = self._try(replace(recipe, migrated=True), path)
@@ -309,17 +252,17 @@ class Quantizer:
         def attempt(kept: Parts) -> Outcome:
             # what migration does shows only once the worst part is out
             for migrated in (False, True):
-                candidate = self._try(replace(recipe, kept=kept, migrated=migrated), path)
-                if candidate.share.encoder < MIN_INTEGER_SHARE:
+                trial = self._try(replace(recipe, kept=kept, migrated=migrated), path)
+                if trial.share.encoder < MIN_INTEGER_SHARE:
                     return Outcome.TOO_LITTLE
-                if not candidate.failures:
+                if not trial.failures:
                     return Outcome.PASSES
             return Outcome.FAILS
 
         worst = [d.name for d in self.rank(recipe) if recipe.chosen(d.name)]
-        return None if give_back(worst, attempt) is None else (path, self.candidates[-1])
+        return None if give_back(worst, attempt) is None else (path, self.trials[-1])
 
-    def _try(self, recipe: Recipe, path: Path) -> Candidate:
+    def _try(self, recipe: Recipe, path: Path) -> Trial:
         self.progress(f"trying {recipe}")
         self.build(recipe, path)
         share = share_of("int8", path, SPEECH_SECONDS)
@@ -330,10 +273,12 @@ class Quantizer:
             failures.insert(
                 0, f"{share.encoder:.1%} of the encoder in integers, limit {MIN_INTEGER_SHARE:.0%}"
             )
+        if not failures:
+            failures = [f"at the gate, {f}" for f in self.gate(path, recipe.max_batch)]
         size = sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*"))
-        candidate = Candidate(recipe, size, fidelity, padded, tuple(failures), share)
-        self.candidates.append(candidate)
-        return candidate
+        trial = Trial(recipe, size, fidelity, padded, tuple(failures), share)
+        self.trials.append(trial)
+        return trial
 
     def _measured(self) -> dict[str, Extremes]:
         if self._extremes is None:
@@ -344,21 +289,29 @@ class Quantizer:
             self._extremes = measure(self.optimized, names, fit, self.work)
         return self._extremes
 
-    def _none_passes(self) -> GateError:
+    def _none_passes(self, name: str) -> GateError:
         # the attempt that came nearest; the whole list would be a page
-        nearest = min(self.candidates, key=lambda c: (len(c.failures), c.fidelity.vad_p99))
+        nearest = min(self.trials, key=lambda t: (len(t.failures), t.fidelity.vad_p99))
         more = len(nearest.failures) - 1
-        found = f"{len(self.candidates)} attempts, the nearest ({nearest.recipe}): "
+        found = f"{len(self.trials)} attempts, the nearest ({nearest.recipe}): "
         found += nearest.failures[0] + (f", and {more} more" if more else "")
         return GateError(
             "onnx-int8",
             expected="a recipe that gives the float32 model's answers",
             found=found,
-            advice="export with --target onnx-fp16 or onnx-fp32, or calibrate on more speech",
+            advice=" or ".join(self._remedies(name)),
         )
 
+    def _remedies(self, name: str) -> list[str]:
+        clips = len(self.calibration.fit) + len(self.calibration.judge)
+        return [
+            *(["try --recipe auto"] if name != "auto" else []),
+            *([f"calibrate on more than {clips} clips"] if clips < 2 * ENOUGH_CLIPS else []),
+            "export with --target onnx-fp16 or onnx-fp32",
+        ]
 
-def _worth(candidate: Candidate) -> float:
+
+def _worth(trial: Trial) -> float:
     """Its speed; of two within the noise, that whose rows may share a run is the better one."""
-    speedup = 0.0 if candidate.speed is None else candidate.speed.speedup
-    return speedup if candidate.recipe.max_batch == 1 else speedup * (1 + SAME_SPEED)
+    speedup = 0.0 if trial.speed is None else trial.speed.speedup
+    return speedup if trial.recipe.max_batch == 1 else speedup * (1 + SAME_SPEED)

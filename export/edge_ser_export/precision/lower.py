@@ -22,7 +22,8 @@ from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import compute_half, float_value_names, store_weights_half
 from edge_ser_export.graph.rewrite import describe, optimize_for_cpu, save, tidy
 from edge_ser_export.graph.run import Samples, multiplications
-from edge_ser_export.precision.int8 import CPUS, RECIPES, SPEECH_SECONDS, Quantizer
+from edge_ser_export.precision.int8 import SPEECH_SECONDS, Gate, Quantizer
+from edge_ser_export.precision.recipes import CPUS, RECIPES, find_cpu
 from edge_ser_export.proof.speed import Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
@@ -104,6 +105,7 @@ def lower(
     options: PrecisionOptions,
     work: Path,
     progress: Callable[[str], None] = lambda _: None,
+    gate: Gate = lambda _, __: [],
 ) -> Lowered:
     """Write a graph of lower precision.
 
@@ -116,6 +118,7 @@ def lower(
         options: how.
         work: folder for what is tried.
         progress: called with a word per step.
+        gate: what a recipe of INT8 has to pass besides.
 
     Raises:
         GateError: no recipe keeps the answers, too little is computed in the precision asked for,
@@ -130,7 +133,11 @@ def lower(
     save(model, optimized, EXTERNAL_DATA_BYTES)
     del model
     if target == "onnx-int8":
-        lowered = _int8(optimized, graph, out, calibration, partition, options, work, progress)
+        quantizer = Quantizer(
+            optimized, graph, calibration, partition, INT8_LIMITS, work, find_cpu(options.cpu),
+            progress, gate,
+        )  # fmt: skip
+        lowered = _int8(quantizer, out, options)
     elif options.half_form == "weights":
         lowered = _half_weights(optimized, graph, out, options, progress)
     else:
@@ -144,20 +151,8 @@ def lower(
     return replace(lowered, record=record)
 
 
-def _int8(
-    optimized: Path,
-    graph: Path,
-    out: Path,
-    calibration: CalibrationSet,
-    partition: Partition,
-    options: PrecisionOptions,
-    work: Path,
-    progress: Callable[[str], None],
-) -> Lowered:
-    cpu = CPUS[options.cpu if options.cpu != "auto" else integer_preset() or "x86-vnni"]
-    quantizer = Quantizer(
-        optimized, graph, calibration, partition, INT8_LIMITS, work, cpu, progress
-    )
+def _int8(quantizer: Quantizer, out: Path, options: PrecisionOptions) -> Lowered:
+    cpu = quantizer.cpu
     path, best = quantizer.search(options.recipe)
     if options.sensitivity:
         quantizer.rank(best.recipe)
@@ -167,7 +162,7 @@ def _int8(
     record = {
         "cpu": {"name": cpu.name, "instructions": cpu.instructions, "weight_bits": cpu.weight_bits},
         **best.to_dict(),
-        "candidates": [c.to_dict() for c in quantizer.candidates],
+        "candidates": [trial.to_dict() for trial in quantizer.trials],
     }
     sensitivity = quantizer.sensitivity(best.recipe) if quantizer.damages else None
     return Lowered("int8", "int8", INT8_LIMITS, best.recipe.max_batch, record, sensitivity)

@@ -32,13 +32,12 @@ from edge_ser_export.graph.run import (
 )
 from edge_ser_export.precision import int8 as quantize
 from edge_ser_export.precision.int8 import (
-    CPUS,
     MIN_INTEGER_SHARE,
-    Candidate,
     Damage,
     Quantizer,
-    Recipe,
+    Trial,
 )
+from edge_ser_export.precision.recipes import CPUS, Recipe
 from edge_ser_export.proof.parity import Reference
 from edge_ser_export.proof.speed import Speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
@@ -276,7 +275,7 @@ def test_the_search_finds_a_recipe_that_passes() -> None:
     quantizer = make("spectral", traced("spectral").path, traced("spectral").optimized)
     quantizer.damages = ranking("spectral", "original")
     path, best = quantizer.search("static")
-    assert best in quantizer.candidates
+    assert best in quantizer.trials
     assert best.failures == ()
     assert best.recipe.name == "static"
     assert best.share.encoder >= MIN_INTEGER_SHARE
@@ -298,7 +297,7 @@ def test_the_search_repairs_the_twin() -> None:
     assert best.failures == ()
     assert best.recipe.migrated
     assert best.recipe.kept == ("log-mel",)
-    tried = {c.recipe: bool(c.failures) for c in quantizer.candidates}
+    tried = {c.recipe: bool(c.failures) for c in quantizer.trials}
     assert tried[Recipe("static")]
     assert tried[Recipe("static", migrated=True)]
     assert tried[Recipe("static", kept=("log-mel",))]
@@ -323,9 +322,13 @@ def test_a_model_that_cannot_pass_is_refused() -> None:
     with pytest.raises(GateError, match="onnx-int8: expected a recipe that gives the float32") as e:
         quantizer.search()
     assert e.value.exit_code == 1
-    assert e.value.advice is not None and "onnx-fp16 or onnx-fp32" in e.value.advice
-    assert all(c.failures for c in quantizer.candidates)
-    assert {c.recipe.name for c in quantizer.candidates} == {"dynamic", "static"}
+    assert e.value.advice == (
+        "calibrate on more than 16 clips or export with --target onnx-fp16 or onnx-fp32"
+    )
+    with pytest.raises(GateError, match="; try --recipe auto or calibrate"):
+        quantizer.search("dynamic")
+    assert all(c.failures for c in quantizer.trials)
+    assert {c.recipe.name for c in quantizer.trials} == {"dynamic", "static"}
 
 
 def test_giving_parts_up_ends_where_too_little_is_left() -> None:
@@ -335,9 +338,9 @@ def test_giving_parts_up_ends_where_too_little_is_left() -> None:
     )
     absurd.damages = sorted(ranking("spectral", "original"), key=lambda d: -d.macs)
     assert absurd._repair(Recipe("static")) is None
-    last = absurd.candidates[-1]
+    last = absurd.trials[-1]
     assert last.share.encoder < MIN_INTEGER_SHARE
-    assert all(c.share.encoder >= MIN_INTEGER_SHARE for c in absurd.candidates[:-1])
+    assert all(c.share.encoder >= MIN_INTEGER_SHARE for c in absurd.trials[:-1])
     # in the order given, one more at a time
     assert len(last.recipe.kept) > 1
     names = [d.name for d in absurd.damages]
@@ -367,7 +370,7 @@ def test_of_two_within_the_noise_rows_that_may_share_a_run(
     share = Share(1.0, 1.0, 1, 5.0, {})
     judged: Any = None  # is not looked at
     some = {
-        name: Candidate(
+        name: Trial(
             Recipe(name),
             1,
             judged,
