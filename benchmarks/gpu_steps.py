@@ -23,7 +23,6 @@ import numpy as np
 from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, EdgeSerError
-from edge_ser.fidelity.compare import Fidelity
 from edge_ser.verify import verify
 
 SAMPLE_RATE_HZ = 16_000
@@ -104,8 +103,7 @@ def time_grid(record: Record, arguments: dict[str, Any], run: Timed, started: fl
 
 def answers(bundle: Bundle, session: Any) -> dict[str, Any]:
     """Agreement with the reference's recorded answers, run one by one."""
-    result: Fidelity = verify(bundle, session)["single"]
-    return result.to_dict()
+    return verify(bundle, session).groups["single"].to_dict()
 
 
 # TensorRT

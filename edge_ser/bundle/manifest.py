@@ -179,6 +179,10 @@ def _check_sense(manifest: Manifest, source: str) -> None:
     """What parts must agree on; what a part alone must be is checked as it is built."""
     if manifest.max_batch is not None and manifest.max_batch < 1:
         raise BundleError(source, expected="max_batch >= 1", found=str(manifest.max_batch))
+    if (
+        manifest.limits.flip_rate is None
+    ):  # only of what was too few to judge: see `Limits.of_count`
+        raise BundleError(f"{source}: limits.flip_rate", expected="a finite number", found="null")
     shapes = {output.name: list(output.shape) for output in manifest.outputs}
     kinds = [head.kind for head in manifest.heads]
     expected_kinds = [head.kind for head in describe_heads(shapes, manifest.partition)]

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.bundle}: {engine.precision} engine of {mb:.1f} MB for {engine.made_for}, "
         f"{engine.library} {engine.version}, built in {engine.build_seconds:.1f} s"
     )
-    for group, result in built.results.items():
+    for group, result in built.verdict.groups.items() if built.verdict is not None else ():
         print(
             f"{group:<8}{result.count} utterances: largest difference VAD {result.vad_max:.1e}, "
             f"{result.flips_far + result.flips_near} regions changed"

@@ -20,6 +20,7 @@ from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import Fidelity
 from edge_ser.fidelity.limits import limit_words
+from edge_ser.fidelity.verdict import Verdict
 from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, load_evidence, read_evidence
 from edge_ser.report.files import check_report_path
@@ -67,35 +68,32 @@ def run(arguments: argparse.Namespace) -> int:
             )
     evidence = load_evidence(bundle) if arguments.report is not None else None
     session = _open(bundle, arguments)
-    results = verify(bundle, session)
-    limits = bundle.manifest.limits
-    failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(limits)]
-    notes = {g: r.not_judged(limits) for g, r in results.items()}
-    not_judged = [f"{g}: {note}" for g, note in notes.items() if note]
+    verdict = verify(bundle, session)
     if arguments.json:
         record = {
             "bundle": bundle.manifest.name,
             "target": bundle.manifest.target,
             "fingerprint": bundle.fingerprint,
-            "passed": not failures,
-            "failures": failures,
-            "not_judged": not_judged,
-            "groups": {g: r.to_dict() for g, r in results.items()},
+            "passed": verdict.passed,
+            "failures": verdict.failures,
+            "not_judged": verdict.not_judged,
+            "judged": {name: limits.to_dict() for name, limits in verdict.judged.items()},
+            "groups": {name: group.to_dict() for name, group in verdict.groups.items()},
         }
         print(json.dumps(record, indent=1))
     else:
         files = len(bundle.manifest.files)
         print(f"{bundle.manifest.name} ({bundle.manifest.target}): {files} files as recorded")
-        for group, result in results.items():
+        for group, result in verdict.groups.items():
             print(f"{group:<8}{_line(result)}")
-        for note in not_judged:
+        for note in verdict.not_judged:
             print(f"note    {note}")
-        print(f"limits: {limit_words(limits)}")
+        print(f"limits: {limit_words(bundle.manifest.limits)}")
         print(f"fingerprint {bundle.fingerprint}")
     if evidence is not None:
-        _report(arguments, bundle, session, evidence, results)
-    if failures:
-        raise _failed(bundle, failures)
+        _report(arguments, bundle, session, evidence, verdict)
+    if not verdict.passed:
+        raise _failed(bundle, verdict.failures)
     if not arguments.json:
         from edge_ser_runtimes.registry import describe
 
@@ -116,7 +114,7 @@ def _report(
     bundle: Bundle,
     session: Session,
     evidence: Evidence,
-    here: dict[str, Fidelity] | None = None,
+    here: Verdict | None = None,
     reference: str = "",
 ) -> None:
     """Write the page; of a failed verification, too."""

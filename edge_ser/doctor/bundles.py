@@ -37,20 +37,18 @@ def check_bundle(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            results = verify(bundle, open_session(bundle))
+            verdict = verify(bundle, open_session(bundle))
         except EdgeSerError as error:
             why = f"{target}: {error.subject}: expected {error.expected}, found {error.found}"
             advice = "; ".join(filter(None, [error.advice, misfits(bundle, here, error.advice)]))
             return Finding("bundle", name, "fails", _one_line(why), _one_line(advice))
-    limits = bundle.manifest.limits
-    failures = [f"{group}: {f}" for group, r in results.items() for f in r.failures(limits)]
-    if failures:
+    if not verdict.passed:
         return Finding(
-            "bundle", name, "fails", f"{target}: answers differ: {'; '.join(failures)}",
+            "bundle", name, "fails", f"{target}: answers differ: {'; '.join(verdict.failures)}",
             _one_line(_wrong_answers(bundle, here)),
         )  # fmt: skip
-    worst = max(r.vad_max for r in results.values())
-    count = max(r.count for r in results.values())
+    worst = max(r.vad_max for r in verdict.groups.values())
+    count = max(r.count for r in verdict.groups.values())
     answers = f"{target}: {count} recorded answers, VAD within {worst:.1e}"
     # a runtime that stands in for another, or integers made for another processor, say so
     warned = [_one_line(str(w.message)) for w in caught if w.category is UserWarning]

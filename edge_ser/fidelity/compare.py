@@ -21,14 +21,11 @@ from edge_ser.emotion.scale import (
 from edge_ser.emotion.sphere import Partition, angular_distance, to_cartesian
 from edge_ser.errors import UsageError
 from edge_ser.fidelity.labels import LabelFidelity
-from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
+from edge_ser.fidelity.limits import MIN_JUDGED, SMALL, Limits, brief, percent
 from edge_ser.fidelity.metrics import ccc, pearson
 
 # Angles of points this near to neutral are noise: one millionth of VAD turns them by degrees.
 _MIN_RADIUS = 0.02
-# A group is judged as a whole from this many utterances on. Of fewer, a correlation says more about
-# how far apart they happen to lie than about the candidate, and one changed region weighs too much.
-MIN_JUDGED = 8
 
 
 @dataclass(frozen=True)
@@ -93,17 +90,17 @@ class Fidelity:
     def failures(self, limits: Limits) -> list[str]:
         """Which limits are broken, in words; empty if the answers are the same.
 
-        The largest differences, and that no region changes where none may, hold for any number of
-        utterances. Limits of the group as a whole are left alone where `not_judged` says so.
+        Limits that so few utterances cannot break or keep are left alone: see `Limits.of_count`.
         """
+        judged = limits.of_count(self.judged)
         broken = []
         for kind in HEADS.values():
-            largest, limit = getattr(self, kind.figures[0]), kind.limit(limits)
+            largest, limit = getattr(self, kind.figures[0]), kind.limit(judged)
             if largest is not None and not largest <= limit:
                 broken.append(f"{kind.differs} by {_over(largest, limit)}")
-        if limits.flip_rate == 0 and self.flips_far:
+        if judged.flip_rate == 0 and self.flips_far:
             broken.append(f"{self.flips_far} regions changed away from any boundary")
-        return broken if self.judged < MIN_JUDGED else broken + self._disagreements(limits)
+        return broken + self._disagreements(judged)
 
     def not_judged(self, limits: Limits) -> str:
         """Which limits were set, but not judged, and why; empty if all were."""
@@ -138,7 +135,7 @@ class Fidelity:
         most = limits.angle_mean_degrees
         if most is not None and not self.angle_mean_degrees <= most:
             broken.append(f"mean angle is {self.angle_mean_degrees:.3f}°, limit {most:g}°")
-        if limits.flip_rate > 0 and not self.flip_rate <= limits.flip_rate:
+        if limits.flip_rate and not self.flip_rate <= limits.flip_rate:
             broken.append(
                 f"{self.flip_rate:.2%} of the regions farther than {limits.margin:g} from a "
                 f"boundary changed, limit {percent(limits.flip_rate)}"

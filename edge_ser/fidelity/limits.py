@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_ser.errors import UsageError
 
 # Below it, numbers read better as powers of ten.
 SMALL = 0.01
+# A group is judged as a whole from this many utterances on. Of fewer, a correlation says more about
+# how far apart they happen to lie than about the candidate, and one changed region weighs too much.
+MIN_JUDGED = 8
 
 
 @dataclass(frozen=True)
 class Limits:
     """What counts as the same answer as the reference's.
 
-    The first two and the regions hold for every utterance. The others, None where there is no such
-    limit, are about a group as a whole: see `fidelity.compare.Fidelity.failures`.
+    The first two hold for every utterance. The others, None where there is no such limit, are about
+    a group as a whole: see `fidelity.verdict.Verdict`.
 
     Attributes:
         vad: largest difference of arousal, dominance, valence on 0..1, absolute.
@@ -27,7 +30,7 @@ class Limits:
         vad_p99: as `vad`, but of the 99th percentile of the utterances.
         angle_mean_degrees: largest mean angle between both points, seen from neutral.
         flip_rate: largest share of changed regions among the utterances outside the margin; with 0
-            not a single one.
+            not a single one, in a group of any size.
         boundary_margin: distance from a region boundary, where each dimension spans [-1, 1], beyond
             which an utterance is outside the margin; None: `distance`.
 
@@ -41,11 +44,13 @@ class Limits:
     pearson: float | None = None
     vad_p99: float | None = None
     angle_mean_degrees: float | None = None
-    flip_rate: float = 0.0
+    flip_rate: float | None = 0.0
     boundary_margin: float | None = None
 
     def __post_init__(self) -> None:
         for name, limit in self.to_dict().items():
+            if limit is None:
+                continue
             if not 0 <= limit < math.inf:
                 raise UsageError(name, expected="a finite limit >= 0", found=f"{limit}")
             if name in ("ccc", "pearson", "flip_rate") and limit > 1:
@@ -61,7 +66,18 @@ class Limits:
         """Distance from a boundary beyond which a changed region counts as a wrong answer."""
         return self.distance if self.boundary_margin is None else self.boundary_margin
 
-    def to_dict(self) -> dict[str, float]:
+    @property
+    def of_each(self) -> Limits:
+        """Without agreement as a whole: for utterances that are there for their length or form."""
+        return replace(self, ccc=None, pearson=None, vad_p99=None, angle_mean_degrees=None)
+
+    def of_count(self, judged: int) -> Limits:
+        """What of them can be judged on so many utterances."""
+        if judged >= MIN_JUDGED:
+            return self
+        return replace(self.of_each, flip_rate=None if self.flip_rate else self.flip_rate)
+
+    def to_dict(self) -> dict[str, float | None]:
         """As JSON-ready data, without the limits that are not set."""
         return {
             f.name: getattr(self, f.name)
@@ -109,8 +125,11 @@ def limit_words(limits: Limits) -> str:
         words.append(f"Pearson at least {limits.pearson:g}")
     if limits.angle_mean_degrees is not None:
         words.append(f"mean angle {limits.angle_mean_degrees:g}°")
-    many = f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
-    words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
+    if limits.flip_rate is not None:
+        many = (
+            f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
+        )
+        words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
     return ", ".join(words)
 
 

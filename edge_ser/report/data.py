@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_ser.bundle.bundle import PARITY, SENSITIVITY, Bundle
 from edge_ser.errors import BundleError, UsageError
+from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader
 
 # Longer than any utterance, and than any difference of VAD.
@@ -66,6 +67,8 @@ class Evidence:
         passed: whether no limit was broken.
         failures: broken limits, in words.
         not_judged: limits that a group was too small for, in words.
+        judged: what decided: limits by name of the group; a limit that is None there was not
+            judged, and a group that is not there is only shown.
         groups: per group its measures by name; those per dimension as `ccc.arousal`.
         labels: agreement with labels: `count`, `before.arousal`, ...; None without labels.
         utterances: the comparisons one by one.
@@ -74,6 +77,7 @@ class Evidence:
     passed: bool
     failures: tuple[str, ...]
     not_judged: tuple[str, ...]
+    judged: dict[str, Limits]
     groups: dict[str, Measures]
     labels: Measures | None
     utterances: tuple[Utterance, ...]
@@ -87,6 +91,8 @@ class _Parity:
     failures: tuple[str, ...]
     groups: dict[str, _Table]
     utterances: tuple[Utterance, ...]
+    limits: Limits | None = None
+    judged: dict[str, Limits] | None = None
     not_judged: tuple[str, ...] = ()
     labels: _Table | None = None
 
@@ -142,14 +148,28 @@ def read_evidence(data: object, source: str) -> Evidence:
         BundleError: a field that is missing or wrong.
     """
     recorded = _READER.read(_Parity, data, source)
+    groups = {name: measures(group) for name, group in recorded.groups.items()}
+    judged = recorded.judged
+    if judged is None:
+        judged = {} if recorded.limits is None else _judged_earlier(groups, recorded.limits)
     return Evidence(
         passed=recorded.passed,
         failures=recorded.failures,
         not_judged=recorded.not_judged,
-        groups={name: measures(group) for name, group in recorded.groups.items()},
+        judged=judged,
+        groups=groups,
         labels=None if recorded.labels is None else measures(recorded.labels),
         utterances=recorded.utterances,
     )
+
+
+def _judged_earlier(groups: Mapping[str, Measures], limits: Limits) -> dict[str, Limits]:
+    """What decided in versions that do not tell: they judged agreement on speech, if any."""
+    each = limits.of_each if "speech" in groups else limits
+    return {
+        name: (limits if name == "speech" else each).of_count(int(values.get("judged", 0)))
+        for name, values in groups.items()
+    }
 
 
 def load_damage(bundle: Bundle) -> tuple[Damage, ...]:

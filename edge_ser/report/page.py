@@ -7,14 +7,14 @@ read on a machine without a network.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.compare import Fidelity
 from edge_ser.fidelity.limits import Limits, limit_words
+from edge_ser.fidelity.verdict import Verdict
 from edge_ser.report.charts import (
     Style,
     flips,
@@ -44,7 +44,7 @@ def write_report(
     path: Path,
     bundle: Bundle,
     evidence: Evidence,
-    here: Mapping[str, Fidelity] | None = None,
+    here: Verdict | None = None,
     written: Writing | None = None,
 ) -> None:
     """Write the page; what is at `path` is replaced when the new page is complete.
@@ -53,7 +53,7 @@ def write_report(
         path: HTML file to write.
         bundle: what the page is about.
         evidence: comparisons with the reference, of the bundle's `parity.json` or just made.
-        here: fidelity to the recorded answers on this machine, if that was tried.
+        here: on the recorded answers on this machine, if that was tried.
         written: when, where and with what; None: the page does not say.
 
     Raises:
@@ -68,7 +68,7 @@ def page(
     manifest: Manifest,
     evidence: Evidence,
     damage: Sequence[Damage] = (),
-    here: Mapping[str, Fidelity] | None = None,
+    here: Verdict | None = None,
     written: Writing | None = None,
 ) -> str:
     """The page as HTML.
@@ -77,7 +77,7 @@ def page(
         manifest: of the bundle.
         evidence: comparisons with the reference.
         damage: cost of lower precision per part of the model, if it was measured.
-        here: fidelity to the recorded answers on this machine, if that was tried.
+        here: on the recorded answers on this machine, if that was tried.
         written: when, where and with what; None: the page does not say.
     """
     limits = manifest.limits
@@ -94,7 +94,7 @@ def page(
         _comparison(evidence, limits),
     ]
     if here is not None:
-        results = {group: measures(r.to_dict()) for group, r in here.items()}
+        results = {group: measures(r.to_dict()) for group, r in here.groups.items()}
         sections.append(
             section(
                 "On this machine",
@@ -155,10 +155,10 @@ def page(
     return document(f"{manifest.name}, {manifest.target}", sections)
 
 
-def _header(manifest: Manifest, evidence: Evidence, here: Mapping[str, Fidelity] | None) -> str:
+def _header(manifest: Manifest, evidence: Evidence, here: Verdict | None) -> str:
     failures = list(evidence.failures)
-    for group, result in (here or {}).items():
-        failures += [f"this machine, {group}: {f}" for f in result.failures(manifest.limits)]
+    if here is not None:
+        failures += [f"this machine, {failure}" for failure in here.failures]
     passed = evidence.passed and not failures
     words = "Passed: the differences are within the limits" if passed else "Failed: do not ship it"
     size = sum(f.bytes for f in manifest.files) / 1e6

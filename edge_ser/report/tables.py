@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.compare import MIN_JUDGED
-from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
+from edge_ser.fidelity.limits import MIN_JUDGED, SMALL, Limits, brief, percent
 from edge_ser.report.charts import Flip
 from edge_ser.report.data import Measures
 from edge_ser.report.svg import element, text
@@ -106,7 +105,7 @@ def _flips_broken(values: Measures, limits: Limits) -> bool:
     if limits.flip_rate == 0:
         return values.get("flips_far", 0) > 0
     judged = values.get("judged", 0) >= MIN_JUDGED
-    return judged and values.get("flip_rate", 0) > limits.flip_rate
+    return judged and values.get("flip_rate", 0) > (limits.flip_rate or 0)
 
 
 def _value(words: str, broken: bool, group: str) -> str:

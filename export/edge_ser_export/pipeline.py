@@ -298,9 +298,7 @@ def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
     """What was judged is another form of the bundle's graph: that gives the answers, too."""
-    limits = bundle.manifest.limits
-    results = verify(bundle, open_session(bundle))
-    failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(limits)]
+    failures = verify(bundle, open_session(bundle)).failures
     if failures:
         raise GateError(
             f"graph of {bundle.manifest.name}",

@@ -9,8 +9,9 @@ import numpy as np
 
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
-from edge_ser.fidelity.compare import Fidelity, compare, label_fidelity
+from edge_ser.fidelity.compare import compare, label_fidelity
 from edge_ser.fidelity.limits import Limits
+from edge_ser.fidelity.verdict import Verdict
 from edge_ser.report.data import Evidence, read_evidence
 
 FP32 = Limits(1e-4, 1e-3)
@@ -48,12 +49,13 @@ def document(
     labels = None
     if labelled:
         labels = label_fidelity(np.linspace(1, 7, 3 * len(pairs)).reshape(-1, 3), *sides).to_dict()
-    failures = result.failures(limits)
+    judged = Verdict({group: result}, {group: limits})
     return {
         "limits": limits.to_dict(),
-        "passed": not failures,
-        "failures": [f"{group}: {f}" for f in failures],
-        "not_judged": [f"{group}: {note}"] if (note := result.not_judged(limits)) else [],
+        "passed": judged.passed,
+        "failures": judged.failures,
+        "not_judged": judged.not_judged,
+        "judged": {name: limits.to_dict() for name, limits in judged.judged.items()},
         "groups": {group: result.to_dict()},
         "labels": labels,
         "utterances": rows,
@@ -64,9 +66,10 @@ def evidence(*arguments: Any, **keywords: Any) -> Evidence:
     return read_evidence(document(*arguments, **keywords), "parity.json")
 
 
-def fidelity(a: Vad, b: Vad) -> Fidelity:
+def verdict(group: str, a: Vad, b: Vad, limits: Limits = FP32) -> Verdict:
+    """On one utterance of one group."""
     sides = [Outputs.of(np.array([side], np.float32), None) for side in (a, b)]
-    return compare(*sides, Partition())
+    return Verdict({group: compare(*sides, Partition())}, {group: limits})
 
 
 def drawings(page: str) -> dict[str, ET.Element]:

@@ -10,7 +10,7 @@ that there is enough of it to judge how the answers agree as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from edge_ser.errors import UsageError
 from edge_ser.fidelity.compare import Fidelity, compare, concatenate, label_fidelity
 from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import Limits
+from edge_ser.fidelity.verdict import Verdict
 from edge_ser.session import Session
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.proof.answers import Answer, ask, difference
@@ -73,26 +74,24 @@ class Parity:
                     f"{group}: no answer to {len(lost)} of the utterances, the first "
                     f"{lost[0]['name']} ({lost[0]['failure']})"
                 )
-            if group in self.groups:
-                limits = self._limits_of(group)
-                broken += [f"{group}: {f}" for f in self.groups[group].failures(limits)]
-        return broken
+        return broken + self.verdict.failures
 
-    def _limits_of(self, group: str) -> Limits:
-        """What a group is judged by.
+    @property
+    def verdict(self) -> Verdict:
+        """What is judged.
 
         Agreement as a whole is judged on the caller's speech, where there is some: the other groups
         are there for lengths, padding and files, and hold the same few voices again and again.
         """
-        if group == "speech" or not ("speech" in self.groups or self.missing):
-            return self.limits
-        return replace(self.limits, ccc=None, pearson=None, vad_p99=None, angle_mean_degrees=None)
+        elsewhere = "speech" in self.groups or bool(self.missing)
+        each = self.limits.of_each if elsewhere else self.limits
+        asked = {name: self.limits if name == "speech" else each for name in self.groups}
+        return Verdict(self.groups, asked)
 
     @property
     def not_judged(self) -> list[str]:
         """Limits that a group was too small for, in words."""
-        notes = {name: r.not_judged(self._limits_of(name)) for name, r in self.groups.items()}
-        lines = [f"{name}: {note}" for name, note in notes.items() if note]
+        lines = self.verdict.not_judged
         if self.missing:
             lines.append(f"speech: agreement as a whole not judged: {self.missing}")
         return lines
@@ -100,10 +99,11 @@ class Parity:
     @property
     def near_limits(self) -> list[str]:
         """Limits that are held with hardly a margin, in words."""
+        judged = self.verdict.judged
         return [
             f"{name}: {words}"
-            for name, r in self.groups.items()
-            for words in near_limits(r, self._limits_of(name))
+            for name, limits in judged.items()
+            for words in near_limits(self.groups[name], limits)
         ]
 
     @property
@@ -140,6 +140,7 @@ class Parity:
             radius_max=max((r.radius_max for r in rows), default=None),
             region_flips=sum(r.flips_far + r.flips_near for r in rows),
             not_judged=tuple(self.not_judged),
+            judged=self.verdict.judged,
             labels=self.labels,
             agreement=agreement,
         )
@@ -151,6 +152,7 @@ class Parity:
             "passed": self.passed,
             "failures": self.failures,
             "not_judged": self.not_judged,
+            "judged": {name: limits.to_dict() for name, limits in self.verdict.judged.items()},
             "groups": {name: r.to_dict() for name, r in self.groups.items()},
             "labels": None if self.labels is None else self.labels.to_dict(),
             "speech": None if self.speech is None else self.speech.to_dict(),

@@ -13,7 +13,7 @@ from edge_ser.bundle.bundle import Bundle, graph_sha256, new_bundle, seal
 from edge_ser.bundle.engine import BackendName, Engine
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
-from edge_ser.fidelity.compare import Fidelity
+from edge_ser.fidelity.verdict import Verdict
 from edge_ser.install import JETSON_TENSORRT
 from edge_ser.session import Session, close_session
 from edge_ser.verify import verify
@@ -38,12 +38,12 @@ class OnDevice:
     Attributes:
         manifest: as written.
         engine: the manifest's record of it.
-        results: fidelity to the recorded answers by group; empty where there was no GPU to run on.
+        verdict: on the recorded answers; None where there was no GPU to run on.
     """
 
     manifest: Manifest
     engine: Engine
-    results: dict[str, Fidelity]
+    verdict: Verdict | None
 
 
 def build_on_device(
@@ -126,7 +126,7 @@ def build_on_device(
             seconds = round(time.perf_counter() - started, 3)
             engine = replace(engine, version=version, build_seconds=seconds)
         manifest = seal(work, replace(bundle.manifest, engine=engine))
-        results: dict[str, Fidelity] = {}
+        verdict = None
         if runs_here:
             progress("running the recorded answers")
             made = Bundle(work, manifest)
@@ -136,13 +136,13 @@ def build_on_device(
                 outputs = [o.name for o in manifest.outputs]
                 session = TrtexecSession(tool, work / ENGINE, engine.profiles[0], outputs)
             try:
-                results = verify(made, session)
+                verdict = verify(made, session)
             finally:
                 close_session(session)
-            _check(results, manifest)
+            _check(verdict, manifest)
             engine = replace(engine, verified=True)
             manifest = seal(work, replace(manifest, engine=engine))
-    return OnDevice(manifest, engine, results)
+    return OnDevice(manifest, engine, verdict)
 
 
 def _devices(asked: tuple[str, ...], engine: Engine, local: str | None) -> tuple[Device, ...]:
@@ -195,10 +195,10 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _check(results: dict[str, Fidelity], manifest: Manifest) -> None:
-    failures = [f"{g}: {f}" for g, r in results.items() for f in r.failures(manifest.limits)]
-    if failures:
+def _check(verdict: Verdict, manifest: Manifest) -> None:
+    if not verdict.passed:
         raise GateError(
             f"engine of {manifest.name}", expected="the recorded answers",
-            found="; ".join(failures), advice="the bundle is as it was; do not use this engine",
+            found="; ".join(verdict.failures),
+            advice="the bundle is as it was; do not use this engine",
         )  # fmt: skip

@@ -12,10 +12,10 @@ from helpers.evidence import (
     document,
     drawings,
     evidence,
-    fidelity,
     marks,
     place,
     rows,
+    verdict,
 )
 
 import edge_ser
@@ -48,7 +48,7 @@ def test_it_is_one_page_that_loads_nothing(manifest: Manifest, limits: Limits) -
         replace(manifest, limits=limits),
         evidence(spread(), limits, labelled=True, extreme=True),
         [Damage("stem", 0.2, 0.1, 3, 1000, "float32")],
-        {"single": fidelity((0.1, 0.2, 0.3), (0.1, 0.2, 0.3))},
+        verdict("single", (0.1, 0.2, 0.3), (0.1, 0.2, 0.3)),
     )
     read = Page(html)
     assert html.startswith('<!doctype html>\n<html lang="en">')
@@ -89,7 +89,7 @@ def test_all_text_is_escaped(manifest: Manifest) -> None:
         ),
         read_evidence(data, "x"),
         [Damage(HOSTILE, 0.2, 0.1, 3, 1000, HOSTILE)],
-        {HOSTILE: fidelity((0.1, 0.2, 0.3), (0.9, 0.2, 0.3))},
+        verdict(HOSTILE, (0.1, 0.2, 0.3), (0.9, 0.2, 0.3)),
     )  # fmt: skip
     read = Page(html)
     assert "script" not in read.tags and "img" not in read.tags and read.loads == []
@@ -126,11 +126,11 @@ def test_a_failed_gate_is_failed_and_says_why(manifest: Manifest) -> None:
 
 
 def test_a_failure_on_this_machine_fails_the_page(manifest: Manifest) -> None:
-    here = {"padded": fidelity((0.2, 0.2, 0.3), (0.2, 0.2, 0.2))}
+    here = verdict("padded", (0.2, 0.2, 0.3), (0.2, 0.2, 0.2))
     text = Page(page(manifest, evidence(), here=here)).text
     assert "Failed" in text and "this machine, padded: VAD differs by 1.00e-01" in text
     assert "On this machine" in text
-    fine = {"padded": fidelity((0.2, 0.2, 0.3), (0.2, 0.2, 0.3))}
+    fine = verdict("padded", (0.2, 0.2, 0.3), (0.2, 0.2, 0.3))
     assert "Passed" in Page(page(manifest, evidence(), here=fine)).text
 
 

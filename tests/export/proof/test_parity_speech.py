@@ -15,6 +15,7 @@ from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.fidelity.limits import FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
+from edge_ser.report.data import read_evidence
 from edge_ser_export.proof.cases import Case, build_cases, case_count
 from edge_ser_export.proof.parity import Expected, Parity, parity_steps, run_parity
 
@@ -150,6 +151,23 @@ def test_groups_too_small_to_judge_are_named() -> None:
     assert note in parity.table()
     assert parity.to_dict()["not_judged"] == list(parity.summary().not_judged) == [note]
     assert run(limits=FP32_LIMITS).not_judged == []
+
+
+def test_the_record_tells_what_was_judged() -> None:
+    parity = run()
+    report = json.loads(json.dumps(parity.to_dict(), allow_nan=False))
+    each = INT8_LIMITS.of_each.to_dict()
+    assert report["judged"] == {
+        "single": each, "padded": each, "speech": INT8_LIMITS.to_dict(),
+        "files": {**each, "flip_rate": None},
+    }  # fmt: skip
+    assert report["judged"] == parity.summary().to_dict()["judged"]
+    assert read_evidence(report, "parity.json").judged == parity.verdict.judged
+    # the same of versions that did not tell
+    assert read_evidence({**report, "judged": None}, "x").judged == parity.verdict.judged
+    alone = run(added=0, limits=FP32_LIMITS)
+    assert set(alone.verdict.judged) == {"single", "padded", "files"}
+    assert set(alone.verdict.judged.values()) == {FP32_LIMITS}
 
 
 def test_rows_hold_what_is_drawn_from_them() -> None:

@@ -59,14 +59,14 @@ def test_an_engine_is_built_and_proved(rtx: Path, here: Callable[[str | None], N
     assert (engine.file, engine.verified) == ("model.engine", True)
     assert (engine.version, engine.share) == (backend().version, 1)
     assert (rtx / "model.engine").read_bytes()[:4] == b"vtrt"
-    assert set(done.results) == {"single", "padded"}
+    assert done.verdict is not None and set(done.verdict.groups) == {"single", "padded"}
     assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"], "nothing beside it"
 
 
 @needs_rtx
 def test_without_a_gpu_it_is_built_and_not_called_verified(rtx: Path) -> None:
     done = build_on_device(rtx, never, ("rtx-3060", "rtx-5090"))
-    assert done.results == {}
+    assert done.verdict is None
     engine = Bundle.open(rtx).manifest.engine
     assert engine.verified is False
     assert (engine.sm, engine.device) == (("sm86", "sm120"), "rtx-3060, rtx-5090")

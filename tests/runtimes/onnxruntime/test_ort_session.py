@@ -56,11 +56,10 @@ def test_recorded_answers_are_given(ser: edge_ser.Recognizer, rows: list[np.ndar
 
 
 def test_verify_runs_singles_and_a_padded_batch(ser: edge_ser.Recognizer) -> None:
-    results = verify(ser.bundle, ser.session)
-    assert set(results) == {"single", "padded"}
-    for result in results.values():
-        assert result.count == len(ser.bundle.golden().names)
-        assert result.failures(ser.manifest.limits) == []
+    verdict = verify(ser.bundle, ser.session)
+    assert set(verdict.groups) == set(verdict.judged) == {"single", "padded"}
+    assert {group.count for group in verdict.groups.values()} == {len(ser.bundle.golden().names)}
+    assert verdict.passed and verdict.failures == []
 
 
 def test_a_batch_gives_what_its_rows_give_alone(
