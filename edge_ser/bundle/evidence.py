@@ -198,6 +198,7 @@ class Attempt(OpenEnded):
         integer_share: computed in integers.
         speed: against float32.
         ccc: concordance with the reference on the judged speech, per dimension.
+        angle_mean_degrees: mean angle between both points there, seen from neutral.
         vad_p99: 99th percentile of the difference of VAD there, on 0..1.
         vad_max: the largest, one utterance a run.
         vad_max_padded: the largest, in padded batches.
@@ -211,6 +212,7 @@ class Attempt(OpenEnded):
     integer_share: LoweredShare | None = None
     speed: SpeedRecord | None = None
     ccc: dict[str, float] | None = None
+    angle_mean_degrees: float | None = None
     vad_p99: float | None = None
     vad_max: float | None = None
     vad_max_padded: float | None = None

@@ -29,15 +29,21 @@ class Writing:
     reference: str = ""
 
 
-def writing_rows(written: Writing) -> list[Row]:
-    """About the page."""
+def place_rows(written: Writing) -> list[Row]:
+    """When a page was written, and on which machine."""
     rows = [
         ("written", f"{written.date.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"),
         ("on", str(written.machine)),
     ]
     if written.machine.flags:
         rows.append(("instructions", ", ".join(written.machine.flags)))
-    rows.append(("run by", f"{written.runtime}, Python {written.machine.python}"))
+    return [*rows, ("with", f"{written.runtime}, Python {written.machine.python}")]
+
+
+def writing_rows(written: Writing) -> list[Row]:
+    """About the page of a bundle that was run for it."""
+    *rows, (_, runtime) = place_rows(written)
+    rows.append(("run by", runtime))
     if written.reference:
         rows.append(("against", f"the checkpoint sha256 {written.reference}, here and now"))
     else:

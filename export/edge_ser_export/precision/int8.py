@@ -81,6 +81,7 @@ class Trial:
             "integer_share": self.share.to_dict(),
             "speed": None if self.speed is None else self.speed.to_dict(),
             "ccc": self.fidelity.ccc,
+            "angle_mean_degrees": self.fidelity.angle_mean_degrees,
             "vad_p99": self.fidelity.vad_p99,
             "vad_max": self.fidelity.vad_max,
             "vad_max_padded": self.padded.vad_max,
