@@ -1,4 +1,4 @@
-"""From an audio file or array to the samples a model takes. No torch, no librosa.
+"""From samples of any kind to those a model takes. No torch, no librosa. Files: `audio_files`.
 
 The steps are those of the model's authors: mean of the channels, resampling with soxr at quality
 "HQ" (what `librosa.load` uses), cut to the first `max_seconds`, normalisation.
@@ -6,20 +6,18 @@ The steps are those of the model's authors: mean of the channels, resampling wit
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.errors import AudioError, MissingPathError, UsageError
+from edge_ser.errors import AudioError, UsageError
 
 # Read past the cut, so that the resampler's filter sees what follows it, as it would in the
 # whole file; soxr HQ's impulse response is far shorter than this.
-_LOOKAHEAD_SECONDS = 0.5
+LOOKAHEAD_SECONDS = 0.5
 # Float samples are nominally in [-1, 1]. A little more is loud; thousands are int16 in disguise.
 _MAX_FLOAT_PEAK = 16.0
 _MAX_CHANNELS = 64
@@ -27,8 +25,6 @@ _MAX_CHANNELS = 64
 _MAX_SECONDS = 3600
 # What recordings have; beyond it a resampler would make gigabytes out of a typing error.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
-# libsndfile's word for "the source does not say how long it is" is the largest count there is.
-_UNKNOWN_FRAMES = 1 << 60
 
 Samples = NDArray[np.float32]
 
@@ -145,95 +141,6 @@ class Preprocessing:
         return narrow
 
 
-class Recording(NamedTuple):
-    """Decoded audio, and how much of it there is.
-
-    Attributes:
-        samples: `[n]` float32, mono, cut to the seconds that were asked for.
-        total_seconds: of the whole source; None where it is longer than what was read of it, and
-            does not say how long.
-    """
-
-    samples: Samples
-    total_seconds: float | None
-
-
-def decode_file(
-    source: str | Path | BinaryIO,
-    sample_rate: int,
-    max_seconds: float | None = None,
-    name: str | None = None,
-) -> Samples:
-    """Read any file libsndfile knows (WAV, FLAC, OGG, MP3, ...) as mono at `sample_rate`.
-
-    Only the part that is needed is read, so the length of the file costs nothing.
-
-    Args:
-        source: a path or a seekable binary stream.
-        sample_rate: Hz of the result.
-        max_seconds: keep the first seconds only.
-        name: how to call the source in errors.
-
-    Returns:
-        `[n]` float32.
-
-    Raises:
-        MissingPathError: no such file.
-        AudioError: empty, not audio, or without samples.
-    """
-    return read_file(source, sample_rate, max_seconds, name).samples
-
-
-def read_file(
-    source: str | Path | BinaryIO,
-    sample_rate: int,
-    max_seconds: float | None = None,
-    name: str | None = None,
-) -> Recording:
-    """As `decode_file`, and how long the whole file is."""
-    import soundfile
-
-    subject = name or str(source)
-    if isinstance(source, str | Path):
-        path = Path(source)
-        found = _not_a_file(path)
-        if found:
-            raise MissingPathError(path, expected="an audio file", found=found)
-        if path.stat().st_size == 0:
-            raise AudioError(subject, expected="an audio file", found="an empty file")
-    try:
-        with contextlib.ExitStack() as stack:
-            opened: Any = source
-            if isinstance(source, str | Path):
-                # by descriptor: soundfile neither takes names that are no Unicode, nor reads a
-                # WAV file that is called .raw
-                opened = stack.enter_context(Path(source).open("rb")).fileno()
-            file = stack.enter_context(soundfile.SoundFile(opened, closefd=False))
-            rate = file.samplerate
-            _check_rate(rate, subject)
-            frames = -1
-            if max_seconds is not None:
-                frames = int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))
-            # NaN passes through unclipped, so that it is found and named later
-            audio = file.read(frames, dtype="float32", always_2d=True)
-            total: int | None = audio.shape[0]
-            if total == frames:  # there may be more of it
-                total = file.frames if file.frames < _UNKNOWN_FRAMES else None
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
-        reason = str(reason or error)
-        raise AudioError(
-            subject,
-            expected="audio that libsndfile reads (WAV, FLAC, OGG, MP3, ...)",
-            found=reason.rstrip("."),
-            advice="convert it to WAV or FLAC",
-        ) from error
-    if audio.shape[0] == 0:
-        raise AudioError(subject, expected="samples", found="an audio file with none")
-    samples = _finish(audio, rate, sample_rate, max_seconds, subject)
-    return Recording(samples, None if total is None else total / rate)
-
-
 def decode_array(
     array: NDArray[np.generic],
     rate: float,
@@ -265,11 +172,11 @@ def decode_array(
             found=f"shape {list(x.shape)}",
             advice=advice,
         )
-    _check_rate(rate, subject)
+    check_rate(rate, subject)
     if x.size == 0:
         raise AudioError(subject, expected="samples", found="an empty array")
     if max_seconds is not None:
-        x = x[: int(np.ceil((max_seconds + _LOOKAHEAD_SECONDS) * rate))]
+        x = x[: int(np.ceil((max_seconds + LOOKAHEAD_SECONDS) * rate))]
     if x.dtype.kind == "i" and x.dtype.itemsize in (2, 4):
         y = (x.astype(np.float64) / -float(np.iinfo(x.dtype).min)).astype(np.float32)
     elif x.dtype.kind == "f":
@@ -282,10 +189,10 @@ def decode_array(
             found=f"dtype {x.dtype}",
             advice="convert the array",
         )
-    return _finish(y if y.ndim == 2 else y[:, None], rate, sample_rate, max_seconds, subject)
+    return finish(y if y.ndim == 2 else y[:, None], rate, sample_rate, max_seconds, subject)
 
 
-def _finish(
+def finish(
     audio: Samples, rate: float, sample_rate: int, max_seconds: float | None, subject: object
 ) -> Samples:
     """Mix, resample and cut; what is not finite is refused before a filter smears it."""
@@ -315,19 +222,12 @@ def _finish(
     return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
 
 
-def _not_a_file(path: Path) -> str:
-    """What is at `path` instead of a file; empty if it is one."""
-    try:
-        if path.is_file():
-            return ""
-        if path.is_dir():
-            return "a directory"
-        return "a pipe or device, which cannot be rewound" if path.exists() else "no such file"
-    except OSError as error:  # such as a name that is too long
-        return str(error.strerror).lower()
+def check_rate(rate: float, subject: object) -> None:
+    """Refuse what is no sample rate.
 
-
-def _check_rate(rate: float, subject: object) -> None:
+    Raises:
+        AudioError: no number, or one that no recording has.
+    """
     if not isinstance(rate, int | float | np.number) or not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ:
         raise AudioError(
             subject,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast, overload
 
 import numpy as np
 
-from edge_ser.audio import Recording, decode_array, read_file
+from edge_ser.audio import decode_array
+from edge_ser.audio_files import Recording, read_file
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, EdgeSerError, UsageError
@@ -374,4 +376,7 @@ def _is_file(source: object) -> bool:
 def _name(source: Source) -> str:
     if isinstance(source, str | Path):
         return str(source)
-    return str(getattr(source, "name", "<stream>"))
+    if source is getattr(sys.stdin, "buffer", None):
+        return "<stdin>"
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "<stream>"  # a pipe's is the number of it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -147,9 +146,7 @@ def _sources(given: list[Path | None]) -> list[Source]:
         if path is None:
             if sys.stdin is None:
                 raise UsageError("-", expected="audio on stdin", found="a closed stream")
-            stream = io.BytesIO(sys.stdin.buffer.read())
-            stream.name = "<stdin>"
-            sources.append(stream)
+            sources.append(sys.stdin.buffer)
         else:
             sources += audio_files([path])
     return sources

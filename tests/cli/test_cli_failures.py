@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,17 @@ def line_of(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
-def test_memory_that_does_not_do_is_one_line() -> None:
-    with Path("/dev/zero").open("rb") as endless:
-        done = run(LITTLE_MEMORY.format(megabytes=64), "predict", "-", stdin=endless)
+def test_memory_that_does_not_do_is_one_line(tmp_path: Path) -> None:
+    wide = tmp_path / "wide.wav"  # 12.5 s of it are 600 MB
+    with wave.open(str(wide), "wb") as file:
+        file.setparams((64, 2, 192_000, 13 * 192_000, "NONE", ""))
+        file.writeframes(bytes(128))
+    os.truncate(wide, 44 + 128 * 13 * 192_000)
+    with wide.open("r+b") as header:
+        for place, size in ((4, 36 + 128 * 13 * 192_000), (40, 128 * 13 * 192_000)):
+            header.seek(place)
+            header.write(size.to_bytes(4, "little"))
+    done = run(LITTLE_MEMORY.format(megabytes=64), "predict", str(wide))
     assert line_of(done).startswith("memory: expected enough for this model and audio, found too")
     assert (done.returncode, done.stdout) == (2, "")
 

@@ -10,7 +10,8 @@ import soxr
 from helpers.signals import RATE, Floats, make_noise
 from numpy.typing import NDArray
 
-from edge_ser.audio import Preprocessing, decode_array, decode_file, mix_to_mono, resample
+from edge_ser.audio import Preprocessing, decode_array, mix_to_mono, resample
+from edge_ser.audio_files import decode_file
 from edge_ser.errors import AudioError, UsageError
 
 

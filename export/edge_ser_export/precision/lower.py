@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnx_ir as ir
 
-from edge_ser.audio import decode_file
+from edge_ser.audio_files import decode_file
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS, Limits

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ser.audio import Preprocessing, decode_file
+from edge_ser.audio import Preprocessing
+from edge_ser.audio_files import decode_file
 from edge_ser.bundle.evidence import Agreement, ParitySummary
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition

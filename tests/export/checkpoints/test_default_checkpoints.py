@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ser.audio import decode_file
+from edge_ser.audio_files import decode_file
 from edge_ser.bundle.bundle import Bundle, sha256
 from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances

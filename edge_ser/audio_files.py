@@ -1,0 +1,208 @@
+"""From audio files and streams to the samples a model takes: what libsndfile reads."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from edge_ser.audio import LOOKAHEAD_SECONDS, Samples, check_rate, finish
+from edge_ser.audio_streams import Beginning, check_stream, is_seekable
+from edge_ser.errors import AudioError, MissingPathError
+
+# libsndfile's word for "the source does not say how long it is" is the largest count there is.
+_UNKNOWN_FRAMES = 1 << 60
+
+
+class Recording(NamedTuple):
+    """Decoded audio, and how much of it there is.
+
+    Attributes:
+        samples: `[n]` float32, mono, cut to the seconds that were asked for.
+        total_seconds: of the whole source; None where it is longer than what was read of it, and
+            does not say how long.
+    """
+
+    samples: Samples
+    total_seconds: float | None
+
+
+def decode_file(
+    source: str | Path | BinaryIO,
+    sample_rate: int,
+    max_seconds: float | None = None,
+    name: str | None = None,
+) -> Samples:
+    """Read any file libsndfile knows (WAV, FLAC, OGG, MP3, ...) as mono at `sample_rate`.
+
+    Only the part that is needed is read, so the length of the file costs nothing.
+
+    Args:
+        source: a path or a binary stream. What cannot be rewound - a pipe, a socket, a server's
+            response - is read as far as `max_seconds` need, and not to its end.
+        sample_rate: Hz of the result.
+        max_seconds: keep the first seconds only.
+        name: how to call the source in errors.
+
+    Returns:
+        `[n]` float32.
+
+    Raises:
+        MissingPathError: no such file.
+        AudioError: empty, not audio, or without samples.
+        UsageError: a stream of text, or a closed one.
+    """
+    return read_file(source, sample_rate, max_seconds, name).samples
+
+
+def read_file(
+    source: str | Path | BinaryIO,
+    sample_rate: int,
+    max_seconds: float | None = None,
+    name: str | None = None,
+) -> Recording:
+    """As `decode_file`, and how long the whole file is."""
+    subject = name or str(source)
+    if not isinstance(source, str | Path):
+        check_stream(source, subject)
+        return _read_stream(source, sample_rate, max_seconds, subject)
+    path = Path(source)
+    problem = _not_a_file(path)
+    if problem:
+        raise MissingPathError(path, expected="an audio file", found=problem)
+    try:
+        with path.open("rb") as file:
+            if not file.seekable():  # a named pipe, or a device
+                return _read_stream(file, sample_rate, max_seconds, subject)
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+                raise AudioError(subject, expected="an audio file", found="an empty file")
+            # by descriptor: soundfile neither takes names that are no Unicode, nor reads a WAV file
+            # that is called .raw
+            decoded = _decode(file.fileno(), max_seconds, subject)
+    except OSError as error:
+        raise _unreadable(subject, error) from error
+    return _recording(decoded, sample_rate, max_seconds, subject)
+
+
+class _Decoded(NamedTuple):
+    """What a file holds of the seconds asked for.
+
+    Attributes:
+        audio: `[n, channels]`.
+        rate: Hz.
+        total: frames of the whole file; None: more than were read, and nobody knows how many.
+        is_enough: whether more of the file would not be used.
+    """
+
+    audio: Samples
+    rate: int
+    total: int | None
+    is_enough: bool
+
+
+def _read_stream(
+    stream: BinaryIO, sample_rate: int, max_seconds: float | None, subject: str
+) -> Recording:
+    """As `read_file`, of a stream; one that cannot be rewound is read as far as it is heard."""
+    if is_seekable(stream):
+        decoded = _decode_from_here(stream, max_seconds, subject)
+        return _recording(decoded, sample_rate, max_seconds, subject)
+    beginning = Beginning(stream, subject)
+    if max_seconds is None:
+        beginning.read_all()
+    frames = 0
+    while True:
+        beginning.grow()
+        try:
+            decoded = _decode(beginning.open(), max_seconds, subject)
+        except AudioError:
+            # half a file may be none; half a frame, that the decoder lost its way
+            if beginning.may_grow if frames else beginning.may_hold_header:
+                continue
+            raise
+        ended = 0 < decoded.audio.shape[0] == frames  # the audio, if not the stream
+        if decoded.is_enough or ended or not beginning.may_grow:
+            if not beginning.is_whole and decoded.is_enough:
+                decoded = decoded._replace(total=None)
+            return _recording(decoded, sample_rate, max_seconds, subject)
+        frames = decoded.audio.shape[0]
+
+
+def _decode_from_here(stream: BinaryIO, max_seconds: float | None, subject: str) -> _Decoded:
+    """As `_decode`; of a stream that was read or written before, it says so if it is no audio."""
+    position = stream.tell()
+    try:
+        return _decode(stream, max_seconds, subject)
+    except AudioError as error:
+        if position == 0:
+            raise
+        raise AudioError(
+            subject,
+            expected=error.expected,
+            found=f"none from byte {position} on, where the stream was",
+            advice="call its seek(0) first",
+        ) from error
+
+
+def _decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> _Decoded:
+    """The frames that are needed of an open file, or of a stream that can be rewound.
+
+    Raises:
+        AudioError: not audio.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(opened, closefd=False) as file:
+            rate = file.samplerate
+            check_rate(rate, subject)
+            frames = -1
+            if max_seconds is not None:
+                frames = int(np.ceil((max_seconds + LOOKAHEAD_SECONDS) * rate))
+            # NaN passes through unclipped, so that it is found and named later
+            audio = file.read(frames, dtype="float32", always_2d=True)
+            total: int | None = audio.shape[0]
+            is_enough = total == frames
+            if is_enough:  # there may be more of it
+                total = file.frames if file.frames < _UNKNOWN_FRAMES else None
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        raise _unreadable(subject, error) from error
+    return _Decoded(audio, rate, total, is_enough)
+
+
+def _unreadable(subject: str, error: Exception) -> AudioError:
+    reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+    return AudioError(
+        subject,
+        expected="audio that libsndfile reads (WAV, FLAC, OGG, MP3, ...)",
+        found=str(reason or error).rstrip("."),
+        advice="convert it to WAV or FLAC",
+    )
+
+
+def _recording(
+    decoded: _Decoded, sample_rate: int, max_seconds: float | None, subject: str
+) -> Recording:
+    audio, rate, total, _ = decoded
+    if audio.shape[0] == 0:
+        raise AudioError(subject, expected="samples", found="an audio file with none")
+    samples = finish(audio, rate, sample_rate, max_seconds, subject)
+    return Recording(samples, None if total is None else total / rate)
+
+
+def _not_a_file(path: Path) -> str:
+    """What is at `path` instead of something to read; empty if it is that."""
+    try:
+        if path.is_file():
+            return ""
+        if path.is_dir():
+            return "a directory"
+        if path.is_socket():
+            return "a socket"
+        return "" if path.exists() else "no such file"
+    except OSError as error:  # such as a name that is too long
+        return str(error.strerror).lower()
