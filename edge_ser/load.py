@@ -10,16 +10,17 @@ from pathlib import Path
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.recognizer import Recognizer
+from edge_ser.session import ProviderName, RuntimeName
 
 _log = logging.getLogger(__name__)
 
 
 def load(
     bundle: str | Path | None = None,
-    runtime: str = "auto",
+    runtime: RuntimeName = "auto",
     threads: int | None = None,
     *,
-    provider: str | None = None,
+    provider: ProviderName | None = None,
     cuda_graphs: bool = False,
 ) -> Recognizer:
     """Load a bundle for use.
@@ -60,9 +61,9 @@ _reopened: dict[int, tuple[tuple[object, ...], Recognizer]] = {}
 
 def _reopen(
     bundle: Path | None,
-    runtime: str,
+    runtime: RuntimeName,
     threads: int | None,
-    provider: str | None,
+    provider: ProviderName | None,
     cuda_graphs: bool,
 ) -> Recognizer:
     """What `load` gives, of this process."""

@@ -234,22 +234,50 @@ class Recognizer:
             results[index] = outcome
         return cast("list[Emotion]", results)
 
+    @overload
     def each(
-        self, files: Iterable[Source], batch_size: int = _BATCH_SIZE
+        self, audio: Iterable[Source], *, batch_size: int = ...
+    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]: ...
+    @overload
+    def each(
+        self, audio: Iterable[Array], sample_rate: float, *, batch_size: int = ...
+    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]: ...
+
+    def each(
+        self,
+        audio: Iterable[Source] | Iterable[Array],
+        sample_rate: float | None = None,
+        *,
+        batch_size: int = _BATCH_SIZE,
     ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
-        """Recognise many files, batched by length; a bad file does not stop the others.
+        """Recognise many utterances, batched by length; a bad one does not stop the others.
 
         Args:
-            files: paths or binary streams.
+            audio: files (paths or binary streams), or samples, `[n]` or `[n, channels]` each.
+            sample_rate: Hz, of samples, the same for all; not of files, which say their own.
             batch_size: utterances per run of the model.
 
         Yields:
-            (position in `files`, its emotion or its error), not in order.
+            (position in `audio`, its emotion or its error), not in order.
+
+        Raises:
+            UsageError: one utterance in place of several, or `batch_size` is below 1.
         """
+        if isinstance(audio, str | Path | np.ndarray):
+            raise UsageError(
+                "audio",
+                expected="several files or arrays",
+                found="one",
+                advice="call ser(...), or ser.each([...])",
+            )
         if batch_size < 1:
             raise UsageError("batch size", expected="at least 1", found=str(batch_size))
-        sources = list(files)
-        yield from self._batched(len(sources), lambda i: self.prepare(sources[i]), batch_size)
+        sources: list[Source | Array] = list(audio)
+
+        def prepared(index: int) -> Utterance:
+            return self.prepare(sources[index], sample_rate, f"samples[{index}]")
+
+        yield from self._batched(len(sources), prepared, batch_size)
 
     def _batched(
         self, count: int, prepared: Callable[[int], Utterance], batch_size: int

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.emotion.decode import Outputs
+
+# What `edge_ser.load` takes: a name in the registry of runtimes, or "auto".
+RuntimeName = Literal["auto", "onnx", "openvino", "trt"]
+# Of ONNX Runtime.
+ProviderName = Literal["cpu", "cuda", "tensorrt", "rtx"]
 
 
 class Session(Protocol):

@@ -25,7 +25,7 @@ mark("load")
 ser(sys.argv[4])
 mark("first")
 batch = int(sys.argv[6])
-for _, outcome in ser.each([sys.argv[5]] * batch, batch):
+for _, outcome in ser.each([sys.argv[5]] * batch, batch_size=batch):
     if isinstance(outcome, Exception):
         raise outcome
 """

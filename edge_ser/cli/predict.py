@@ -105,7 +105,7 @@ def _print_answers(
         leave=False,
         disable=len(sources) < 8 or None,
     ) as bar:
-        for index, outcome in recognizer.each(sources, batch_size):
+        for index, outcome in recognizer.each(sources, batch_size=batch_size):
             waiting[index] = outcome
             bar.update()
             while following in waiting:  # batched by length, printed in the order given
@@ -161,7 +161,7 @@ class _Table:
     def row(self, e: Emotion) -> None:
         head = "-"
         if e.region_head is not None and e.region_probabilities is not None:
-            sure = e.region_probabilities[e.region_head.index]
+            sure = e.region_probabilities[e.region_head.name]
             head = f"{e.region_head} {100 * sure:.0f} %"
         self.rows.append(
             (
@@ -212,7 +212,7 @@ class _Csv:
 
     def row(self, e: Emotion) -> None:
         head = e.region_head
-        sure = e.region_probabilities[head.index] if head and e.region_probabilities else ""
+        sure = e.region_probabilities[head.name] if head and e.region_probabilities else ""
         self.writer.writerow(
             (
                 e.source, e.seconds, e.arousal, e.dominance, e.valence, e.sphere.radius,

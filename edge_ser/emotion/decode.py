@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.emotion.heads import HEADS
+from edge_ser.emotion.probabilities import RegionProbabilities
 from edge_ser.emotion.sphere import Partition, Region, Sphere
 
 # Names of the graph's outputs.
@@ -62,7 +63,7 @@ class Emotion:
             dimension spans [-1, 1]. A small margin says that the region could be another.
         region_head: the region that the model's classifier names; None without one. The published
             recipe stops training the classifier early, so where the two differ trust `region`.
-        region_probabilities: of the classifier, one per region; None without one.
+        region_probabilities: of the classifier, by the name of the region; None without one.
         seconds: of audio that were used, padding not counted.
         source: file name, or empty for samples in memory.
     """
@@ -74,7 +75,7 @@ class Emotion:
     region: Region
     boundary_margin: float
     region_head: Region | None
-    region_probabilities: tuple[float, ...] | None
+    region_probabilities: RegionProbabilities | None
     seconds: float
     source: str = ""
 
@@ -95,7 +96,9 @@ class Emotion:
             "region": self.region.to_dict(),
             "boundary_margin": self.boundary_margin,
             "region_head": None if self.region_head is None else self.region_head.to_dict(),
-            "region_probabilities": self.region_probabilities,
+            "region_probabilities": None
+            if self.region_probabilities is None
+            else dict(self.region_probabilities),
             "regions_agree": self.regions_agree,
         }
 

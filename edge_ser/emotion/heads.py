@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.emotion.probabilities import RegionProbabilities
 from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
 from edge_ser.emotion.sphere import Partition, Sphere, to_cartesian, to_spherical
 from edge_ser.errors import UsageError
@@ -128,8 +129,10 @@ def _decode_dimensions(vad: Rows, partition: Partition) -> Iterable[tuple[Any, .
 
 
 def _decode_regions(logits: Rows, partition: Partition) -> Iterable[tuple[Any, ...]]:
+    regions = partition.regions
+    names = [region.name for region in regions]
     for shares in softmax(logits):
-        yield partition.regions[int(shares.argmax())], tuple(shares.tolist())
+        yield regions[int(shares.argmax())], RegionProbabilities(names, shares.tolist())
 
 
 def _differences(reference: Rows, candidate: Rows) -> tuple[float, float]:

@@ -103,7 +103,7 @@ def test_csv_has_a_header_and_plain_numbers(cli: Cli, utterances: list[Path]) ->
         assert row["region"] == e["region"]["name"]
         assert row["temperament"] == e["region"]["temperament"]
         assert row["region_head"] == e["region_head"]["name"]
-        assert float(row["region_head_probability"]) == max(e["region_probabilities"])
+        assert float(row["region_head_probability"]) == max(e["region_probabilities"].values())
         assert row["regions_agree"] == str(e["regions_agree"])
         assert float(row["boundary_margin"]) == e["boundary_margin"]
 

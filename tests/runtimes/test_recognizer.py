@@ -28,7 +28,7 @@ from edge_ser.session import Session
 
 
 def numbers(e: Emotion) -> list[float]:
-    return [e.arousal, e.dominance, e.valence, *(e.region_probabilities or ())]
+    return [e.arousal, e.dominance, e.valence, *(e.region_probabilities or {}).values()]
 
 
 def same(a: Emotion, b: Emotion, tolerance: float = 1e-4) -> None:
@@ -250,13 +250,32 @@ def test_each_answers_every_file_once_and_survives_bad_ones(
 ) -> None:
     (tmp_path / "text.wav").write_text("no audio")
     files = [tmp_path / "none.wav", *many[:4], tmp_path / "text.wav", *many[4:], tmp_path]
-    outcomes = list(ser.each((f for f in files), batch_size))
+    outcomes = list(ser.each((f for f in files), batch_size=batch_size))
     assert sorted(i for i, _ in outcomes) == list(range(len(files)))
     for index, outcome in outcomes:
         if index in (0, 5, len(files) - 1):
             assert isinstance(outcome, AudioError if index == 5 else MissingPathError)
         else:
             assert isinstance(outcome, Emotion) and outcome.source == str(files[index])
+
+
+def test_each_takes_arrays_of_one_rate_and_names_bad_ones(ser: edge_ser.Recognizer) -> None:
+    rng = np.random.default_rng(3)
+    arrays = [0.1 * rng.standard_normal(n).astype(np.float32) for n in (22_050, 9000, 30_000)]
+    arrays.insert(1, np.zeros(22_050, np.float32))
+    outcomes = dict(ser.each((a for a in arrays), 22_050, batch_size=2))
+    assert str(outcomes.pop(1)).startswith("samples[1]: expected a signal")
+    assert sorted(outcomes) == [0, 2, 3]
+    for index, outcome in outcomes.items():
+        assert isinstance(outcome, Emotion)
+        same(outcome, ser(arrays[index], 22_050), 1e-4)
+        assert outcome.seconds == pytest.approx(arrays[index].size / 22_050, abs=1e-3)
+
+
+@pytest.mark.parametrize("one", ["a.wav", Path("a.wav"), np.ones(16_000, np.float32)])
+def test_each_is_for_several(one: Any, ser: edge_ser.Recognizer) -> None:
+    with pytest.raises(UsageError, match=r"audio: expected several files or arrays, found one"):
+        next(ser.each(one))
 
 
 class Choosy:
@@ -289,7 +308,7 @@ def test_each_needs_a_batch_size(
     batch_size: int, ser: edge_ser.Recognizer, utterances: list[Path]
 ) -> None:
     with pytest.raises(UsageError, match="batch"):
-        list(ser.each(utterances, batch_size))
+        list(ser.each(utterances, batch_size=batch_size))
 
 
 def test_more_files_than_are_decoded_ahead(ser: edge_ser.Recognizer, tmp_path: Path) -> None:

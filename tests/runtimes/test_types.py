@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import edge_ser
+from edge_ser_runtimes.onnxruntime.providers import PROVIDERS
+from edge_ser_runtimes.registry import RUNTIMES
 
 api = pytest.importorskip("mypy.api")
 
@@ -18,7 +21,8 @@ import edge_ser
 
 def use(ser: edge_ser.Recognizer, ints: NDArray[np.int16], floats: NDArray[np.float32],
         paths: list[Path], names: tuple[str, ...], arrays: list[NDArray[np.float32]],
-        stream: io.BytesIO) -> None:
+        stream: io.BytesIO, name: edge_ser.RuntimeName,
+        provider: edge_ser.ProviderName | None) -> None:
 """
 EMOTION, EMOTIONS = "edge_ser.emotion.decode.Emotion", "list[edge_ser.emotion.decode.Emotion]"
 GOOD = {
@@ -35,6 +39,12 @@ GOOD = {
     "ser(arrays, 16_000)": EMOTIONS,
     "ser([ints, floats], 16_000)": EMOTIONS,
     "next(ser.each(paths))[0]": "int",
+    "next(ser.each(iter(arrays), 16_000))[1]": f"{EMOTION} | edge_ser.errors.EdgeSerError",
+    "next(ser.each([ints, floats], 8_000, batch_size=2))[0]": "int",
+    'edge_ser.load("b", "openvino", provider="cuda")': "edge_ser.recognizer.Recognizer",
+    "edge_ser.load(runtime=name, provider=provider)": "edge_ser.recognizer.Recognizer",
+    'dict(ser("a.wav").region_probabilities or {})': "dict[str, float]",
+    'np.asarray(ser("a.wav").region_probabilities, np.float64).tolist()': "Any",
     "ser.prepare(ints, 8_000).seconds": "float",
     "ser.decode(ser.infer([ser.prepare(stream)]), [ser.prepare(stream)])": EMOTIONS,
 }
@@ -47,6 +57,10 @@ BAD = {
     'ser(["a.wav"], 16_000)': f'List item 0 .* "str"; expected "{SAMPLES}"',
     "ser(arrays)": f'incompatible type "list\\[ndarray.*; expected "Sequence[{FILES}]"',
     "ser([0.1, 0.2])": f'List item 1 has incompatible type "float"; expected "{FILES}"',
+    "ser.each(arrays)": f'incompatible type "list\\[ndarray.*; expected "Iterable[{FILES}]"',
+    "ser.each(paths, 16_000)": f'incompatible type "list\\[Path]"; expected "Iterable[{SAMPLES}]"',
+    'edge_ser.load(runtime="openvno")': "expected \"Literal['auto', 'onnx', 'openvino', 'trt']\"",
+    'edge_ser.load(provider="gpu")': "expected \"Literal['cpu', 'cuda', 'tensorrt', 'rtx'] | None",
     "ser(None)": f"audio: {FILES}) -> Emotion",
 }
 
@@ -87,3 +101,8 @@ def test_a_wrong_call_is_refused_in_few_words(call: str, said: dict[str, list[st
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(edge_ser.__file__).parent / "py.typed").is_file()
+
+
+def test_the_names_that_a_type_checker_knows_are_those_of_the_registry() -> None:
+    assert set(get_args(edge_ser.RuntimeName)) == {"auto", *RUNTIMES}
+    assert set(get_args(edge_ser.ProviderName)) == set(PROVIDERS)

@@ -69,8 +69,8 @@ def test_the_head_names_its_most_probable_region(best: int, agree: bool) -> None
     assert e.region_head is not None and e.region_head.index == best
     assert e.regions_agree is agree
     assert e.region_probabilities is not None and len(e.region_probabilities) == 8
-    assert sum(e.region_probabilities) == pytest.approx(1)
-    assert max(e.region_probabilities) == e.region_probabilities[best]
+    assert sum(e.region_probabilities.values()) == pytest.approx(1)
+    assert max(e.region_probabilities.values()) == e.region_probabilities[e.region_head.name]
 
 
 def test_without_a_head_nothing_is_said_of_it() -> None:
@@ -104,7 +104,8 @@ def test_to_dict_is_plain_json(logits: list[float] | None) -> None:
         assert back["region_head"] is None and back["region_probabilities"] is None
     else:
         assert back["region_head"]["index"] == 2
-        assert back["region_probabilities"] == list(e.region_probabilities or ())
+        assert back["region_probabilities"] == dict(e.region_probabilities or {})
+        assert [*back["region_probabilities"]] == [r.name for r in Partition().regions]
 
 
 def test_to_dict_leaves_nothing_out() -> None:
