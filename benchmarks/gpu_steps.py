@@ -238,7 +238,7 @@ def rebuild(folder: Path, out: Path, target: str | None, sm: str) -> Path:
         build_seconds=time.perf_counter() - begin,
     )
     (out / "manifest.json").unlink()
-    seal(out, replace(manifest, engine=entry))
+    seal(out, manifest.with_parts(engine=entry))
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,6 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.recognizer import Recognizer
 from edge_ser.session import ProviderName, RuntimeName
-
-_log = logging.getLogger(__name__)
 
 
 def load(
@@ -46,8 +43,6 @@ def load(
     from edge_ser_runtimes import registry
 
     session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
-    where = registry.describe(session)
-    _log.debug("%s: %s, opened in %s", opened.root, opened.manifest.target, where)
     # absolute, as another process may stand in another folder
     place = None if bundle is None else Path(bundle).absolute()
     return Recognizer(

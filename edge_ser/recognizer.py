@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,8 +21,6 @@ from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
-
-_log = logging.getLogger(__name__)
 
 Source = str | Path | BinaryIO
 # of any type that `decode_array` takes; spelt so that type checkers show it in a few words
@@ -148,7 +145,6 @@ class Recognizer:
                 advice="load it again",
             )
         self._opened = opened
-        _log.debug("%s: opened again in process %d", opened.bundle.root, opened.pid)
         return opened
 
     def close(self) -> None:
@@ -382,10 +378,7 @@ class Recognizer:
             UsageError: the recogniser was closed, or a length is outside the model's range.
             BundleError: the model cannot run, or gave something else than finite numbers.
         """
-        outputs = infer(self.session, [u.samples for u in utterances])
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("ran %d of %s s", len(utterances), [round(u.seconds, 3) for u in utterances])
-        return outputs
+        return infer(self.session, [u.samples for u in utterances])
 
     def decode(self, outputs: Outputs, utterances: Sequence[Utterance]) -> list[Emotion]:
         """Third step: what the numbers say, of each utterance that `infer` was given."""

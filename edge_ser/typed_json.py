@@ -144,7 +144,7 @@ def _fields(kind: type[Any]) -> tuple[dict[str, bool], dict[str, Any]]:
     fields = {
         f.name: f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         for f in dataclasses.fields(kind)
-        if f.init
+        if f.init and not f.name.startswith("_")  # what a class keeps for itself is not read
     }
     return fields, get_type_hints(kind)
 

@@ -22,8 +22,9 @@ def verify(bundle: Bundle, session: Session) -> Verdict:
         fidelity to the recorded answers, for "single" and "padded", judged by the bundle's limits.
 
     Raises:
-        BundleError: the bundle holds no recorded answers.
+        BundleError: the bundle holds no recorded answers, or its evidence is malformed.
     """
+    bundle.manifest.check_evidence()
     golden = bundle.golden()
     preprocessing = bundle.manifest.preprocessing
     rows = [preprocessing.normalize(from_int16(x)) for x in golden.samples]

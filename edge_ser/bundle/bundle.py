@@ -80,6 +80,8 @@ class Bundle:
     def open(cls, path: str | Path) -> Bundle:
         """Open a directory or .zip and verify every file in it.
 
+        The manifest's evidence is checked as it is read: see `Manifest.check_evidence`.
+
         Raises:
             MissingPathError: no such path.
             BundleError: not a bundle, or incomplete, altered, or of another schema version.

@@ -1,16 +1,18 @@
-"""The manifest of a bundle: everything a device must know, as one validated JSON document."""
+"""The manifest of a bundle: everything a device must know, as one validated JSON document.
+
+What a model needs to answer is read and checked at once. Its evidence - provenance, parity, how
+precision was lowered - is read and checked when it is asked for, as predicting does without it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle.engine import Engine
-from edge_ser.bundle.evidence import Lowering, ParitySummary
-from edge_ser.bundle.provenance import Provenance
 from edge_ser.emotion.heads import HEADS, Head, describe_heads
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
@@ -18,10 +20,32 @@ from edge_ser.errors import BundleError
 from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader
 
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
+
+    from edge_ser.bundle.engine import Engine
+    from edge_ser.bundle.evidence import Lowering, ParitySummary
+    from edge_ser.bundle.provenance import Provenance
+
+    class Parts(TypedDict, total=False):
+        """Parts of a manifest that are read when they are asked for; see `Manifest`."""
+
+        provenance: Provenance
+        parity: ParitySummary | None
+        lowered: Lowering | None
+        engine: Engine | None
+
+
+T = TypeVar("T")
+
 SCHEMA_VERSION = 2
 # Version 1 does not name its heads.
 _HEADLESS_VERSION = 1
 _READER = Reader(BundleError)
+_EVIDENCE = ("provenance", "parity", "lowered")
+_PARTS = (*_EVIDENCE, "engine")
 
 
 @dataclass(frozen=True)
@@ -67,14 +91,10 @@ class Manifest:
         preprocessing: from audio to `samples`.
         partition: regions of the head and of the geometric answer.
         limits: of `verify`.
+        licence: of the weights.
         files: every other file of the bundle.
-        provenance: where the weights came from and what made the bundle.
-        parity: summary of the comparison with the reference at export time; None: not compared.
         max_batch: rows that may share a run of the graph, where they would change each other's
             answers; None: any number.
-        lowered: how precision was lowered and the evidence for it; None where it was not.
-        engine: the TensorRT engine beside the graph; None where there is none.
-        licence: of the weights.
     """
 
     name: str
@@ -93,11 +113,65 @@ class Manifest:
     limits: Limits
     licence: str
     files: tuple[FileEntry, ...] = ()
-    provenance: Provenance = field(default_factory=Provenance)
-    parity: ParitySummary | None = None
-    lowered: Lowering | None = None
     max_batch: int | None = None
-    engine: Engine | None = None
+    # `Parts` as JSON has them, without what is absent; and where they were read, for errors
+    _parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _source: str = field(default="manifest", compare=False, repr=False)
+
+    # --- what is read when it is asked for; each raises BundleError for what it is not
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Where the weights came from and what made the bundle."""
+        from edge_ser.bundle.provenance import Provenance
+
+        return self._part("provenance", Provenance) or Provenance()
+
+    @cached_property
+    def parity(self) -> ParitySummary | None:
+        """Summary of the comparison with the reference at export time; None: not compared."""
+        from edge_ser.bundle.evidence import ParitySummary
+
+        return self._part("parity", ParitySummary)
+
+    @cached_property
+    def lowered(self) -> Lowering | None:
+        """How precision was lowered and the evidence for it; None where it was not."""
+        from edge_ser.bundle.evidence import Lowering
+
+        return self._part("lowered", Lowering)
+
+    @cached_property
+    def engine(self) -> Engine | None:
+        """The TensorRT engine beside the graph; None where there is none."""
+        if "engine" not in self._parts:
+            return None
+        from edge_ser.bundle.engine import Engine
+
+        return self._part("engine", Engine)
+
+    def _part(self, name: str, kind: type[T]) -> T | None:
+        data = self._parts.get(name)
+        return None if data is None else _READER.read(kind, data, f"{self._source}: {name}")
+
+    def with_parts(self, **parts: Unpack[Parts]) -> Manifest:
+        """The same with other parts; None takes one out."""
+        given: dict[str, Any] = dict(parts)
+        data = {k: v for k, v in self._parts.items() if k not in given}
+        for name, part in given.items():
+            if part is not None:
+                # as it will be read back: tuples are lists there
+                data[name] = json.loads(json.dumps(part.to_dict()))
+        return dataclasses.replace(self, _parts=data)
+
+    def check_evidence(self) -> None:
+        """Read all evidence, whether or not it is used afterwards.
+
+        Raises:
+            BundleError: some of it is not what it must be.
+        """
+        for name in _EVIDENCE:
+            getattr(self, name)
 
     @property
     def has_region_head(self) -> bool:
@@ -109,13 +183,9 @@ class Manifest:
         data = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
         # without what is not set, so that earlier versions read the manifests they understand
         data["limits"] = self.limits.to_dict()
-        data["provenance"] = self.provenance.to_dict()
-        data["parity"] = self.parity.to_dict() if self.parity is not None else {}
-        data["lowered"] = self.lowered.to_dict() if self.lowered is not None else {}
-        if self.engine is None:
-            del data["engine"]
-        else:
-            data["engine"] = self.engine.to_dict()
+        parts = data.pop("_parts")
+        del data["_source"]
+        data |= {name: {} for name in _EVIDENCE} | parts
         data["task"] = {
             "dimensions": list(DIMENSIONS),
             "model_range": [0, 1],
@@ -134,7 +204,8 @@ class Manifest:
             source: named in errors.
 
         Raises:
-            BundleError: not JSON, another schema version, or a field that is missing or wrong.
+            BundleError: not JSON, another schema version, or a field that is missing or wrong;
+                evidence is read when it is asked for.
         """
         data = _READER.parse(text, source)
         if not isinstance(data, dict):
@@ -150,12 +221,12 @@ class Manifest:
             )
         _check_task(data, source)
         told = {"schema", "task", "regions"}  # for other readers; here the code knows them
-        absent = {name for name in ("parity", "lowered", "engine") if data.get(name) == {}}
-        fields = {k: v for k, v in data.items() if k not in told | absent}
+        fields = {k: v for k, v in data.items() if k not in (*_PARTS, *told)}
         if version == _HEADLESS_VERSION:
             manifest = _with_heads(_READER.read(cls, fields | {"heads": []}, source))
         else:
             manifest = _READER.read(cls, fields, source)
+        manifest = dataclasses.replace(manifest, _parts=_parts(data, source), _source=source)
         _check_sense(manifest, source)
         return manifest
 
@@ -169,6 +240,14 @@ def _check_task(data: dict[str, Any], source: str) -> None:
         )
 
 
+def _parts(data: dict[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """The parts that are there, as JSON has them; {} stands for one that is not."""
+    there = {name: data[name] for name in _PARTS if data.get(name) not in (None, {})}
+    for name, part in there.items():
+        _READER.read(dict[str, Any], part, f"{source}: {name}")
+    return there
+
+
 def _with_heads(manifest: Manifest) -> Manifest:
     """What was read of a document of version 1, with the heads that its outputs stand for."""
     names = [output.name for output in manifest.outputs]
@@ -177,6 +256,7 @@ def _with_heads(manifest: Manifest) -> Manifest:
 
 def _check_sense(manifest: Manifest, source: str) -> None:
     """What parts must agree on; what a part alone must be is checked as it is built."""
+    _ = manifest.engine  # a device computes with it, so that it is no evidence
     if manifest.max_batch is not None and manifest.max_batch < 1:
         raise BundleError(source, expected="max_batch >= 1", found=str(manifest.max_batch))
     if (

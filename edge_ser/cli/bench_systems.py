@@ -49,6 +49,7 @@ def systems_of(
     for path, label in zip(bundles or [DEFAULT_BUNDLE], labels_of(bundles), strict=True):
         try:
             bundle = Bundle.open(path)
+            bundle.manifest.check_evidence()
         except EdgeSerError as error:
             complain(error)
             continue

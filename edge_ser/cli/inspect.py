@@ -28,6 +28,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     bundle = Bundle.open(arguments.bundle)
+    bundle.manifest.check_evidence()
     if arguments.json:
         print((bundle.root / MANIFEST).read_text(encoding="utf-8"), end="")
         return 0

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         check_report_path(arguments.report, Path(arguments.bundle))
     bundle = Bundle.open(arguments.bundle)
+    bundle.manifest.check_evidence()
     if arguments.reference:
         return _against_reference(bundle, arguments)
     for name in ("epoch", "neutral_radius", "parity_audio"):

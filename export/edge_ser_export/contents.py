@@ -60,8 +60,9 @@ def describe_bundle(
         partition=config.partition,
         limits=lowered.limits,
         licence=config.weights_licence,
-        provenance=_provenance(checkpoint, options),
         max_batch=lowered.max_batch or find_encoder(config.encoder.kind).max_batch,
+    ).with_parts(
+        provenance=_provenance(checkpoint, options),
         lowered=Lowering.from_dict(lowered.record) if lowered.record else None,
     )
 

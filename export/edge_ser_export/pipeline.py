@@ -132,7 +132,7 @@ def export(
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
         if not parity.passed and not options.keep_failed:
             raise _gate_error(job.out, parity, "no bundle was written")
-        manifest = replace(manifest, parity=parity.summary())
+        manifest = manifest.with_parts(parity=parity.summary())
         words: tuple[str, ...] = ()
         if RUNTIME in options.runtimes and parity.passed:
             proof = prove_in_openvino(work, manifest, judge, open_session)
@@ -293,7 +293,7 @@ def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:
         return manifest
     release_memory()
     job.progress("building the engine" if job.plan.backend else "writing the build bundle")
-    return replace(manifest, engine=write_engine(job.plan, work, job.preprocessing))
+    return manifest.with_parts(engine=write_engine(job.plan, work, job.preprocessing))
 
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -19,6 +20,7 @@ from edge_ser.errors import BundleError, UsageError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_log = logging.getLogger(__name__)
 _living: WeakSet[BaseSession] = WeakSet()
 
 
@@ -108,6 +110,9 @@ class BaseSession(ABC):
 
             outputs = concatenate(parts)
         self._check(outputs, samples.shape[0])
+        if _log.isEnabledFor(logging.DEBUG):
+            seconds = lengths / self.bundle.manifest.preprocessing.sample_rate
+            _log.debug("ran %d of %s s", lengths.size, seconds.round(3).tolist())
         return outputs
 
     def _check(self, outputs: Outputs, batch: int) -> None:

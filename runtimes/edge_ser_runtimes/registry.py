@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import logging
+import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from typing import Any, cast
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
 from edge_ser.session import Session
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -186,5 +190,9 @@ def _open(bundle: Bundle, runtime: str, threads: int | None, options: dict[str, 
                 expected=f"runtime {owner}, which has it",
                 found=f"runtime {runtime}",
             )
-    session = load_part(RUNTIMES[runtime].session)
-    return cast(Session, session(bundle, threads, **options))
+    kind = load_part(RUNTIMES[runtime].session)
+    session = cast(Session, kind(bundle, threads, **options))
+    if _log.isEnabledFor(logging.DEBUG):
+        where, target = describe(session), bundle.manifest.target
+        _log.debug("%s: %s, opened in %s by process %d", bundle.root, target, where, os.getpid())
+    return session

@@ -297,7 +297,8 @@ def test_a_runtime_stands_in_with_one_warning_and_is_what_is_named(
         "share": 1.0, "verified": False,
     }  # fmt: skip
     (folder / "manifest.json").unlink()
-    seal(folder, replace(manifest, target="trt-fp16", engine=part(Engine, engine)))
+    manifest = replace(manifest, target="trt-fp16").with_parts(engine=part(Engine, engine))
+    seal(folder, manifest)
     monkeypatch.setattr("edge_ser.host.nvidia_libraries.CUDA_NAMES", ("libno-such-driver.so.1",))
     done = cli(*ONE, folder)
     assert done.code == 0, done.err

@@ -41,6 +41,7 @@ def test_verbose_says_on_stderr_what_is_done(
     done = cli("predict", "-v", "--threads", 1, utterances[0])
     assert (done.code, done.out, quiet.err) == (0, quiet.out, "")
     opened, ran = done.err.splitlines()
-    assert "ms  edge_ser.load: " in opened and "onnx-fp32, opened in onnx (onnxruntime" in opened
-    assert "ms  edge_ser.recognizer: ran 1 of [2." in ran
+    assert "ms  edge_ser_runtimes.registry: " in opened
+    assert "onnx-fp32, opened in onnx (onnxruntime" in opened
+    assert "ms  edge_ser_runtimes.base: ran 1 of [2." in ran
     assert logging.getLogger("edge_ser").handlers == [], "nothing stays behind"

@@ -271,12 +271,28 @@ def test_inspect_reads_what_is_recorded_and_refuses_what_is_no_record(
         assert "tiny" in done.out
 
 
+@pytest.mark.parametrize(
+    "command", [("verify",), ("bench", "--seconds", "1", "--rounds", "2", "--processes", "0")]
+)
+def test_whatever_judges_a_bundle_refuses_evidence_that_is_none(
+    command: tuple[str, ...],
+    cli: Cli,
+    bundle_dir: Path,
+    edit_manifest: Callable[..., None],
+) -> None:
+    edit_manifest(bundle_dir, lambda m: m.update(lowered={"speed": {"speedup": []}}))
+    done = cli(*command, bundle_dir)
+    assert done.code == 2
+    assert "manifest.json: lowered: speed: speedup: expected a finite number" in done.err
+    assert cli("predict", "--threads", 1, bundle_dir).code == 0, "it needs no evidence"
+
+
 def test_inspect_shows_what_was_assumed_and_that_parity_failed(
     cli: Cli, tiny_bundle: TinyBundle
 ) -> None:
     provenance = Provenance(CheckpointOrigin("run", "ab" * 32, ("neutral radius",)))
     parity = ParitySummary(passed=False, utterances=7, vad_max=0.5)
-    bundle = tiny_bundle(change=lambda m: replace(m, provenance=provenance, parity=parity))
+    bundle = tiny_bundle(change=lambda m: m.with_parts(provenance=provenance, parity=parity))
     done = cli("inspect", bundle)
     assert done.code == 0
     assert "neutral radius" in done.out

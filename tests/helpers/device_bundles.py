@@ -36,5 +36,5 @@ def make(folder: Path, plan: EnginePlan) -> Path:
         manifest, target="trt-fp16", precision="fp16", graph="model.onnx",
         limits=replace(manifest.limits, vad=5e-3, region_logits=5e-2, boundary_margin=0.02),
     )  # fmt: skip
-    seal(folder, replace(manifest, engine=write_engine(plan, folder, preprocessing())))
+    seal(folder, manifest.with_parts(engine=write_engine(plan, folder, preprocessing())))
     return folder

@@ -87,9 +87,8 @@ def trt_bundle(tiny_bundle: Callable[..., Path]) -> TrtBundle:
         }
         if record["file"]:
             (folder / record["file"]).write_bytes(data)
-        manifest = replace(
-            Bundle.open(folder).manifest, target="trt-fp16", engine=part(Engine, record)
-        )
+        manifest = replace(Bundle.open(folder).manifest, target="trt-fp16")
+        manifest = manifest.with_parts(engine=part(Engine, record))
         (folder / "manifest.json").unlink()
         seal(folder, manifest)
         return folder

@@ -42,8 +42,23 @@ def test_importing_the_package_loads_no_library_but_numpy() -> None:
     code = """
 import sys
 import edge_ser
-late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "edge_ser_runtimes",
-        "edge_ser.cli")
+late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "edge_ser_runtimes",
+        "edge_ser.cli", "edge_ser.fidelity.compare")
+print([m for m in late if m in sys.modules])
+"""
+    done = python(code)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
+def test_an_answer_needs_no_evidence_and_no_judge() -> None:
+    code = """
+import sys
+import edge_ser
+from edge_ser.data import sample_utterances
+edge_ser.load(threads=1)(str(sample_utterances()[0]))
+late = ("edge_ser.bundle.evidence", "edge_ser.bundle.provenance", "edge_ser.bundle.engine",
+        "edge_ser.fidelity.labels", "edge_ser.fidelity.compare", "edge_ser.host.facts",
+        "edge_ser.cli", "tqdm")
 print([m for m in late if m in sys.modules])
 """
     done = python(code)

@@ -141,7 +141,7 @@ def prove_in_openvino(
 
 def _with_proof(manifest: Manifest, proof: RuntimeProof) -> Manifest:
     parity = manifest.parity or ParitySummary()
-    return replace(manifest, parity=replace(parity, runtimes={RUNTIME: proof}))
+    return manifest.with_parts(parity=replace(parity, runtimes={RUNTIME: proof}))
 
 
 def _speed(baseline: Session, candidate: Session) -> Speed:

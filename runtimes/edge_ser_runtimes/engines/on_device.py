@@ -125,7 +125,7 @@ def build_on_device(
             version = tool.build(graph, work / ENGINE, engine.profiles)
             seconds = round(time.perf_counter() - started, 3)
             engine = replace(engine, version=version, build_seconds=seconds)
-        manifest = seal(work, replace(bundle.manifest, engine=engine))
+        manifest = seal(work, bundle.manifest.with_parts(engine=engine))
         verdict = None
         if runs_here:
             progress("running the recorded answers")
@@ -141,7 +141,7 @@ def build_on_device(
                 close_session(session)
             _check(verdict, manifest)
             engine = replace(engine, verified=True)
-            manifest = seal(work, replace(manifest, engine=engine))
+            manifest = seal(work, manifest.with_parts(engine=engine))
     return OnDevice(manifest, engine, verdict)
 
 

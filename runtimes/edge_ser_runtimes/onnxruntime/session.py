@@ -94,9 +94,10 @@ class OrtSession(BaseSession):
 
 def _check_integers(bundle: Bundle) -> None:
     """Warn where 8-bit sums saturate: answers change there, and nothing else would say so."""
+    if bundle.manifest.precision != "int8" or integer_preset() != "x86":
+        return  # evidence is read where it is needed
     lowered = bundle.manifest.lowered
-    made_for = lowered.cpu.name if lowered is not None and lowered.cpu is not None else None
-    if made_for == "x86-vnni" and integer_preset() == "x86":
+    if lowered is not None and lowered.cpu is not None and lowered.cpu.name == "x86-vnni":
         warnings.warn(
             f"{bundle.manifest.name} was made for processors with VNNI, which this one lacks: run "
             "edge-ser verify, or export with --cpu x86",

@@ -41,6 +41,7 @@ MANIFEST = Manifest(
     limits=Limits(1e-4, 1e-3),
     licence="CC-BY-4.0",
     files=(FileEntry("model.onnx", 12, "ab" * 32), FileEntry("sub/weights.bin", 3, "cd" * 32)),
+).with_parts(
     provenance=Provenance(CheckpointOrigin(assumed=("x",)), "edge-ser export ä"),
     parity=ParitySummary(passed=True, vad_max=1.5e-7),
 )
@@ -65,7 +66,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def refused(document: Any) -> str:
     with pytest.raises(BundleError) as caught:
-        read(document)
+        read(document).check_evidence()
     message = str(caught.value)
     assert message.startswith("m.json") and "\n" not in message
     return message

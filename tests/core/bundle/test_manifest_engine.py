@@ -98,12 +98,10 @@ def test_fields_are_all_there_and_no_others() -> None:
 
 
 def with_engine(tiny_bundle: TinyBundle, **changes: Any) -> Path:
-    from dataclasses import replace
-
     path: Path = tiny_bundle()
     manifest = Bundle.open(path).manifest
     (path / "model.engine").write_bytes(b"vtrt")
-    seal(path, replace(manifest, engine=part(Engine, ENGINE | changes)))
+    seal(path, manifest.with_parts(engine=part(Engine, ENGINE | changes)))
     return path
 
 

@@ -289,9 +289,10 @@ class Wrong:
         return Outputs.of(np.full((n, 3), 0.5, np.float32), np.zeros((n, 8), np.float32))
 
 
-def changed(**fields: object) -> Bundle:
+def changed(target: str | None = None, **parts: object) -> Bundle:
     bundle = Bundle.open(DEFAULT_BUNDLE)
-    return Bundle(bundle.root, replace(bundle.manifest, **fields))
+    manifest = bundle.manifest.with_parts(**parts)
+    return Bundle(bundle.root, replace(manifest, target=target or manifest.target))
 
 
 STANDARD = replace(ENGINE, backend="tensorrt", version="10.3.0.26", sm=("sm87",))

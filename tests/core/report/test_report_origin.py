@@ -37,7 +37,8 @@ ELSEWHERE = {"openvino": {"precision": "bf16", "vad_max": 0.0123, "times_onnx": 
 @pytest.fixture(scope="module")
 def manifest(ser: edge_ser.Recognizer) -> Manifest:
     origin = part(Provenance, PROVENANCE)
-    return replace(ser.manifest, name="tiny", limits=FP32, partition=Partition(), provenance=origin)
+    tiny = replace(ser.manifest, name="tiny", limits=FP32, partition=Partition())
+    return tiny.with_parts(provenance=origin)
 
 
 def test_when_and_where_the_page_was_written(manifest: Manifest) -> None:
@@ -86,8 +87,7 @@ def test_where_the_bundle_came_from(manifest: Manifest) -> None:
 
 
 def test_speed_and_other_runtimes_where_they_are_recorded(manifest: Manifest) -> None:
-    lowered = replace(
-        manifest,
+    lowered = manifest.with_parts(
         lowered=part(Lowering, {"speed": SPEED}),
         parity=part(ParitySummary, {"passed": True, "runtimes": ELSEWHERE}),
     )
@@ -107,8 +107,7 @@ def test_a_page_tells_what_is_recorded_and_leaves_out_the_rest(
     field: str, manifest: Manifest
 ) -> None:
     recorded = {k: v for k, v in PROVENANCE.items() if k != field}
-    less = replace(
-        manifest,
+    less = manifest.with_parts(
         provenance=part(Provenance, recorded),
         lowered=part(Lowering, {"speed": {"candidate_ms": 3.85}}),
         parity=ParitySummary(),
@@ -118,14 +117,13 @@ def test_a_page_tells_what_is_recorded_and_leaves_out_the_rest(
 
 
 def test_nothing_is_recorded(manifest: Manifest) -> None:
-    nothing = replace(manifest, provenance=Provenance(), lowered=None, parity=None)
+    nothing = manifest.with_parts(provenance=Provenance(), lowered=None, parity=None)
     found = dict(bundle_rows(nothing))
     assert found == {"checkpoint": "unknown, sha256 unknown", "made by": "unknown"}
 
 
 def test_what_strangers_wrote_is_escaped(manifest: Manifest) -> None:
-    odd = replace(
-        manifest,
+    odd = manifest.with_parts(
         provenance=Provenance(
             CheckpointOrigin(HOSTILE, HOSTILE, (HOSTILE,)),
             command=HOSTILE,

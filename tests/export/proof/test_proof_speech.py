@@ -136,7 +136,7 @@ def resealed(bundle: Bundle, report: object, **lowered: Any) -> Bundle:
     """The bundle with another `parity.json` and another record of its calibration."""
     (bundle.root / PARITY).write_text(json.dumps(report))
     calibration = replace(Calibration(source="calls", judge=7, fingerprint=""), **lowered)
-    manifest = replace(bundle.manifest, lowered=Lowering(calibration=calibration))
+    manifest = bundle.manifest.with_parts(lowered=Lowering(calibration=calibration))
     return Bundle(bundle.root, seal(bundle.root, manifest))
 
 

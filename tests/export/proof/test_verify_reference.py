@@ -117,7 +117,7 @@ def test_a_bundle_that_does_not_say_what_it_was_made_from(
     provenance: Provenance, bundle: Path, verify: Verify, tmp_path: Path
 ) -> None:
     manifest = Bundle.open(bundle).manifest
-    seal(bundle, replace(manifest, provenance=provenance))
+    seal(bundle, manifest.with_parts(provenance=provenance))
     code, out, err = verify(saved(tmp_path / "other.pt", other_mean))
     assert (code, out) == (1, "")
     (line,) = err

@@ -172,14 +172,14 @@ def test_a_zip(tmp_path: Path) -> None:
 
 def test_another_graph_than_was_exported(orin: Path) -> None:
     manifest = Bundle.open(orin).manifest
-    seal(orin, replace(manifest, engine=replace(manifest.engine, graph_sha256="0" * 64)))
+    seal(orin, manifest.with_parts(engine=replace(manifest.engine, graph_sha256="0" * 64)))
     with pytest.raises(BundleError, match=r"expected the graph that was exported for this engine"):
         build_on_device(orin, never)
 
 
 def test_a_precision_that_the_device_lacks(rtx: Path) -> None:
     manifest = Bundle.open(rtx).manifest
-    seal(rtx, replace(manifest, engine=replace(manifest.engine, precision="fp8")))
+    seal(rtx, manifest.with_parts(engine=replace(manifest.engine, precision="fp8")))
     with pytest.raises(UsageError, match=r"--target trt-fp8: .* found rtx-3060"):
         build_on_device(rtx, never, ("rtx-3060",))
 

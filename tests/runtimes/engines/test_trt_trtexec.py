@@ -127,7 +127,7 @@ def test_trtexec_takes_one_profile(orin: Path, program: Callable[..., Path]) -> 
     program()
     manifest = Bundle.open(orin).manifest
     profiles = manifest.engine.profiles * 2
-    seal(orin, replace(manifest, engine=replace(manifest.engine, profiles=profiles)))
+    seal(orin, manifest.with_parts(engine=replace(manifest.engine, profiles=profiles)))
     with pytest.raises(UsageError, match=r"profiles: expected one, .* found 2"):
         build_on_device(orin, never)
 
@@ -139,7 +139,7 @@ def test_trtexec_gets_only_shapes_of_the_profile(
     program(least=batch[0], most=batch[2])
     manifest = Bundle.open(orin).manifest
     profiles = (Profile(batch, (16_000, 48_000, 192_000)),)
-    seal(orin, replace(manifest, engine=replace(manifest.engine, profiles=profiles)))
+    seal(orin, manifest.with_parts(engine=replace(manifest.engine, profiles=profiles)))
     assert build_on_device(orin, never).manifest.engine.verified is True
 
 
@@ -154,7 +154,7 @@ def test_trtexec_answers_that_are_not_finite(orin: Path, program: Callable[..., 
 def test_trtexec_does_not_prove_precision(orin: Path, program: Callable[..., Path]) -> None:
     program()
     manifest = Bundle.open(orin).manifest
-    seal(orin, replace(manifest, engine=replace(manifest.engine, census=Census(), share=0.0)))
+    seal(orin, manifest.with_parts(engine=replace(manifest.engine, census=Census(), share=0.0)))
     with pytest.raises(UsageError, match=r"found no count; install .*python3-libnvinfer"):
         build_on_device(orin, never)
 

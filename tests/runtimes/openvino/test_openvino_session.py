@@ -33,7 +33,7 @@ def session(ser: edge_ser.Recognizer) -> OpenVinoSession:
 def proved(bundle: Bundle, precision: str) -> Bundle:
     proof = RuntimeProof(passed=True, precision=precision)
     parity = replace(bundle.manifest.parity, runtimes={"openvino": proof})
-    return Bundle(bundle.root, replace(bundle.manifest, parity=parity))
+    return Bundle(bundle.root, bundle.manifest.with_parts(parity=parity))
 
 
 def test_recorded_answers_are_given(ser: edge_ser.Recognizer, session: OpenVinoSession) -> None:
@@ -91,7 +91,8 @@ def test_chosen_by_name_only(ser: edge_ser.Recognizer, utterances: list[Path]) -
 
 
 def test_dynamic_scales_are_refused(ser: edge_ser.Recognizer) -> None:
-    manifest = replace(ser.manifest, lowered=Lowering("dynamic, log-mel in float32"), max_batch=1)
+    manifest = replace(ser.manifest, max_batch=1)
+    manifest = manifest.with_parts(lowered=Lowering("dynamic, log-mel in float32"))
     with pytest.raises(BundleError, match=r"found recipe dynamic.*export with --runtime openvino"):
         OpenVinoSession(Bundle(ser.bundle.root, manifest))
 
