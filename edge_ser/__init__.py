@@ -5,6 +5,8 @@ ser = edge_ser.load()              # or a bundle made by `edge-ser export`
 emotion = ser("speech.wav")        # or ser(samples, sample_rate), or ser([file, ...])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.emotion.probabilities import RegionProbabilities
@@ -25,6 +27,9 @@ from edge_ser.session import ProviderName, RuntimeName
 from edge_ser.utterance import Utterance
 from edge_ser.version import __version__
 
+if TYPE_CHECKING:
+    from edge_ser.scoring.evaluate import Evaluation, evaluate
+
 __all__ = [
     "AudioError",
     "Bundle",
@@ -32,6 +37,7 @@ __all__ = [
     "DeviceError",
     "EdgeSerError",
     "Emotion",
+    "Evaluation",
     "LongAudioWarning",
     "MissingExtraError",
     "MissingPathError",
@@ -46,5 +52,15 @@ __all__ = [
     "UsageError",
     "Utterance",
     "__version__",
+    "evaluate",
     "load",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What judges answers is loaded when it is asked for: an answer needs none of it."""
+    if name not in ("Evaluation", "evaluate"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from edge_ser.scoring import evaluate as module
+
+    return getattr(module, name)

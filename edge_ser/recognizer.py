@@ -12,6 +12,7 @@ import numpy as np
 
 from edge_ser.audio import decode_array
 from edge_ser.audio_files import Recording, read_file
+from edge_ser.batching import in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, EdgeSerError, UsageError
@@ -26,8 +27,6 @@ Source = str | Path | BinaryIO
 # of any type that `decode_array` takes; spelt so that type checkers show it in a few words
 Array = np.ndarray[Any, Any]
 _BATCH_SIZE = 8
-# Files decoded ahead and sorted by length, so that a batch holds little padding.
-_WINDOW_FILES = 64
 
 
 class _Opened(NamedTuple):
@@ -223,8 +222,9 @@ class Recognizer:
         def prepared(index: int) -> Utterance:
             return self.prepare(sources[index], sample_rate, f"samples[{index}]")
 
+        self._here()  # its own error first
         results: list[Emotion | None] = [None] * len(sources)
-        for index, outcome in self._batched(len(sources), prepared, _BATCH_SIZE):
+        for index, outcome in in_batches(len(sources), prepared, self._run, _BATCH_SIZE):
             if isinstance(outcome, EdgeSerError):
                 raise outcome
             results[index] = outcome
@@ -273,39 +273,11 @@ class Recognizer:
         def prepared(index: int) -> Utterance:
             return self.prepare(sources[index], sample_rate, f"samples[{index}]")
 
-        yield from self._batched(len(sources), prepared, batch_size)
-
-    def _batched(
-        self, count: int, prepared: Callable[[int], Utterance], batch_size: int
-    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
-        """Run what `prepared` makes of the positions below `count`, in batches of like length."""
         self._here()  # a model that cannot be opened is no fault of each file
-        for start in range(0, count, _WINDOW_FILES):
-            ready: list[tuple[int, Utterance]] = []
-            for index in range(start, min(start + _WINDOW_FILES, count)):
-                try:
-                    ready.append((index, prepared(index)))
-                except EdgeSerError as error:
-                    yield index, error
-            ready.sort(key=lambda item: item[1].samples.size)
-            for first in range(0, len(ready), batch_size):
-                yield from self._answers(ready[first : first + batch_size])
+        yield from in_batches(len(sources), prepared, self._run, batch_size)
 
-    def _answers(
-        self, part: list[tuple[int, Utterance]]
-    ) -> Iterator[tuple[int, Emotion | EdgeSerError]]:
-        """One batch; where the model refuses it, row by row, so that one row is not all of them."""
-        try:
-            utterances = [utterance for _, utterance in part]
-            emotions = self.decode(self.infer(utterances), utterances)
-        except EdgeSerError as error:
-            if len(part) == 1:
-                yield part[0][0], error
-            else:
-                for row in part:
-                    yield from self._answers([row])
-            return
-        yield from zip((i for i, _ in part), emotions, strict=True)
+    def _run(self, utterances: list[Utterance]) -> list[Emotion]:
+        return self.decode(self.infer(utterances), utterances)
 
     # --- the three steps
 

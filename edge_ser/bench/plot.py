@@ -8,29 +8,10 @@ from typing import Any
 
 from edge_ser.bench.records import Record, threads_of
 from edge_ser.bench.tables import busy_note, machine_line
-from edge_ser.errors import MissingExtraError, UsageError
 
-_SUFFIXES = (".png", ".svg")
 _MARKS = "osD^vPX*"
 # Where the slowest system is so many times the fastest, equal ratios are drawn equally far apart.
 _LOG_ABOVE = 12
-
-
-def check_plot_path(path: Path) -> None:
-    """Refuse a picture that cannot be written, before anything is measured.
-
-    Raises:
-        UsageError: neither PNG nor SVG, or no such directory.
-        MissingExtraError: matplotlib is not installed.
-    """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError("--plot", expected="a file that ends in .png or .svg", found=path.name)
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(path, expected="a file in an existing directory", found="none such")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("edge-ser bench --plot", "matplotlib", "export") from error
 
 
 def lines(records: Sequence[Record]) -> dict[str, list[Record]]:

@@ -10,13 +10,14 @@ from typing import Any
 from edge_ser.bench import tables
 from edge_ser.bench.budgets import broken, check_lengths, parse_budget
 from edge_ser.bench.compare import Comparison, compare
-from edge_ser.bench.plot import check_plot_path, write_plot
+from edge_ser.bench.plot import write_plot
 from edge_ser.bench.records import Record, append, check_history, read_history
 from edge_ser.bench.suite import Options, Suite
 from edge_ser.cli.bench_systems import systems_of
 from edge_ser.cli.console import print_error, print_warning, steps
 from edge_ser.errors import EdgeSerError, GateError, UsageError
 from edge_ser.measure.timing import Plan
+from edge_ser.plotting import check_plot_path
 
 _STDOUT = "-"
 _LEFT_LATENCY, _LEFT_CHANGES = ("length", "system"), (0, 1, 5)
@@ -140,7 +141,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         if text not in (None, _STDOUT) and (path.is_dir() or not path.parent.is_dir()):
             raise UsageError(path, expected="a file in an existing directory", found="none such")
     if arguments.plot is not None:
-        check_plot_path(arguments.plot)
+        check_plot_path(arguments.plot, "edge-ser bench")
 
 
 def _quiet(arguments: argparse.Namespace) -> bool:

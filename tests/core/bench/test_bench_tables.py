@@ -10,7 +10,6 @@ from helpers.bench_records import fresh, full, latency, record
 
 from edge_ser.bench import plot, tables
 from edge_ser.bench.records import Against, Record
-from edge_ser.errors import UsageError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -180,11 +179,3 @@ def test_systems_far_apart_are_drawn_on_a_log_scale() -> None:
 def test_one_length_is_drawn_too(tmp_path: Path) -> None:
     plot.write_plot(tmp_path / "one.svg", [record(fresh=fresh())])
     ElementTree.parse(tmp_path / "one.svg")
-
-
-def test_a_picture_that_cannot_be_written_is_refused_before_measuring(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"ends in \.png or \.svg, found x\.pdf"):
-        plot.check_plot_path(tmp_path / "x.pdf")
-    with pytest.raises(UsageError, match="existing directory"):
-        plot.check_plot_path(tmp_path / "none" / "x.png")
-    plot.check_plot_path(tmp_path / "x.svg")

@@ -220,3 +220,26 @@ def test_the_best_epoch_is_kept_and_reported(
     assert train(out, *settings, "--resume", table=table) == 0
     assert same_weights(weights_of(out), kept)
     assert reported()
+
+
+def test_a_bundle_evaluates_as_its_checkpoint(
+    spectral: Path,
+    labels: Path,
+    clips: Path,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights, bundle = str(spectral / "best.safetensors"), str(tmp_path / "bundle")
+    assert main(["export", weights, "-o", bundle]) == 0
+    common = [str(labels), "--audio", str(clips), "--split", "Development", "--json"]
+    capsys.readouterr()
+    assert main(["train", "--evaluate", weights, "--cache", str(cache), *common]) == 0
+    checkpoint = json.loads(capsys.readouterr().out)
+    assert main(["evaluate", bundle, *common]) == 0
+    device = json.loads(capsys.readouterr().out)
+    assert device["count"] == checkpoint["count"] == 8
+    for name, value in checkpoint["ccc"].items():
+        assert device["dimensions"][name]["ccc"] == pytest.approx(value, abs=1e-5)
+    assert device["geometric"]["accuracy"] == checkpoint["region_geometric"]
+    assert device["head"]["accuracy"] == checkpoint["region_head"]

@@ -1,0 +1,133 @@
+"""`edge-ser evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from edge_ser.cli.common import add_corpus, add_runtime_options
+from edge_ser.cli.console import print_error, print_warning, told_warnings
+from edge_ser.cli.parser import Several
+from edge_ser.errors import DataError, GateError, UsageError
+from edge_ser.load import load
+from edge_ser.plotting import check_plot_path
+from edge_ser.scoring.answers import read_answers, write_answers
+from edge_ser.scoring.budgets import broken, parse_least
+from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips, read_clips
+from edge_ser.scoring.plot import write_plot
+from edge_ser.scoring.tables import page
+
+# Clips that are named when they cannot be used; the others are counted.
+_NAMED = 10
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="compare a bundle's answers with labels",
+        description="Answer every clip of a labelled split and print agreement with the labels: "
+        "CCC with its interval, Pearson, errors, regions. Needs no torch. With --min-ccc a gate: "
+        "exit code 1 if it fails.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    add_corpus(parser)
+    parser.add_argument("--split", default="Test1", help="to answer (default Test1); all: all rows")
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        metavar="FILE",
+        help="of a reference to the same clips, to compare with: CSV, or JSON, as --save-answers "
+        "or edge-ser predict write them",
+    )
+    parser.add_argument(
+        "--min-ccc",
+        action=Several,
+        like=lambda word: "=" in word,
+        metavar="[NAME=]CCC",
+        help="least concordance with the labels, such as valence=0.5, or 0.5 for each dimension",
+    )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out clips that are missing or cannot be read, which else are an error",
+    )
+    add_runtime_options(parser)
+    parser.add_argument(
+        "--batch-size", type=int, default=BATCH_SIZE, help=f"clips per run (default {BATCH_SIZE})"
+    )
+    parser.add_argument("--save-answers", type=Path, metavar="FILE", help="write answers as CSV")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a scatter as .png or .svg")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command: 2 if any clip could not be used, after all others were."""
+    limits = parse_least(arguments.min_ccc)
+    if arguments.batch_size < 1:
+        raise UsageError("--batch-size", expected="at least 1", found=str(arguments.batch_size))
+    if arguments.plot is not None:
+        check_plot_path(arguments.plot, "edge-ser evaluate")
+    saved = arguments.save_answers
+    if saved is not None and (saved.is_dir() or not saved.parent.is_dir()):
+        raise UsageError(saved, expected="a file in an existing directory", found="none such")
+    reference = None if arguments.answers is None else read_answers(arguments.answers)
+    clips = read_clips(arguments.labels, arguments.audio, arguments.split)
+    missing = clips.missing()
+    if missing and not arguments.skip_bad:  # hours may lie between here and the end
+        raise DataError(
+            clips.audio,
+            expected=f"the {len(clips.files)} files of split {clips.split} of {clips.table}",
+            found=f"{len(missing)} missing, first {missing[0]}",
+            advice="name their folder with --audio, or leave them out with --skip-bad",
+        )
+    with (
+        told_warnings(),
+        load(
+            arguments.bundle, arguments.runtime, arguments.threads, provider=arguments.provider
+        ) as recognizer,
+        tqdm(
+            total=len(clips.files), unit="clip", desc="evaluate", leave=False, disable=None
+        ) as bar,
+    ):
+        source = "" if arguments.answers is None else arguments.answers.name
+        evaluation = evaluate_clips(
+            recognizer, clips, arguments.batch_size, reference, source, bar.update
+        )
+    _write(arguments, evaluation)
+    _tell_unusable(evaluation, arguments.skip_bad)
+    failures = broken(limits, evaluation.dimensions)
+    if failures:
+        error = GateError(
+            f"evaluation of {evaluation.bundle}",
+            expected="at least the agreement asked for",
+            found="; ".join(failures),
+        )
+        if not evaluation.unusable or arguments.skip_bad:
+            raise error
+        print_error(error)
+    return 2 if evaluation.unusable and not arguments.skip_bad else 0
+
+
+def _write(arguments: argparse.Namespace, evaluation: Evaluation) -> None:
+    if arguments.save_answers is not None:
+        write_answers(arguments.save_answers, evaluation.clips.files, evaluation.answers)
+    if arguments.plot is not None:
+        write_plot(arguments.plot, evaluation)
+    print(json.dumps(evaluation.to_dict(), indent=1) if arguments.json else page(evaluation))
+
+
+def _tell_unusable(evaluation: Evaluation, skip: bool) -> None:
+    """Name the first clips that have no part in the scores, and count all."""
+    tell = print_warning if skip else print_error
+    unusable = evaluation.unusable
+    for line in unusable[:_NAMED]:
+        tell(line)
+    if unusable:
+        total = len(unusable) + len(evaluation.clips.files)
+        tell(f"{len(unusable)} of {total} clips have no part in the scores")

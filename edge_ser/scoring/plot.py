@@ -1,0 +1,48 @@
+"""Answers against labels as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
+from edge_ser.scoring.evaluate import Evaluation
+
+# Above it, single points would be one dark cloud; dense parts are then told by colour.
+_MANY = 2000
+
+
+def figure(evaluation: Evaluation) -> Any:
+    """Draw a square for each dimension: labels across, answers up, equality as a line."""
+    from matplotlib.figure import Figure
+
+    clips = evaluation.clips
+    drawing = Figure(figsize=(12, 4.4), layout="constrained")
+    panels = drawing.subplots(1, len(DIMENSIONS), sharex=True, sharey=True)
+    ends = (SCORE_MIN - 0.2, SCORE_MAX + 0.2)
+    count = len(clips.files)
+    for column, (name, axes) in enumerate(zip(DIMENSIONS, panels, strict=True)):
+        x, y = clips.labels[:, column], evaluation.answers[:, column].clip(SCORE_MIN, SCORE_MAX)
+        axes.plot(ends, ends, color="0.6", lw=1, zorder=0)
+        if count > _MANY:
+            axes.hexbin(x, y, gridsize=40, extent=(*ends, *ends), mincnt=1, bins="log", lw=0)
+        else:
+            # fewer points may be darker
+            axes.scatter(x, y, s=14, alpha=max(0.25, min(0.8, 60 / count)), lw=0)
+        s = evaluation.dimensions[name]
+        axes.set_title(
+            f"{name}: CCC {s.ccc:.3f} ({s.ccc_low:.3f} .. {s.ccc_high:.3f})",
+            fontsize=10,
+            loc="left",
+        )
+        axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel="label, 1..7")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("answer, 1..7")
+    said = f"{evaluation.bundle} ({evaluation.target}): {count} clips of {clips.table}, "
+    drawing.text(0.01, -0.02, f"{said}split {clips.split}", fontsize=8, color="0.35", va="top")
+    return drawing
+
+
+def write_plot(path: Path, evaluation: Evaluation) -> None:
+    """Draw as PNG or SVG, by the suffix of the path."""
+    figure(evaluation).savefig(path, dpi=120, bbox_inches="tight")
