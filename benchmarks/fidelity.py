@@ -27,7 +27,7 @@ from edge_ser.fidelity.compare import compare, concatenate, label_fidelity
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
-from edge_ser_export.precision.lower import PrecisionOptions
+from edge_ser_export.precision.options import PrecisionOptions
 from edge_ser_export.training.data import Corpus, read_training_labels
 
 # Name -> target, options, and another runtime that it is proved and run in.

@@ -40,6 +40,8 @@ def build_parser(command: str | None = None) -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_parser(commands)
+    if command == "export":
+        export.add_targets(commands.choices[command])
     if command == "train":
         train.add_recipe(commands.choices[command])
     add_verbose(parser, commands.choices.values())

@@ -58,11 +58,13 @@ def add_corpus(parser: Any) -> None:
 
 def add_runtime_options(parser: Any) -> None:
     """Options that say what computes, the same for every command that runs a bundle."""
+    from edge_ser_runtimes.registry import RUNTIMES
+
     parser.add_argument(
         "--runtime",
         default="auto",
         metavar="NAME",
-        help="onnx, openvino, trt, or auto (default): what suits the bundle and runs here",
+        help=f"{', '.join(RUNTIMES)}, or auto (default): what suits the bundle and runs here",
     )
     parser.add_argument(
         "--provider",

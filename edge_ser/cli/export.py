@@ -16,6 +16,8 @@ from edge_ser.errors import UsageError
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
+    from edge_ser_runtimes.registry import proving_runtimes
+
     parser = commands.add_parser(
         "export",
         help="turn a checkpoint into a proved bundle",
@@ -30,12 +32,6 @@ def add_parser(commands: Any) -> None:
         ".safetensors or .pt, or `spectral` (default) or `wavlm-tiny` from this package",
     )
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
-    parser.add_argument(
-        "--target",
-        default="onnx-fp32",
-        help="onnx-fp32 (default), onnx-fp16, onnx-int8; trt-fp32, trt-fp16, trt-bf16, trt-int8, "
-        "trt-fp8 for NVIDIA GPUs",
-    )
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
     parser.add_argument("--epoch", help="of a run directory: best (default), final, or a number")
     parser.add_argument(
@@ -62,13 +58,26 @@ def add_parser(commands: Any) -> None:
         "--runtime",
         action="append",
         default=[],
-        metavar="openvino",
-        help="prove an ONNX bundle in this runtime too, and say how fast it is there",
+        metavar="NAME",
+        help=f"prove the bundle in this runtime too, and say how fast it is there: "
+        f"{', '.join(proving_runtimes())}",
     )
     parser.add_argument(
         "--keep-failed", action="store_true", help="write the bundle even if parity fails"
     )
     parser.set_defaults(run=run)
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Declare the targets, which are described on the export side: of this command alone."""
+    with needs("export", "export"):
+        from edge_ser_export.targets import DEFAULT_TARGET, target_words
+
+        parser.add_argument_group("target").add_argument(
+            "--target",
+            default=DEFAULT_TARGET,
+            help=f"{target_words()} (default {DEFAULT_TARGET})",
+        )
 
 
 def _add_lower_precision(lower: Any) -> None:
@@ -134,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     with needs("export", "export"):
         from edge_ser_export import pipeline
         from edge_ser_export.options import ExportOptions
-        from edge_ser_export.precision.lower import PrecisionOptions
+        from edge_ser_export.precision.options import PrecisionOptions
         from edge_ser_export.targets import find_target
         from edge_ser_runtimes.engines.plan import EngineOptions
 

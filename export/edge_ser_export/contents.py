@@ -15,7 +15,7 @@ from edge_ser.emotion.heads import describe_heads
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.options import ExportOptions
-from edge_ser_export.precision.lower import Lowered
+from edge_ser_export.precision.job import Lowered
 from edge_ser_export.trace.capture import OPSET
 from edge_ser_runtimes.engines.plan import GRAPH
 

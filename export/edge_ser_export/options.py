@@ -9,10 +9,11 @@ from typing import Literal
 from edge_ser.bundle.bundle import check_new_bundle
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import default_calibration_samples
-from edge_ser_export.precision.lower import PrecisionOptions
+from edge_ser_export.precision.options import PrecisionOptions
 from edge_ser_export.proof.runtime import check_runtimes
-from edge_ser_export.targets import Target, find_target, names_where
+from edge_ser_export.targets import DEFAULT_TARGET, Target, find_target, names_where
 from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
+from edge_ser_runtimes.registry import RUNTIMES
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class ExportOptions:
         calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
         precision: how precision is lowered.
         engine: of the targets of TensorRT: what the engine is for.
-        runtimes: other runtimes to prove the bundle in: "openvino".
+        runtimes: others to prove the bundle in: names of `registry.proving_runtimes`.
         keep_failed: write the bundle even when the gate fails.
         command: for the provenance.
     """
 
     source: str
-    target: str = "onnx-fp32"
+    target: str = DEFAULT_TARGET
     out: Path | None = None
     epoch: str | None = None
     neutral_radius: float | None = None
@@ -53,9 +54,9 @@ class ExportOptions:
 
     @property
     def lowering(self) -> PrecisionOptions:
-        """How precision is lowered; a runtime beside ONNX Runtime decides about the recipe."""
-        # see check_runtimes
-        return replace(self.precision, recipe="static") if self.runtimes else self.precision
+        """How precision is lowered; a runtime beside ONNX Runtime may decide about the recipe."""
+        constant = any(RUNTIMES[name].constant_scales for name in self.runtimes)
+        return replace(self.precision, recipe="static") if constant else self.precision
 
     def check(self) -> None:
         """Refuse what needs no checkpoint to be seen.
@@ -63,8 +64,8 @@ class ExportOptions:
         Raises:
             UsageError: unknown target or option of precision, or `out` is no directory's name or
                 cannot be written; a device that cannot do what is asked.
-            MissingExtraError: the TensorRT or OpenVINO that is needed here is not installed, or the
-                clips that calibrate where no others are given are not.
+            MissingExtraError: the TensorRT or other runtime that is needed here is not installed,
+                or the clips that calibrate where no others are given are not.
         """
         target = find_target(self.target)
         if self.out is not None and self.out.suffix == ".zip":
@@ -79,7 +80,7 @@ class ExportOptions:
         if self.runtimes:
             check_runtimes(self.runtimes, target, self.precision.recipe)
         if target.has_engine:
-            plan_engine(self.target, self.engine)
+            plan_engine(target.precision, self.engine)
         elif self.engine != EngineOptions():
             raise UsageError(
                 "--device, --profile and --trt-backend",

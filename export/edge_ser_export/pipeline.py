@@ -37,8 +37,7 @@ from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
 from edge_ser_export.options import ExportOptions
-from edge_ser_export.precision.int8 import Gate
-from edge_ser_export.precision.lower import Lowered
+from edge_ser_export.precision.job import Gate, Lowered, Lowering
 from edge_ser_export.proof.golden import make_golden
 from edge_ser_export.proof.parity import (
     Expected,
@@ -49,9 +48,9 @@ from edge_ser_export.proof.parity import (
     reference_answers,
     run_parity,
 )
-from edge_ser_export.proof.runtime import RUNTIME, OpenSession, open_on_cpu, prove_in_openvino
+from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
 from edge_ser_export.proof.speech import ProofSpeech
-from edge_ser_export.targets import Lowering, Target, find_target
+from edge_ser_export.targets import Target, find_target
 from edge_ser_export.trace.capture import trace
 from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan, plan_engine, write_engine
 from edge_ser_runtimes.engines.profiles import read_profiles
@@ -133,10 +132,11 @@ def export(
         if not parity.passed and not options.keep_failed:
             raise _gate_error(job.out, parity, "no bundle was written")
         manifest = manifest.with_parts(parity=parity.summary())
-        words: tuple[str, ...] = ()
-        if RUNTIME in options.runtimes and parity.passed:
-            proof = prove_in_openvino(work, manifest, judge, open_session)
-            manifest, words = proof.manifest, (proof.words,)
+        words: list[str] = []
+        for runtime in dict.fromkeys(options.runtimes) if parity.passed else ():
+            proof = prove_in_runtime(runtime, work, manifest, judge, open_session)
+            manifest = proof.manifest
+            words.append(proof.words)
         if judged.parent != work and parity.passed:  # before the minutes of building
             _check_golden(Bundle(work, seal(work, manifest)), open_session)
         manifest = seal(work, _add_engine(job, manifest, work))
@@ -145,7 +145,7 @@ def export(
         kept = "the bundle was kept as asked"
         kept = f"{kept} and replaced the one that was there" if replaced else kept
         raise _gate_error(job.out, parity, f"{kept}; do not ship it")
-    return Exported(job.out, manifest, parity, words, replaced)
+    return Exported(job.out, manifest, parity, tuple(words), replaced)
 
 
 # --- the steps
@@ -211,7 +211,7 @@ class _Evidence:
 def _prepare(options: ExportOptions, progress: Progress) -> _Job:
     """Load the checkpoint; what it shows to be impossible is refused before it is traced."""
     target = find_target(options.target)
-    plan = plan_engine(target.name, options.engine) if target.has_engine else None
+    plan = plan_engine(target.precision, options.engine) if target.has_engine else None
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
     preprocessing = checkpoint.config.preprocessing(options.max_seconds, options.short)
     if plan is not None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.target_kind import kind_of
 from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
+from edge_ser.install import pip_extra
 from edge_ser.session import Session
 
 _log = logging.getLogger(__name__)
@@ -25,13 +27,16 @@ class Runtime:
     Attributes:
         name: that users give.
         session: module:class, imported when it is asked for.
-        targets: prefixes of the targets that it runs.
+        words: which bundles it runs and when to choose it, for people.
+        kinds: of targets that it runs; see `edge_ser.bundle.target_kind`.
         libraries: modules of which one computes.
         extra: of this package, that brings them; "" where they come without one.
         options: of `open_session` that it alone has.
         on_request: never chosen by "auto": for one who has measured that it is faster.
         on_cpu: whether it computes on the processor, unless an option says otherwise.
-        proves: whether an export can prove a bundle in it, besides the runtime that is always used.
+        int8_floats: types that it may compute the rest of an INT8 bundle in, the faster first; its
+            session's `precision` says which it is, as not every processor has them.
+        constant_scales: whether it runs INT8 only where no scale is measured in the run.
         diagnose: module:function, from a `Survey` of this machine to its `Finding`s: whether it
             runs here, and what of its targets does; "": whether its libraries are installed.
         misfit: module:function, from a bundle, a `Survey` and what was said already to words: what
@@ -40,13 +45,15 @@ class Runtime:
 
     name: str
     session: str
-    targets: tuple[str, ...]
+    words: str
+    kinds: tuple[str, ...]
     libraries: tuple[str, ...]
     extra: str = ""
     options: tuple[str, ...] = ()
     on_request: bool = False
     on_cpu: bool = True
-    proves: bool = False
+    int8_floats: tuple[str, ...] = ("f32",)
+    constant_scales: bool = False
     diagnose: str = ""
     misfit: str = ""
 
@@ -58,7 +65,9 @@ RUNTIMES = {
         Runtime(
             "trt",
             session="edge_ser_runtimes.tensorrt.session:TrtSession",
-            targets=("trt-",),
+            words="`trt-*`: the engine, on the first GPU (`CUDA_VISIBLE_DEVICES` says which that "
+            "is)",
+            kinds=("trt",),
             libraries=("tensorrt", "tensorrt_rtx"),
             extra="trt",
             options=("cuda_graphs",),
@@ -69,7 +78,9 @@ RUNTIMES = {
         Runtime(
             "onnx",
             session="edge_ser_runtimes.onnxruntime.session:OrtSession",
-            targets=("onnx-", "trt-"),
+            words="every bundle: `onnx-*`, and of `trt-*` the graph that was proved beside the "
+            "engine",
+            kinds=("onnx", "trt"),
             libraries=("onnxruntime",),
             options=("provider",),
             diagnose="edge_ser_runtimes.onnxruntime.diagnosis:diagnose",
@@ -77,15 +88,21 @@ RUNTIMES = {
         Runtime(
             "openvino",
             session="edge_ser_runtimes.openvino:OpenVinoSession",
-            targets=("onnx-",),
+            words="`onnx-*`: faster for large INT8 models where there is bfloat16; never chosen by "
+            "`auto`",
+            kinds=("onnx",),
             libraries=("openvino",),
             extra="openvino",
             on_request=True,
-            proves=True,
+            int8_floats=("bf16", "f32"),
+            constant_scales=True,
             diagnose="edge_ser_runtimes.openvino:diagnose",
         ),
     )
 }
+
+# an export proves every bundle in it
+ALWAYS_PROVED = "onnx"
 
 
 def open_session(
@@ -138,7 +155,7 @@ def open_session(
 
 def runtimes_of(target: str) -> list[str]:
     """Names of what runs a target."""
-    return [r.name for r in RUNTIMES.values() if target.startswith(r.targets)]
+    return [r.name for r in RUNTIMES.values() if kind_of(target) in r.kinds]
 
 
 def usual_runtimes_of(target: str) -> list[str]:
@@ -154,6 +171,22 @@ def load_part(place: str) -> Any:
     """
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def proving_runtimes() -> list[str]:
+    """What an export can prove a bundle in, besides `ALWAYS_PROVED`: all that compute on a CPU."""
+    return [r.name for r in RUNTIMES.values() if r.on_cpu and r.name != ALWAYS_PROVED]
+
+
+def runtime_table() -> str:
+    """The runtimes as a Markdown table, as the documents have it."""
+    rows = ["| `runtime` | runs | needs |", "|---|---|---|"]
+    rows.append("| `auto` (default) | the best for the target that can run on this device | - |")
+    for r in RUNTIMES.values():
+        libraries = " or ".join(f"`{name}`" for name in r.libraries)
+        extra = f", with `{pip_extra(r.extra)}`" if r.extra else ", which comes with edge-ser"
+        rows.append(f"| `{r.name}` | {r.words} | {libraries}{extra} |")
+    return "\n".join(rows) + "\n"
 
 
 def describe(session: Session) -> str:

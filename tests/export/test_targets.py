@@ -1,5 +1,6 @@
 """A target is described once; whatever else names targets names the same ones."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,17 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.errors import UsageError
 from edge_ser.fidelity.limits import INT8_LIMITS
+from edge_ser.host.child import code_command
 from edge_ser_export import pipeline
-from edge_ser_export.precision.lower import PrecisionOptions
-from edge_ser_export.targets import TARGETS, Target, find_target, names_where, target_table
+from edge_ser_export.precision.options import PrecisionOptions
+from edge_ser_export.targets import (
+    TARGETS,
+    Target,
+    find_target,
+    names_where,
+    target_table,
+    target_words,
+)
 from edge_ser_runtimes.engines.devices import PRECISIONS
 from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
 
@@ -26,8 +35,22 @@ def test_the_command_line_and_the_readme_name_them_all(capsys: pytest.CaptureFix
         main(["export", "--help"])
     # argparse breaks lines at hyphens
     helped = "".join(capsys.readouterr().out.split())
-    assert [name for name in TARGETS if name not in helped] == []
+    assert "".join(target_words().split()) in helped
+    assert all(t.name in target_words() and t.words in target_words() for t in TARGETS.values())
     assert target_table() in README.read_text(encoding="utf-8")
+
+
+def test_the_help_needs_no_library_of_the_export() -> None:
+    code = """
+import sys
+for name in ("torch", "transformers", "onnx", "onnx_ir", "safetensors"):
+    sys.modules[name] = None  # as where it is not installed
+from edge_ser.cli import main
+main(["export", "--help"])
+"""
+    child = subprocess.run(code_command(code), capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert "--target" in child.stdout
 
 
 def test_an_unknown_one_is_refused_with_the_names() -> None:
@@ -50,7 +73,7 @@ def test_engines_come_in_the_precisions_of_devices() -> None:
     engines = [t for t in TARGETS.values() if t.has_engine]
     assert [t.precision for t in engines] == list(PRECISIONS)
     for target in engines:
-        plan = plan_engine(target.name, EngineOptions((DEVICE,)))
+        plan = plan_engine(target.precision, EngineOptions((DEVICE,)))
         assert plan.precision == target.precision
         assert plan.graph == target.graphs[-1], "the engine is built from the typed graph"
 

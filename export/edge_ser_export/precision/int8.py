@@ -32,6 +32,7 @@ from edge_ser_export.graph.run import (
     share_of,
 )
 from edge_ser_export.memory import forget_weights
+from edge_ser_export.precision.job import Gate
 from edge_ser_export.precision.recipes import RECIPES, Cpu, Recipe
 from edge_ser_export.precision.search import Outcome, Parts, count_multiplications, give_back
 from edge_ser_export.proof.speed import SAME_SPEED, Speed, graph_speed
@@ -43,9 +44,6 @@ MIN_INTEGER_SHARE = 0.95
 SPEECH_SECONDS = 5.0
 # Of the calibration utterances, enough to rank parts of a model by.
 _RANKING_UTTERANCES = 8
-
-# Judges a graph as the export will: its file and the rows that may share a run -> broken limits.
-Gate = Callable[[Path, int | None], list[str]]
 
 
 @dataclass(frozen=True)

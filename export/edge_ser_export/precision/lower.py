@@ -3,162 +3,84 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx_ir as ir
 
 from edge_ser.audio_files import decode_file
-from edge_ser.emotion.sphere import Partition
-from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS, Limits
-from edge_ser.host.cpu import integer_preset, usable_cores
+from edge_ser.errors import GateError
+from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
+from edge_ser.host.cpu import usable_cores
 from edge_ser.measure.parts import of_encoder
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.calibration.ranges import Meter
 from edge_ser_export.graph.half import compute_half, float_value_names, store_weights_half
 from edge_ser_export.graph.rewrite import describe, optimize_for_cpu, save, tidy
 from edge_ser_export.graph.run import Samples, multiplications
-from edge_ser_export.precision.int8 import SPEECH_SECONDS, Gate, Quantizer
-from edge_ser_export.precision.recipes import CPUS, RECIPES, find_cpu
+from edge_ser_export.precision.int8 import SPEECH_SECONDS, Quantizer
+from edge_ser_export.precision.job import Lowered, Lowering
+from edge_ser_export.precision.recipes import find_cpu
 from edge_ser_export.proof.speed import Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
+from edge_ser_runtimes.engines.plan import GRAPH
 
-HalfForm = Literal["weights", "compute"]
-HALF_FORMS: tuple[str, ...] = get_args(HalfForm)
 # Less of the encoder's arithmetic in float16, and "FP16" would be the wrong name.
 MIN_HALF_SHARE = 0.95
 # How speech is made loud to look for overflow: this much too loud, and clipped.
 _LOUD_UTTERANCES, _OVERDRIVE = 4, 30.0
 
 
-@dataclass(frozen=True)
-class PrecisionOptions:
-    """How precision is lowered.
-
-    Attributes:
-        recipe: of INT8: `auto`, `dynamic` or `static`.
-        cpu: of INT8: a name in `int8.CPUS`, or `auto`: what this machine is.
-        half_form: of FP16: `weights` (stored so, computed in float32) or `compute`.
-        sensitivity: of INT8: rank the parts of the model even where nothing has to be given up.
-        force: keep a result that is slower.
-    """
-
-    recipe: str = "auto"
-    cpu: str = "auto"
-    half_form: str = "weights"
-    sensitivity: bool = False
-    force: bool = False
-
-    def check(self) -> None:
-        """Refuse unknown names, and integers that this machine would compute wrongly.
-
-        Raises:
-            UsageError: naming the option.
-        """
-        if self.cpu == "x86-vnni" and integer_preset() == "x86" and not self.force:
-            raise UsageError(
-                "--cpu x86-vnni",
-                expected="a processor with VNNI, to prove the answers on",
-                found="one whose sums of 8-bit products saturate",
-                advice="use --cpu x86 (7-bit weights), or --force to write it unproved",
-            )
-        for option, value, known in (
-            ("--cpu", self.cpu, ("auto", *CPUS)),
-            ("--fp16-form", self.half_form, HALF_FORMS),
-            ("--recipe", self.recipe, RECIPES),
-        ):
-            if value not in known:
-                raise UsageError(option, expected=f"one of {', '.join(known)}", found=value)
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A graph of lower precision.
-
-    Attributes:
-        precision: of the computation, for the manifest.
-        storage: of the weights.
-        limits: of the gate.
-        max_batch: rows that may share a run, for the manifest.
-        record: evidence, for the manifest.
-        sensitivity: ranking of the model's parts, for the bundle; None: not asked for.
-    """
-
-    precision: str
-    storage: str
-    limits: Limits
-    max_batch: int | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-    sensitivity: dict[str, Any] | None = None
-
-
-def lower(
-    target: str,
-    graph: Path,
-    out: Path,
-    calibration: CalibrationSet,
-    partition: Partition,
-    options: PrecisionOptions,
-    work: Path,
-    progress: Callable[[str], None] = lambda _: None,
-    gate: Gate = lambda _, __: [],
-) -> Lowered:
-    """Write a graph of lower precision.
+def lower(job: Lowering) -> tuple[Lowered, Path]:
+    """Write a graph of lower precision for CPUs.
 
     Args:
-        target: `onnx-fp16` or `onnx-int8`.
-        graph: the traced graph in float32, with the exporter's metadata.
-        out: file to write.
-        calibration: speech to measure and judge on.
-        partition: regions of the model.
-        options: how.
-        work: folder for what is tried.
-        progress: called with a word per step.
-        gate: what a recipe of INT8 has to pass besides.
+        job: for `onnx-fp16` or `onnx-int8`.
+
+    Returns:
+        what the manifest says of it, and the graph, which the gate judges.
 
     Raises:
         GateError: no recipe keeps the answers, too little is computed in the precision asked for,
             or the result is slower.
         UsageError: an unknown option.
     """
-    options.check()
-    progress("rewriting the graph")
-    model = ir.load(graph)
+    job.options.check()
+    job.progress("rewriting the graph")
+    model = ir.load(job.traced)
     passes = optimize_for_cpu(model)
-    optimized = work / "optimized.onnx"
+    optimized, out = job.scratch / "optimized.onnx", job.folder / GRAPH
     save(model, optimized, EXTERNAL_DATA_BYTES)
     del model
-    if target == "onnx-int8":
+    if job.target == "onnx-int8":
         quantizer = Quantizer(
-            optimized, graph, calibration, partition, INT8_LIMITS, work, find_cpu(options.cpu),
-            progress, gate,
+            optimized, job.traced, job.speech, job.partition, INT8_LIMITS, job.scratch,
+            find_cpu(job.options.cpu), job.progress, job.gate,
         )  # fmt: skip
-        lowered = _int8(quantizer, out, options)
-    elif options.half_form == "weights":
-        lowered = _half_weights(optimized, graph, out, options, progress)
+        lowered = _int8(quantizer, out, job)
+    elif job.options.half_form == "weights":
+        lowered = _half_weights(optimized, out, job)
     else:
-        lowered = _half_compute(optimized, graph, out, calibration, options, work, progress)
+        lowered = _half_compute(optimized, out, job)
     record = {
         "passes": passes,
-        "graph": {"before": describe(graph), "after": describe(out)},
-        "calibration": calibration.to_dict(),
+        "graph": {"before": describe(job.traced), "after": describe(out)},
+        "calibration": job.speech.to_dict(),
         **lowered.record,
     }
-    return replace(lowered, record=record)
+    return replace(lowered, record=record), out
 
 
-def _int8(quantizer: Quantizer, out: Path, options: PrecisionOptions) -> Lowered:
-    cpu = quantizer.cpu
+def _int8(quantizer: Quantizer, out: Path, job: Lowering) -> Lowered:
+    cpu, options = quantizer.cpu, job.options
     path, best = quantizer.search(options.recipe)
     if options.sensitivity:
         quantizer.rank(best.recipe)
     save(ir.load(path), out, EXTERNAL_DATA_BYTES)
     if best.speed is not None:
-        _check_speed("onnx-int8", best.speed, options.force, "--target onnx-fp32 or onnx-fp16")
+        _check_speed(job.target, best.speed, options.force, "--target onnx-fp32 or onnx-fp16")
     record = {
         "cpu": {"name": cpu.name, "instructions": cpu.instructions, "weight_bits": cpu.weight_bits},
         **best.to_dict(),
@@ -168,19 +90,15 @@ def _int8(quantizer: Quantizer, out: Path, options: PrecisionOptions) -> Lowered
     return Lowered("int8", "int8", INT8_LIMITS, best.recipe.max_batch, record, sensitivity)
 
 
-def _half_weights(
-    optimized: Path,
-    graph: Path,
-    out: Path,
-    options: PrecisionOptions,
-    progress: Callable[[str], None],
-) -> Lowered:
+def _half_weights(optimized: Path, out: Path, job: Lowering) -> Lowered:
     model = ir.load(optimized)
     store_weights_half(model)
     tidy(model)
     save(model, out, EXTERNAL_DATA_BYTES)
-    progress("timing")
-    speed = graph_speed(graph, out, SPEECH_SECONDS)  # told, not judged: it is there for its size
+    job.progress("timing")
+    speed = graph_speed(
+        job.traced, out, SPEECH_SECONDS
+    )  # told, not judged: it is there for its size
     record = {
         "recipe": "weights",
         "gain": "half the file, unless the checkpoint is in float16 already, which onnx-fp32 "
@@ -191,20 +109,12 @@ def _half_weights(
     return Lowered("fp32", "float16", FP16_LIMITS, None, record)
 
 
-def _half_compute(
-    optimized: Path,
-    graph: Path,
-    out: Path,
-    calibration: CalibrationSet,
-    options: PrecisionOptions,
-    work: Path,
-    progress: Callable[[str], None],
-) -> Lowered:
+def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
     model = ir.load(optimized)
-    progress("measuring ranges")
-    speech = itertools.chain(calibration.samples(calibration.fit), loud_speech(calibration))
+    job.progress("measuring ranges")
+    speech = itertools.chain(job.speech.samples(job.speech.fit), loud_speech(job.speech))
     names, threads = float_value_names(model), usable_cores()
-    with Meter(optimized, names, work, channels=False, threads=threads) as meter:
+    with Meter(optimized, names, job.scratch, channels=False, threads=threads) as meter:
         extremes = meter.over(speech)
     wide = compute_half(model, extremes)
     halves = {
@@ -215,14 +125,14 @@ def _half_compute(
     share = _half_share(optimized, halves)
     if share < MIN_HALF_SHARE:
         raise GateError(
-            "onnx-fp16",
+            job.target,
             expected=f"{MIN_HALF_SHARE:.0%} of the encoder's multiplications in float16",
             found=f"{share:.1%}; too loud for it: {', '.join(wide[:4])}",
             advice="use --fp16-form weights",
         )
-    progress("timing")
-    speed = graph_speed(graph, out, SPEECH_SECONDS)
-    _check_speed("onnx-fp16", speed, options.force, "--fp16-form weights on a CPU")
+    job.progress("timing")
+    speed = graph_speed(job.traced, out, SPEECH_SECONDS)
+    _check_speed(job.target, speed, job.options.force, "--fp16-form weights on a CPU")
     loudest = sorted(((float(e.largest.max()), n) for n, e in extremes.items()), reverse=True)
     record = {
         "recipe": "compute",

@@ -1,29 +1,26 @@
-"""The same gate in OpenVINO: in which precision a bundle may be run there, and what that gains."""
+"""The same gate in another runtime: in which precision a bundle may run there, what that gains."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import ParitySummary, RuntimeProof, SpeedRecord
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.target_kind import kind_of
 from edge_ser.errors import GateError, MissingExtraError, UsageError
-from edge_ser.session import Session, pad_batch
+from edge_ser.host.packages import is_installed
+from edge_ser.session import Session, close_session, pad_batch
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.speed import Speed, compare_speed, noise
 from edge_ser_export.targets import Target
 from edge_ser_runtimes import registry
-from edge_ser_runtimes.registry import RUNTIMES
+from edge_ser_runtimes.registry import ALWAYS_PROVED, RUNTIMES, proving_runtimes
 
-RUNTIME = "openvino"
-PARITY_FILE = "parity-openvino.json"
-# Of what is left in float; the faster first, where a processor has it.
-_PRECISIONS = {"int8": ("bf16", "f32")}
 _SECONDS = 5.0
 
 
@@ -36,34 +33,38 @@ def check_runtimes(names: Sequence[str], target: Target, recipe: str) -> None:
         recipe: of INT8.
 
     Raises:
-        UsageError: another name, or another target or recipe than OpenVINO's.
-        MissingExtraError: openvino is not installed.
+        UsageError: no runtime that computes on a CPU, or one that runs another target or recipe.
+        MissingExtraError: its library is not installed.
     """
-    provable = [runtime.name for runtime in RUNTIMES.values() if runtime.proves]
+    provable = proving_runtimes()
     for name in names:
         if name not in provable:
             raise UsageError(
                 "--runtime",
-                expected=f"{' or '.join(provable)} (onnx is always used)",
+                expected=f"{' or '.join(provable)} ({ALWAYS_PROVED} is always used)",
                 found=f"{name!r:.40}",
             )
-    if RUNTIME not in target.runtimes:
-        raise UsageError(
-            f"--runtime {RUNTIME}",
-            expected="an ONNX target beside it",
-            found=f"--target {target.name}",
-        )
-    if recipe == "dynamic":
-        raise UsageError(
-            f"--runtime {RUNTIME}",
-            expected="--recipe static or auto: OpenVINO measures dynamic scales otherwise than "
-            "ONNX Runtime, and the answers with them",
-            found="--recipe dynamic",
-        )
-    for runtime in (RUNTIMES[name] for name in names):
-        library = runtime.libraries[0]
-        if importlib.util.find_spec(library) is None:
-            raise MissingExtraError(f"--runtime {runtime.name}", library, runtime.extra)
+        runtime = RUNTIMES[name]
+        if kind_of(target.name) not in runtime.kinds:
+            raise UsageError(
+                f"--runtime {name}",
+                expected=f"an {' or '.join(runtime.kinds).upper()} target beside it",
+                found=f"--target {target.name}",
+            )
+        if recipe == "dynamic" and runtime.constant_scales:
+            raise UsageError(
+                f"--runtime {name}",
+                expected=f"--recipe static or auto: {name} measures dynamic scales otherwise than "
+                "ONNX Runtime, and the answers with them",
+                found="--recipe dynamic",
+            )
+        if not any(is_installed(library) for library in runtime.libraries):
+            raise MissingExtraError(f"--runtime {name}", runtime.libraries[0], runtime.extra)
+
+
+def parity_file(runtime: str) -> str:
+    """Name of a bundle's file with the comparisons made in a runtime."""
+    return f"parity-{runtime}.json"
 
 
 class OpenSession(Protocol):
@@ -93,33 +94,44 @@ class Proof:
     words: str
 
 
-def prove_in_openvino(
-    folder: Path, manifest: Manifest, judge: Callable[[Session], Parity], open_session: OpenSession
+def prove_in_runtime(
+    name: str,
+    folder: Path,
+    manifest: Manifest,
+    judge: Callable[[Session], Parity],
+    open_session: OpenSession,
 ) -> Proof:
-    """Run the gate in OpenVINO, in bfloat16 first if there are integers and the processor has it.
+    """Run the gate in a runtime, in the fastest type that it has for what is not integers.
 
     Args:
+        name: of the runtime, one of `registry.proving_runtimes`.
         folder: of the bundle, unsealed.
         manifest: of it, with the proof in ONNX Runtime.
         judge: runs the gate on a session.
         open_session: opens the bundle.
 
     Raises:
-        GateError: the bundle does not pass in OpenVINO.
-        MissingExtraError: openvino is not installed.
+        GateError: the bundle does not pass there.
+        MissingExtraError: the runtime's library is not installed.
     """
     parity = None
-    for precision in _PRECISIONS.get(manifest.precision, ("f32",)):
-        candidate = _with_proof(manifest, RuntimeProof(precision=precision))
-        session: Any = open_session(Bundle(folder, candidate), RUNTIME)
-        if session.precision != precision:
+    floats = RUNTIMES[name].int8_floats if manifest.precision == "int8" else ("f32",)
+    for precision in floats:
+        candidate = _with_proof(manifest, name, RuntimeProof(precision=precision))
+        session = open_session(Bundle(folder, candidate), name)
+        if getattr(session, "precision", "f32") != precision:
+            close_session(session)
             continue  # this processor computes in float32 whatever is asked
         parity = judge(session)
         if not parity.passed:
+            close_session(session)
             continue
-        speed = _speed(open_session(Bundle(folder, manifest), "onnx"), session)
+        baseline = open_session(Bundle(folder, manifest), ALWAYS_PROVED)
+        speed = _speed(baseline, session)
+        close_session(baseline)
+        close_session(session)
         evidence = {k: v for k, v in parity.to_dict().items() if k != "utterances"}
-        (folder / PARITY_FILE).write_text(json.dumps(evidence, indent=1) + "\n")
+        (folder / parity_file(name)).write_text(json.dumps(evidence, indent=1) + "\n")
         record = RuntimeProof(
             **vars(parity.summary()),
             precision=precision,
@@ -127,21 +139,22 @@ def prove_in_openvino(
             speed=SpeedRecord(**speed.to_dict()),
         )
         words = (
-            f"openvino: parity passed, the rest computed in {precision}; "
+            f"{name}: parity passed, the rest computed in {precision}; "
             f"{speed.speedup:.2f}x the speed of runtime onnx on this machine{speed.doubt}"
         )
-        return Proof(_with_proof(manifest, record), parity, words)
+        return Proof(_with_proof(manifest, name, record), parity, words)
     raise GateError(
-        f"parity gate of {manifest.name} in OpenVINO",
+        f"parity gate of {manifest.name} in {name}",
         expected="the checkpoint's answers",
         found="; ".join(parity.failures) if parity else "no precision that this machine has",
-        advice="export without --runtime openvino",
+        advice=f"export without --runtime {name}",
     )
 
 
-def _with_proof(manifest: Manifest, proof: RuntimeProof) -> Manifest:
+def _with_proof(manifest: Manifest, runtime: str, proof: RuntimeProof) -> Manifest:
     parity = manifest.parity or ParitySummary()
-    return manifest.with_parts(parity=replace(parity, runtimes={RUNTIME: proof}))
+    runtimes = {**parity.runtimes, runtime: proof}
+    return manifest.with_parts(parity=replace(parity, runtimes=runtimes))
 
 
 def _speed(baseline: Session, candidate: Session) -> Speed:

@@ -25,13 +25,14 @@ from edge_ser_export.graph.names import name_nodes
 from edge_ser_export.graph.rewrite import describe, save, save_beside, tidy
 from edge_ser_export.graph.run import answers, open_graph
 from edge_ser_export.memory import forget_weights
-from edge_ser_export.precision.lower import Lowered, loud_speech
+from edge_ser_export.precision.job import Lowered, Lowering
+from edge_ser_export.precision.lower import loud_speech
 from edge_ser_export.precision.search import Outcome, Parts, count_multiplications, give_back
 from edge_ser_export.tensorrt.explicit import float_types, spell_out
 from edge_ser_export.tensorrt.qdq import check_symmetric, find_targets, insert_qdq
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from edge_ser_runtimes.engines.census import MIN_SHARE, SECONDS
-from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan
+from edge_ser_runtimes.engines.plan import GRAPH
 
 _STORAGE = {
     "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8", "fp8": "float8e4m3",
@@ -262,34 +263,22 @@ def _search(writer: _Writer) -> list[str]:
     return list(give_back(worst, attempt, doubling=True) or ())
 
 
-def write_graphs(
-    plan: EnginePlan,
-    traced: Path,
-    folder: Path,
-    calibration: CalibrationSet | None,
-    partition: Partition,
-    work: Path,
-    progress: Callable[[str], None] = lambda _: None,
-) -> tuple[Lowered, Path]:
+def write_graphs(job: Lowering) -> tuple[Lowered, Path]:
     """Write the graphs of a bundle: what the engine is built from, and what a CPU runs.
 
     Args:
-        plan: what is to be built.
-        traced: float32 graph with the exporter's metadata.
-        folder: of the bundle.
-        calibration: speech to measure and judge on; None under fp32.
-        partition: regions of the model.
-        work: folder for what is tried, and for the explicit form.
-        progress: called with a word per step.
+        job: with the plan of an engine; its calibration is None under fp32.
 
     Returns:
         what the manifest says of it, and the graph that the gate has to judge.
     """
-    typing = Typing(plan.precision, calibration, partition, plan.narrow_front_end)
-    typed = write_typed(typing, traced, folder / plan.graph, work, progress)
+    plan = job.plan
+    assert plan is not None  # targets.TARGETS says which have an engine
+    typing = Typing(plan.precision, job.calibration, job.partition, plan.narrow_front_end)
+    typed = write_typed(typing, job.traced, job.folder / plan.graph, job.scratch, job.progress)
     judged = typed.explicit
     if plan.graph != GRAPH:
-        judged = folder / GRAPH
+        judged = job.folder / GRAPH
         save(ir.load(typed.explicit), judged, EXTERNAL_DATA_BYTES)
-    record = {} if calibration is None else typed.record
+    record = {} if job.calibration is None else typed.record
     return Lowered(typed.precision, typed.storage, typed.limits, None, record), judged

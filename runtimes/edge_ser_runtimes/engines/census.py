@@ -16,6 +16,7 @@ from typing import Any
 from edge_ser.bundle.engine import Census
 from edge_ser.errors import GateError
 from edge_ser.measure.parts import of_encoder
+from edge_ser_runtimes.engines.devices import target_of
 
 # Less of the encoder's multiplications in the asked precision is another one under its name.
 MIN_SHARE = 0.95
@@ -94,7 +95,7 @@ def check_share(census: Census, precision: str) -> None:
     if census.share >= MIN_SHARE:
         return
     raise GateError(
-        f"precision of trt-{precision}",
+        f"precision of {target_of(precision)}",
         expected=f"{MIN_SHARE:.0%} of the encoder's multiplications as asked",
         found=f"{census.share:.1%}; otherwise: {', '.join(census.elsewhere[:3]) or 'none found'}",
         advice="use a target of higher precision",

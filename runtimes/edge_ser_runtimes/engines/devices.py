@@ -135,6 +135,11 @@ def _examples() -> list[str]:
     return [names.split()[-1] for names in _NAMES.values()]
 
 
+def target_of(precision: str) -> str:
+    """Name of the target whose engines compute in a precision of `PRECISIONS`."""
+    return f"trt-{precision}"
+
+
 def check_precision(precision: str, devices: Sequence[Device]) -> None:
     """Refuse a precision that a device does not multiply in.
 
@@ -151,8 +156,8 @@ def check_precision(precision: str, devices: Sequence[Device]) -> None:
         able = [p for p in PRECISIONS if p in device.sm.precisions]
         needed = {"fp8": "sm89 or later", "bf16": "sm80 or later", "fp32": "sm80 or later"}
         raise UsageError(
-            f"--target trt-{precision}",
+            f"--target {target_of(precision)}",
             expected=f"a GPU with {precision.upper()} matrix products ({needed[precision]})",
             found=f"{device.name} ({device.sm.name}, {device.sm.generation})",
-            advice=f"use {', '.join(f'trt-{p}' for p in able)} there",
+            advice=f"use {', '.join(map(target_of, able))} there",
         )

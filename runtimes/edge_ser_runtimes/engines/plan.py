@@ -17,10 +17,9 @@ from edge_ser_runtimes.engines.backend import (
     local_sm,
 )
 from edge_ser_runtimes.engines.build import ENGINE, build_engine, parse_only
-from edge_ser_runtimes.engines.devices import PRECISIONS, Device, check_precision, find_device
+from edge_ser_runtimes.engines.devices import Device, check_precision, find_device, target_of
 from edge_ser_runtimes.engines.profiles import read_profiles
 
-TARGETS = tuple(f"trt-{p}" for p in PRECISIONS)
 # Graphs that ONNX Runtime's CPU kernels cannot run: the bundle holds a form that they can, too.
 _NOT_ON_CPU = ("bf16", "fp8")
 GRAPH, TYPED = "model.onnx", "typed.onnx"
@@ -70,21 +69,20 @@ class EnginePlan:
         return TYPED if self.precision in _NOT_ON_CPU else GRAPH
 
 
-def plan_engine(target: str, options: EngineOptions) -> EnginePlan:
+def plan_engine(precision: str, options: EngineOptions) -> EnginePlan:
     """Check a request before any work is done.
 
     Args:
-        target: one of `TARGETS`.
+        precision: of the target, one of `devices.PRECISIONS`.
         options: as asked.
 
     Raises:
         UsageError: no or an unknown device, a precision that it lacks, an unsuitable backend.
         MissingExtraError: TensorRT for RTX is not installed.
     """
-    precision = target.removeprefix("trt-")
     if not options.devices:
         raise UsageError(
-            f"--target {target}",
+            f"--target {target_of(precision)}",
             expected="--device beside it, such as rtx-4090, t4, orin or sm86 (several for one "
             "engine: --device rtx-3060 rtx-4090)",
             found="none",

@@ -212,7 +212,7 @@ def misfit_other(bundle: Bundle, here: Survey, words_said: str) -> str:
 
 
 def register(monkeypatch: pytest.MonkeyPatch, **fields: object) -> None:
-    other = Runtime("other", "nowhere:Session", ("other-",), ("no_such_library",))
+    other = Runtime("other", "nowhere:Session", "", ("other",), ("no_such_library",))
     monkeypatch.setitem(RUNTIMES, "other", replace(other, **fields))
 
 

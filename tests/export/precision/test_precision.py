@@ -19,7 +19,9 @@ from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.rewrite import save, strip_metadata
 from edge_ser_export.graph.run import answers, open_graph
-from edge_ser_export.precision.lower import Lowered, PrecisionOptions, _check_speed, lower
+from edge_ser_export.precision.job import Lowered, Lowering
+from edge_ser_export.precision.lower import _check_speed, lower
+from edge_ser_export.precision.options import PrecisionOptions
 from edge_ser_export.proof.speed import Speed, SpeedOutcome
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
@@ -27,15 +29,20 @@ from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 def lowered(
     kind: str, target: str, work: Path, graph: Path | None = None, fit: int = 8, **options: Any
 ) -> tuple[Lowered, Path]:
-    scratch = work / "scratch"
-    scratch.mkdir()
-    out = work / "model.onnx"
-    some = replace(drawn(kind), fit=drawn(kind).fit[:fit])
-    partition = traced(kind).model.config.partition
     # on any machine, whatever is faster there
     asked = PrecisionOptions(force=True, **options)
-    done = lower(target, graph or traced(kind).path, out, some, partition, asked, scratch)
-    return done, out
+    return lower(job(kind, target, work, graph, fit, asked))
+
+
+def job(
+    kind: str, target: str, work: Path, graph: Path | None, fit: int, asked: PrecisionOptions
+) -> Lowering:
+    scratch = work / "scratch"
+    scratch.mkdir()
+    some = replace(drawn(kind), fit=drawn(kind).fit[:fit])
+    partition = traced(kind).model.config.partition
+    source = graph or traced(kind).path
+    return Lowering(target, source, work, scratch, some, partition, asked, None)
 
 
 def assert_faithful(kind: str, done: Lowered, out: Path) -> float:

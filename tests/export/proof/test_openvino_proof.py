@@ -16,9 +16,13 @@ from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline
-from edge_ser_export.proof import runtime as openvino_proof
+from edge_ser_export.proof import runtime as runtime_proof
 from edge_ser_export.proof.parity import Parity
-from edge_ser_export.proof.runtime import PARITY_FILE, prove_in_openvino
+from edge_ser_export.proof.runtime import parity_file, prove_in_runtime
+from edge_ser_runtimes.onnxruntime.session import OrtSession
+from edge_ser_runtimes.registry import RUNTIMES, Runtime
+
+PARITY_FILE = "parity-openvino.json"
 
 
 @dataclass
@@ -45,7 +49,7 @@ def settle(folder: Path, has: set[str], passes: set[str], precision: str = "int8
         utterances = [] if session.precision in passes else [lost]
         return Parity(manifest.limits, {}, utterances)
 
-    return prove_in_openvino(folder, manifest, judge, opened)
+    return prove_in_runtime("openvino", folder, manifest, judge, opened)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_the_faster_precision_that_passes(
 
 
 def test_nothing_passes(tmp_path: Path) -> None:
-    with pytest.raises(GateError, match=r"in OpenVINO.*no answer to 1.*without --runtime openvino"):
+    with pytest.raises(GateError, match=r"in openvino.*no answer to 1.*without --runtime openvino"):
         settle(tmp_path, {"bf16", "f32"}, set())
     assert not list(tmp_path.iterdir())
 
@@ -93,9 +97,34 @@ def test_an_export_is_proved_in_both(
     assert "verified" in capsys.readouterr().out
 
 
+class OtherSession(OrtSession):
+    """A runtime that another package registers; it computes by ONNX Runtime here."""
+
+
+def test_an_export_is_proved_in_any_registered_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = f"{__name__}:{OtherSession.__name__}"
+    other = Runtime("other", session, words="", kinds=("onnx",), libraries=("onnxruntime",))
+    monkeypatch.setitem(RUNTIMES, "other", other)
+    monkeypatch.setattr(pipeline, "trace", trace_once)
+    bundle = tmp_path / "bundle"
+    asked = ["--runtime", "other", "--runtime", "openvino"]
+    assert main(["export", *asked, "-o", str(bundle)]) == 0
+    assert "other: parity passed, the rest computed in f32; " in capsys.readouterr().out
+    proofs = Bundle.open(bundle).manifest.parity.runtimes
+    assert sorted(proofs) == ["openvino", "other"]
+    assert all(p.passed and p.utterances >= 25 for p in proofs.values())
+    for name in proofs:
+        assert json.loads((bundle / parity_file(name)).read_text())["passed"] is True
+    assert main(["verify", str(bundle), "--runtime", "other"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
+        (["--runtime", "trt", "--target", "trt-fp16", "--device", "sm86"],
+         "--runtime: expected openvino (onnx is always used), found 'trt'"),
         (["--runtime", "tflite"], "--runtime: expected openvino (onnx is always used), found"),
         (["--runtime", "openvino", "--target", "trt-fp16", "--device", "sm86"],
          "--runtime openvino: expected an ONNX target beside it, found --target trt-fp16"),
@@ -115,6 +144,6 @@ def test_refusals(
 def test_openvino_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(openvino_proof.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtime_proof, "is_installed", lambda module: False)
     assert main(["export", "--runtime", "openvino", "-o", str(tmp_path / "b")]) == 2
     assert "pip install 'edge-ser[openvino]'" in capsys.readouterr().err

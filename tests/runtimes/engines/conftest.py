@@ -23,12 +23,12 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
 
 @pytest.fixture
 def orin(tmp_path: Path, here: Callable[[str | None], None]) -> Path:
-    plan = plan_engine("trt-fp16", EngineOptions(("orin",), ("1x1s:1x3s:2x12s",)))
+    plan = plan_engine("fp16", EngineOptions(("orin",), ("1x1s:1x3s:2x12s",)))
     return make(tmp_path / "orin", plan)
 
 
 @pytest.fixture
 def rtx(tmp_path: Path, here: Callable[[str | None], None]) -> Path:
-    plan = EnginePlan("fp16", plan_engine("trt-fp16", EngineOptions(("rtx-3060",))).devices, "rtx",
+    plan = EnginePlan("fp16", plan_engine("fp16", EngineOptions(("rtx-3060",))).devices, "rtx",
                       None, ("1x1s:1x3s:2x12s",))  # fmt: skip
     return make(tmp_path / "rtx", plan)

@@ -119,14 +119,14 @@ def test_no_device() -> None:
     with pytest.raises(
         UsageError, match=r"--target trt-fp16: expected --device beside it, such as"
     ):
-        plan_engine("trt-fp16", EngineOptions())
+        plan_engine("fp16", EngineOptions())
 
 
 def test_no_tensorrt_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before any work; it says which extra, and for which platforms."""
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingExtraError) as caught:
-        plan_engine("trt-fp16", EngineOptions(("rtx-4090",)))
+        plan_engine("fp16", EngineOptions(("rtx-4090",)))
     line = str(caught.value)
     assert "expected the Python module `tensorrt_rtx`, found it is not installed" in line
     assert "pip install 'edge-ser[trt]'" in line and "x86-64" in line
@@ -156,7 +156,7 @@ def test_a_tensorrt_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_nothing_can_be_built_here_nothing_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_ser_runtimes.engines.plan.local_sm", lambda: None)
-    plan = plan_engine("trt-fp16", EngineOptions(("orin",)))
+    plan = plan_engine("fp16", EngineOptions(("orin",)))
     assert (plan.backend_name, plan.backend) == ("tensorrt", None)
 
 

@@ -42,7 +42,7 @@ def test_without_any_tensorrt_the_census_is_left_to_the_device(
     tmp_path: Path, here: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    path = make(tmp_path / "orin", plan_engine("trt-fp16", EngineOptions(("orin",))))
+    path = make(tmp_path / "orin", plan_engine("fp16", EngineOptions(("orin",))))
     assert Bundle.open(path).manifest.engine.census == Census()
 
 
@@ -219,7 +219,7 @@ def test_without_the_standard_module_a_build_bundle_is_planned(
 ) -> None:
     here("sm87")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    assert plan_engine("trt-fp16", EngineOptions(("orin",))).backend is None
+    assert plan_engine("fp16", EngineOptions(("orin",))).backend is None
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     with pytest.raises(MissingExtraError, match=r"run: pip install tensorrt;"):
         load_backend("tensorrt")

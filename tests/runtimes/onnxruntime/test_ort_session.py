@@ -14,6 +14,7 @@ import pytest
 import edge_ser
 from edge_ser.bundle.bundle import Bundle, seal
 from edge_ser.bundle.manifest import TensorSpec
+from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, UsageError
@@ -22,8 +23,9 @@ from edge_ser.session import pad_batch
 from edge_ser.verify import verify
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.onnxruntime.session import OrtSession
-from edge_ser_runtimes.registry import RUNTIMES, describe, open_session
+from edge_ser_runtimes.registry import RUNTIMES, describe, open_session, runtime_table
 
+EMBEDDING = Path(__file__).parents[3] / "docs/how-to/embed-in-an-application.md"
 TinyBundle = Callable[..., Path]
 F32, I64 = np.float32, np.int64
 
@@ -217,10 +219,21 @@ def test_every_registered_runtime_says_what_it_runs() -> None:
     for name, runtime in RUNTIMES.items():
         module, cls = runtime.session.split(":")
         assert issubclass(getattr(importlib.import_module(module), cls), BaseSession)
-        assert runtime.name == name and runtime.targets and all(runtime.targets)
+        assert runtime.name == name and runtime.kinds and all(runtime.kinds)
         assert runtime.libraries
     options = [option for runtime in RUNTIMES.values() for option in runtime.options]
     assert len(options) == len(set(options)), "an option belongs to one runtime"
+
+
+def test_the_command_line_and_the_documents_name_them_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for command in ("predict", "verify", "bench"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        helped = " ".join(capsys.readouterr().out.split())
+        assert ", ".join(RUNTIMES) in helped, command
+    assert runtime_table() in EMBEDDING.read_text(encoding="utf-8")
 
 
 def test_the_extras_of_the_runtimes_are_those_of_the_package() -> None:
