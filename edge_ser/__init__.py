@@ -7,25 +7,29 @@ emotion = ser("speech.wav")        # or ser(samples, sample_rate), or ser([file,
 
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.bundle.bundle import Bundle
-from edge_ser.emotion.decode import Emotion, Outputs
-from edge_ser.emotion.probabilities import RegionProbabilities
-from edge_ser.emotion.sphere import Partition, Region, Sphere
-from edge_ser.errors import (
-    AudioError,
-    BundleError,
-    DeviceError,
-    EdgeSerError,
-    LongAudioWarning,
-    MissingExtraError,
-    MissingPathError,
-    UsageError,
-)
-from edge_ser.load import load
-from edge_ser.recognizer import Recognizer
-from edge_ser.session import ProviderName, RuntimeName
-from edge_ser.utterance import Utterance
-from edge_ser.version import __version__
+from edge_ser.libraries import starting
+
+with starting():
+    from edge_ser.bundle.bundle import Bundle
+    from edge_ser.emotion.decode import Emotion, Outputs
+    from edge_ser.emotion.probabilities import RegionProbabilities
+    from edge_ser.emotion.sphere import Partition, Region, Sphere
+    from edge_ser.errors import (
+        AudioError,
+        BundleError,
+        DeviceError,
+        EdgeSerError,
+        LibraryError,
+        LongAudioWarning,
+        MissingExtraError,
+        MissingPathError,
+        UsageError,
+    )
+    from edge_ser.load import load
+    from edge_ser.recognizer import Recognizer
+    from edge_ser.session import ProviderName, RuntimeName
+    from edge_ser.utterance import Utterance
+    from edge_ser.version import __version__
 
 if TYPE_CHECKING:
     from edge_ser.scoring.evaluate import Evaluation, evaluate
@@ -38,6 +42,7 @@ __all__ = [
     "EdgeSerError",
     "Emotion",
     "Evaluation",
+    "LibraryError",
     "LongAudioWarning",
     "MissingExtraError",
     "MissingPathError",

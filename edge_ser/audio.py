@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.errors import AudioError, UsageError
+from edge_ser.libraries import import_library
 
 # Read past the cut, so that the resampler's filter sees what follows it, as it would in the
 # whole file; soxr HQ's impulse response is far shorter than this.
@@ -254,10 +255,13 @@ def mix_to_mono(audio: Samples) -> Samples:
 
 
 def resample(samples: Samples, rate: float, sample_rate: int) -> Samples:
-    """Resample `[n]` from `rate` to `sample_rate` Hz with soxr's "HQ" filter."""
+    """Resample `[n]` from `rate` to `sample_rate` Hz with soxr's "HQ" filter.
+
+    Raises:
+        LibraryError: soxr does not load.
+    """
     if rate == sample_rate:
         return samples
-    import soxr
-
+    soxr = import_library("soxr", "audio of another rate")
     resampled: Samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
     return resampled.astype(np.float32, copy=False)

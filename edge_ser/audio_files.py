@@ -12,6 +12,7 @@ import numpy as np
 from edge_ser.audio import LOOKAHEAD_SECONDS, Samples, check_rate, finish
 from edge_ser.audio_streams import Beginning, check_stream, is_seekable
 from edge_ser.errors import AudioError, MissingPathError
+from edge_ser.libraries import import_library
 
 # libsndfile's word for "the source does not say how long it is" is the largest count there is.
 _UNKNOWN_FRAMES = 1 << 60
@@ -54,6 +55,7 @@ def decode_file(
         MissingPathError: no such file.
         AudioError: empty, not audio, or without samples.
         UsageError: a stream of text, or a closed one.
+        LibraryError: soundfile or soxr does not load.
     """
     return read_file(source, sample_rate, max_seconds, name).samples
 
@@ -154,8 +156,7 @@ def _decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> 
     Raises:
         AudioError: not audio.
     """
-    import soundfile
-
+    soundfile = import_library("soundfile", "audio files")
     try:
         with soundfile.SoundFile(opened, closefd=False) as file:
             rate = file.samplerate

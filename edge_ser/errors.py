@@ -15,6 +15,11 @@ from typing import Any
 
 from edge_ser.install import pip_extra, pip_package
 
+# Variable of the environment that makes the command line give the traceback, too.
+DEBUG_VARIABLE = "EDGE_SER_DEBUG"
+# Exit code of a command that Ctrl-C ended: 128 + SIGINT, as shells say it.
+INTERRUPTED = 130
+
 
 class EdgeSerError(Exception):
     """Base of all errors that edge-ser raises on purpose.
@@ -59,7 +64,11 @@ class MissingPathError(EdgeSerError, FileNotFoundError):
     """A path that is not there."""
 
 
-class MissingExtraError(EdgeSerError, ImportError):
+class LibraryError(EdgeSerError, ImportError):
+    """A library that cannot be used: it does not load here, or is not installed."""
+
+
+class MissingExtraError(LibraryError):
     """A feature whose optional dependencies are not installed.
 
     Args:

@@ -24,6 +24,15 @@ def pip_package(name: str) -> str:
     return f"pip install '{name}'" if ">" in name else f"pip install {name}"
 
 
+def pip_again(name: str) -> str:
+    """The command that installs a package anew, whatever lies there.
+
+    Args:
+        name: of the package.
+    """
+    return f"pip install --force-reinstall {name}"
+
+
 # TensorRT for RTX; its wheels are for x86-64
 RTX_TENSORRT = f"{pip_extra('trt')} (x86-64)"
 # one of the two packages hides the other's providers

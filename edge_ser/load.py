@@ -36,6 +36,7 @@ def load(
         BundleError: incomplete, altered, or of another schema version.
         UsageError: no such runtime or provider, or fewer than one thread.
         MissingExtraError: the runtime's library is not installed.
+        LibraryError: it is, and does not load.
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
     """
     opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_ser.errors import MissingExtraError, UsageError
+from edge_ser.errors import UsageError
+from edge_ser.libraries import import_library
 
 _SUFFIXES = (".png", ".svg")
 
@@ -18,13 +19,10 @@ def check_plot_path(path: Path, command: str) -> None:
 
     Raises:
         UsageError: neither PNG nor SVG, or no such directory.
-        MissingExtraError: matplotlib is not installed.
+        LibraryError: matplotlib is not installed, or does not load.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError("--plot", expected="a file that ends in .png or .svg", found=path.name)
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(path, expected="a file in an existing directory", found="none such")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(f"{command} --plot", "matplotlib", "export") from error
+    import_library("matplotlib", f"{command} --plot", extra="export")

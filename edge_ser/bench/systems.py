@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_ser.bench.suite import System
 from edge_ser.bench.work import Products
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
+from edge_ser.errors import BundleError, DeviceError, LibraryError, UsageError
 from edge_ser.measure.process import ColdSystem
 from edge_ser.session import close_session
 
@@ -121,7 +121,7 @@ def _first_that_opens(bundle: Bundle, runtimes: list[str], warn: Callable[[str],
     for name, following in itertools.pairwise(runtimes):
         try:
             session = open_session(bundle, name)
-        except (DeviceError, MissingExtraError, BundleError) as error:
+        except (DeviceError, LibraryError, BundleError) as error:
             warn(f"runtime {following} instead of {name}: {error}")
         else:
             close_session(session)

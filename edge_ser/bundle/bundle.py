@@ -87,6 +87,20 @@ class Bundle:
             BundleError: not a bundle, or incomplete, altered, or of another schema version.
         """
         path = Path(path)
+        try:
+            return cls._open(path)
+        except EdgeSerError:
+            raise
+        except OSError as error:  # a permission, a disk that fails, a name that is too long
+            raise BundleError(
+                path,
+                expected="a bundle that can be read",
+                found=f"{error.strerror or error}"
+                + (f" ({error.filename})" if error.filename not in (None, str(path)) else ""),
+            ) from error
+
+    @classmethod
+    def _open(cls, path: Path) -> Bundle:
         if not path.exists():
             raise MissingPathError(path, expected="a bundle", found="no such file or directory")
         if path.is_file():

@@ -12,13 +12,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from edge_ser.cli import bench, build, doctor, evaluate, export, inspect, predict, train, verify
-from edge_ser.cli.common import collect_rarely
-from edge_ser.cli.console import told_log
-from edge_ser.cli.failures import complain
-from edge_ser.cli.parser import Parser, add_verbose
-from edge_ser.errors import UsageError
-from edge_ser.version import __version__
+from edge_ser.libraries import starting
+
+with starting():  # bars are drawn by a library
+    from edge_ser.cli import bench, build, doctor, evaluate, export, inspect, predict, train, verify
+    from edge_ser.cli.common import collect_rarely
+    from edge_ser.cli.console import told_log
+    from edge_ser.cli.failures import complain
+    from edge_ser.cli.parser import Parser, add_verbose
+    from edge_ser.errors import UsageError
+    from edge_ser.version import __version__
 
 _COMMANDS = (export, build, verify, predict, evaluate, inspect, bench, doctor, train)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.errors import MissingExtraError
+from edge_ser.libraries import explain
 
 if TYPE_CHECKING:
     from edge_ser.bundle.bundle import Bundle
@@ -18,18 +18,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def needs(extra: str, command: str) -> Iterator[None]:
-    """Turn a missing optional dependency into the advice which extra to install.
+    """Turn an optional dependency that is missing or broken into what to do about it.
 
     Raises:
         MissingExtraError: a module outside this project is not installed.
+        LibraryError: one is, and does not load.
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        name = (error.name or "").split(".")[0]
-        if not name or name.startswith("edge_ser"):
-            raise
-        raise MissingExtraError(f"edge-ser {command}", name, extra) from error
+    except ImportError as error:
+        raise explain(error, f"edge-ser {command}", extra) from error
 
 
 def collect_rarely() -> None:

@@ -12,15 +12,12 @@ import sys
 import traceback
 from typing import NamedTuple
 
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import DEBUG_VARIABLE, INTERRUPTED, EdgeSerError
 
 # Wrong use, or something that the user can solve: a disk, a permission, memory.
 USAGE = 2
 # EX_SOFTWARE of sysexits.h: a fault of this program, or of a library that it calls.
 INTERNAL = 70
-# 128 + SIGINT, as shells say it.
-INTERRUPTED = 130
-DEBUG_VARIABLE = "EDGE_SER_DEBUG"
 # What libraries in C++ say, in errors of their own, where Python would raise MemoryError.
 _NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "cannot allocate")
 

@@ -6,18 +6,18 @@ driver is asked in a process of its own.
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from edge_ser.errors import LibraryError
 from edge_ser.host.facts import machine
 from edge_ser.host.finding import Finding
 from edge_ser.host.nvidia import Driver
 from edge_ser.host.packages import version
 from edge_ser.host.survey import EXPORT_PACKAGES, Survey
-from edge_ser.install import pip_extra, pip_package
+from edge_ser.install import pip_extra
+from edge_ser.libraries import import_library
 from edge_ser_runtimes.diagnosis import diagnose
 
 _ROOT = Path("/")
@@ -109,23 +109,21 @@ def _runtimes(here: Survey) -> Iterable[Finding]:
 
 
 def _libraries() -> Iterable[Finding]:
-    soundfile, why = _import(lambda: importlib.import_module("soundfile"))
-    if soundfile is None:
+    for name, without_it in (
+        ("soundfile", "no audio file can be read"),
+        ("soxr", "audio of other rates cannot be read"),
+    ):
+        try:
+            library = import_library(name, without_it)
+        except LibraryError as error:
+            yield Finding("library", name, "missing", error.found, f"{without_it}: {error.advice}")
+            continue
+        decoder = getattr(library, "__libsndfile_version__", "")
+        found_version = version(name) or "unknown version"
         yield Finding(
-            "library", "soundfile", "missing", why,
-            f"no audio file can be read: run: {pip_package('soundfile')}, and where libsndfile is "
-            "missing: apt install libsndfile1",
+            "library", name, "ok",
+            f"{found_version}, libsndfile {decoder}" if decoder else found_version,
         )  # fmt: skip
-    else:
-        yield Finding(
-            "library", "soundfile", "ok",
-            f"{soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}",
-        )  # fmt: skip
-    soxr, why = _import(lambda: importlib.import_module("soxr"))
-    yield Finding(
-        "library", "soxr", "ok" if soxr else "missing", version("soxr") if soxr else why,
-        "" if soxr else f"audio of other rates cannot be read: run: {pip_package('soxr')}",
-    )  # fmt: skip
     versions = {p: version(p) for p in EXPORT_PACKAGES.values()}
     lacking = [p for p, v in versions.items() if not v]
     have = ", ".join(f"{p} {v}" for p, v in versions.items() if v)
@@ -134,15 +132,6 @@ def _libraries() -> Iterable[Finding]:
         "; ".join(filter(None, [have, f"without {', '.join(lacking)}" if lacking else ""])),
         f"to export and train: {pip_extra('export')}" if lacking else "",
     )  # fmt: skip
-
-
-def _import(load: Callable[[], Any]) -> tuple[Any, str]:
-    """A module that every device needs, or why it cannot be used."""
-    try:
-        return load(), ""
-    except (ImportError, OSError) as error:  # OSError: its shared library is missing
-        lines = str(error).splitlines()
-        return None, lines[0] if lines else type(error).__name__
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:

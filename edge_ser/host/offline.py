@@ -7,10 +7,11 @@ neither: whatever here needs one of the two libraries imports it by these functi
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from typing import Any
+
+from edge_ser.libraries import import_library
 
 _OPENVINO_TELEMETRY = "openvino_telemetry"
 
@@ -26,13 +27,14 @@ def import_onnxruntime(module: str = "onnxruntime") -> Any:
         module: "onnxruntime", or a name below it, such as "onnxruntime.quantization".
 
     Raises:
-        ImportError: it is not installed.
+        MissingExtraError: it is not installed.
+        LibraryError: it is, and does not load.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     loaded: Any = sys.modules.get("onnxruntime")
     if hasattr(loaded, "disable_telemetry_events"):
         loaded.disable_telemetry_events()
-    return importlib.import_module(module)
+    return import_library(module, "runtime onnx")
 
 
 def import_openvino() -> Any:
@@ -43,14 +45,15 @@ def import_openvino() -> Any:
     other libraries of the caller's may need it.
 
     Raises:
-        ImportError: it is not installed.
+        MissingExtraError: it is not installed.
+        LibraryError: it is, and does not load.
     """
     modules: dict[str, Any] = sys.modules
     absent = object()
     hidden = modules.get(_OPENVINO_TELEMETRY, absent)
     modules[_OPENVINO_TELEMETRY] = None  # what Python takes for "not installed"
     try:
-        return importlib.import_module("openvino")
+        return import_library("openvino", "runtime openvino", extra="openvino")
     finally:
         if hidden is absent:
             del modules[_OPENVINO_TELEMETRY]

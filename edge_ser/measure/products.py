@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from edge_ser.errors import MissingExtraError
 from edge_ser.host.offline import import_onnxruntime
 
 Kind = Literal["fp32", "int8"]
@@ -70,7 +69,7 @@ def products(graph: Path, inputs: Mapping[str, NDArray[Any]]) -> list[Product]:
         inputs: by name.
 
     Raises:
-        MissingExtraError: onnxruntime is not installed.
+        LibraryError: onnxruntime is not installed, or does not load.
     """
     with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         session = cpu_session(str(graph), 1, Path(folder) / "profile")
@@ -151,12 +150,9 @@ def cpu_session(model: str | bytes, threads: int, profile: Path | None = None) -
         profile: beginning of the path of a profile that is written; None: none is.
 
     Raises:
-        MissingExtraError: onnxruntime is not installed.
+        LibraryError: onnxruntime is not installed, or does not load.
     """
-    try:
-        ort = import_onnxruntime()
-    except ImportError as error:
-        raise MissingExtraError("measuring the peak", "onnxruntime", "") from error
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads

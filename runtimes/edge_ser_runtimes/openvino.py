@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import BundleError, MissingExtraError
+from edge_ser.errors import BundleError
 from edge_ser.host.cpu import BFLOAT16
 from edge_ser.host.finding import Finding
 from edge_ser.host.offline import import_openvino
@@ -41,15 +41,13 @@ class OpenVinoSession(BaseSession):
 
     Raises:
         MissingExtraError: openvino is not installed.
+        LibraryError: it is, and does not load.
         BundleError: OpenVINO cannot load the graph, or would compute it otherwise.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         super().__init__(bundle)
-        try:
-            openvino = import_openvino()
-        except ImportError as error:
-            raise MissingExtraError("runtime openvino", "openvino", "openvino") from error
+        openvino = import_openvino()
         lowered = bundle.manifest.lowered
         if lowered is not None and lowered.scales_in_the_run:
             raise BundleError(

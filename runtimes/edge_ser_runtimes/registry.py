@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.target_kind import kind_of
-from edge_ser.errors import BundleError, DeviceError, MissingExtraError, UsageError
+from edge_ser.errors import BundleError, DeviceError, LibraryError, UsageError
 from edge_ser.install import pip_extra
 from edge_ser.session import Session
 
@@ -126,6 +126,7 @@ def open_session(
     Raises:
         UsageError: no such runtime or option, or none for the target.
         MissingExtraError: the runtime's library is not installed.
+        LibraryError: it is, and does not load.
         DeviceError: this device cannot run it.
     """
     if threads is not None and threads < 1:
@@ -208,7 +209,7 @@ def _first_that_opens(
     for name, following in itertools.pairwise(runtimes):
         try:
             return _open(bundle, name, threads, options)
-        except (DeviceError, MissingExtraError, BundleError) as error:
+        except (DeviceError, LibraryError, BundleError) as error:
             # 4: whoever called edge_ser.load
             warnings.warn(f"runtime {following} instead of {name}: {error}", stacklevel=4)
     return _open(bundle, runtimes[-1], threads, options)

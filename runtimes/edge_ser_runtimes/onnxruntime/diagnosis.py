@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edge_ser.errors import LibraryError
 from edge_ser.host.finding import Finding
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser.host.survey import Survey
-from edge_ser.install import pip_package
 
 
 def diagnose(here: Survey) -> Iterable[Finding]:
@@ -18,10 +18,8 @@ def diagnose(here: Survey) -> Iterable[Finding]:
     """
     try:
         library = import_onnxruntime()
-    except (ImportError, OSError) as error:  # OSError: its shared library is missing
-        lines = str(error).splitlines()
-        why = lines[0] if lines else type(error).__name__
-        yield Finding("runtime", "onnx", "missing", why, f"run: {pip_package('onnxruntime')}")
+    except LibraryError as error:
+        yield Finding("runtime", "onnx", "missing", error.found, error.advice)
         for target in ("onnx-fp32", "onnx-fp16", "onnx-int8"):
             yield Finding("target", target, "missing", "onnxruntime cannot be used")
         return

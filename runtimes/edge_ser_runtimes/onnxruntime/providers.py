@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 from pathlib import Path
 from typing import Any
 
-from edge_ser.errors import DeviceError, MissingExtraError, UsageError
+from edge_ser.errors import DeviceError, UsageError
 from edge_ser.install import GPU_ONNXRUNTIME, pip_package
+from edge_ser.libraries import import_library
 from edge_ser_runtimes.tensorrt.cuda import Driver
 from edge_ser_runtimes.tensorrt.kernel_cache import user_cache
 
@@ -49,7 +49,7 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
 
     Raises:
         DeviceError: the provider is not in this ONNX Runtime, or did not start.
-        MissingExtraError: the plugin is not installed.
+        LibraryError: the plugin is not installed, or does not load.
     """
     if provider == "rtx":
         name = _add_plugin(ort, options)
@@ -118,12 +118,8 @@ def _with_options(provider: str) -> list[Any]:
 
 def _add_plugin(ort: Any, options: Any) -> str:
     """Register the plugin and choose its first GPU; returns its name."""
-    try:
-        plugin = importlib.import_module(_PLUGIN)
-    except ImportError as error:
-        raise MissingExtraError(
-            "provider rtx", _PLUGIN, "", f"run: {pip_package(_PLUGIN_PACKAGE)}"
-        ) from error
+    advice = f"run: {pip_package(_PLUGIN_PACKAGE)}"
+    plugin = import_library(_PLUGIN, "provider rtx", advice=advice)
     if not hasattr(ort, "register_execution_provider_library"):
         raise DeviceError(
             "provider rtx",

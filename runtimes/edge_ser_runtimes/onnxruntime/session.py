@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import BundleError, EdgeSerError, MissingExtraError
+from edge_ser.errors import BundleError, EdgeSerError
 from edge_ser.host.cpu import integer_preset
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser_runtimes.base import BaseSession
@@ -27,6 +27,7 @@ class OrtSession(BaseSession):
     Raises:
         UsageError: no such provider.
         MissingExtraError: onnxruntime or the provider's plugin is not installed.
+        LibraryError: it is, and does not load.
         DeviceError: the provider is not in this ONNX Runtime, or does not start here.
         BundleError: ONNX Runtime cannot load the graph.
     """
@@ -38,10 +39,7 @@ class OrtSession(BaseSession):
         provider = check_provider(provider)
         if provider == "cpu":
             _check_integers(bundle)
-        try:
-            ort = import_onnxruntime()
-        except ImportError as error:
-            raise MissingExtraError("runtime onnx", "onnxruntime", "") from error
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors; warnings are about the graph's making, not its use
         # It would keep a plan of its memory for every length that it ever met, without end; a run

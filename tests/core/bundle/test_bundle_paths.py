@@ -145,3 +145,15 @@ def test_weights_at_an_address_in_memory_are_refused(tiny_bundle: TinyBundle) ->
 def test_weights_relative_to_a_nested_graph_must_not_climb(tiny_bundle: TinyBundle) -> None:
     with pytest.raises(BundleError):
         Bundle.open(tiny_bundle(location="../weights.bin", graph="sub/model.onnx"))
+
+
+def test_what_the_system_cannot_open_is_an_error_of_ours() -> None:
+    with pytest.raises(BundleError, match="expected a bundle that can be read, found File name"):
+        Bundle.open("a" * 300)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that cannot be read")
+def test_a_disk_that_fails_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").symlink_to("/proc/self/mem")
+    with pytest.raises(BundleError, match="a bundle that can be read, found Input/output error"):
+        Bundle.open(tmp_path)

@@ -175,7 +175,9 @@ def test_what_is_not_installed_comes_with_advice(
     load = importlib.import_module
 
     def import_the_rest(name: str) -> object:
-        if name in ("onnxruntime", "soundfile", "soxr"):
+        if name == "onnxruntime":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        if name in ("soundfile", "soxr"):
             raise OSError("libsndfile.so.1: cannot open shared object file\nmore")
         return load(name)
 
