@@ -40,6 +40,11 @@ class CorpusPaths(NamedTuple):
     audio: Path
 
 
+def holds_labels(folder: Path) -> bool:
+    """Whether a folder is the root of a corpus in MSP-Podcast's layout."""
+    return (folder / _TABLE).is_file()
+
+
 def find_corpus(given: Path, audio: Path | None = None) -> CorpusPaths:
     """The table and the folder of audio that belong together.
 

@@ -115,6 +115,7 @@ class Calibration(OpenEnded):
     judge: int | None = None
     seconds: float | None = None
     regions: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     fingerprint: str | None = None
     seed: int | None = None

@@ -85,7 +85,14 @@ def _add_lower_precision(lower: Any) -> None:
         "--calibration",
         type=Path,
         metavar="DIR|CSV",
-        help="speech like that of the device, to measure ranges and judge the outcome on",
+        help="speech like that of the device, to measure ranges and judge the outcome on: a "
+        "folder, a table, or the root of a corpus in MSP-Podcast's layout",
+    )
+    lower.add_argument(
+        "--audio", type=Path, metavar="DIR", help="folder of a table's files (default: its own)"
+    )
+    lower.add_argument(
+        "--split", metavar="NAME", help="of a table (default: all but those for testing)"
     )
     lower.add_argument(
         "--recipe",
@@ -160,6 +167,8 @@ def run(arguments: argparse.Namespace) -> int:
             runtimes=tuple(arguments.runtime),
             keep_failed=arguments.keep_failed,
             calibration=arguments.calibration,
+            calibration_audio=arguments.audio,
+            calibration_split=arguments.split,
             precision=PrecisionOptions(
                 recipe=arguments.recipe,
                 cpu=arguments.cpu,
@@ -225,7 +234,7 @@ def _print_lowered(lowered: Lowering | None) -> None:
     if calibration is not None:
         lines.append(
             f"calibration: {calibration.fit} utterances, judged on {calibration.judge} others "
-            f"({calibration.source})"
+            f"({', '.join((calibration.source or '', *calibration.splits))})"
         )
     print("\n".join(["", *lines]))
 

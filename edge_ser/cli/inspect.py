@@ -100,7 +100,8 @@ def _lowered(lowered: Lowering | None) -> list[Row]:
         rows.append(
             (
                 "calibration",
-                f"{calibration.fit} utterances of {calibration.source}, "
+                f"{calibration.fit} utterances of "
+                f"{', '.join((str(calibration.source), *calibration.splits))}, "
                 f"fingerprint {str(calibration.fingerprint)[:16]}...",
             )
         )

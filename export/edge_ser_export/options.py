@@ -29,7 +29,10 @@ class ExportOptions:
         max_seconds: longest utterance; the rest of longer audio is not used.
         short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
         speech: audio for parity and the recorded answers.
-        calibration: speech for lower precisions, a folder or a CSV; None: the built-in samples.
+        calibration: speech for lower precisions, a folder, a CSV or a corpus; None: the built-in
+            samples.
+        calibration_audio: folder of a table's files; None: as `label_table.find_corpus` finds it.
+        calibration_split: of a table; None: all but those for testing.
         precision: how precision is lowered.
         engine: of the targets of TensorRT: what the engine is for.
         runtimes: others to prove the bundle in: names of `registry.proving_runtimes`.
@@ -46,6 +49,8 @@ class ExportOptions:
     short: Literal["refuse", "pad"] = "refuse"
     speech: tuple[Path, ...] = ()
     calibration: Path | None = None
+    calibration_audio: Path | None = None
+    calibration_split: str | None = None
     precision: PrecisionOptions = field(default_factory=PrecisionOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     runtimes: tuple[str, ...] = ()
@@ -89,6 +94,10 @@ class ExportOptions:
             )
         if self.out is not None:
             check_new_bundle(self.out)
+        if self.calibration is None and (self.calibration_audio or self.calibration_split):
+            raise UsageError(
+                "--audio and --split", expected="--calibration beside them", found="none"
+            )
         if target.measures and self.calibration is None:
             default_calibration_samples()
 

@@ -229,7 +229,12 @@ def _trace(job: _Job, folder: Path) -> _Traced:
         reference = job.reference
         partition = job.checkpoint.config.partition
         calibration = draw(
-            job.options.calibration, rules, partition, lambda x: reference.one(x).vad[0]
+            job.options.calibration,
+            rules,
+            partition,
+            lambda x: reference.one(x).vad[0],
+            audio=job.options.calibration_audio,
+            split=job.options.calibration_split,
         )
     job.progress("tracing")
     graph = folder / GRAPH

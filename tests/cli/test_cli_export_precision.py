@@ -301,6 +301,30 @@ def test_calibration_with_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert "calibration: 2 utterances, judged on 2 others (own)" in done.out
 
 
+def test_calibration_with_a_corpus_records_its_splits(tmp_path: Path) -> None:
+    clips = default_calibration_samples()
+    table = tmp_path / "Labels" / "labels_consensus.csv"
+    table.parent.mkdir()
+    header, *rows = (clips / "samples.csv").read_text(encoding="utf-8").splitlines()
+    split = {True: "Train", False: "Test1"}
+    lines = [f"{row},{split[i % 4 == 0]}" for i, row in enumerate(rows)]
+    table.write_text("\n".join([f"{header},Split_Set", *lines]), encoding="utf-8")
+    common = ("--target", "onnx-fp16", "--audio", str(clips), "--calibration", str(tmp_path))
+    done = export(tmp_path / "bundle", *common)
+    assert done.code == 0, done.err
+    record = done.lowered.calibration
+    assert (record.fit, record.judge, record.splits) == (2, 2, ("Train",))
+    assert f"judged on 2 others ({tmp_path.name}, Train)" in done.out
+    told = export(tmp_path / "told", *common, "--split", "Test1")
+    assert told.lowered.calibration.splits == ("Test1",)
+    assert told.lowered.calibration.fit == 6
+
+
+def test_a_split_of_no_table_is_refused(cli: Cli) -> None:
+    line = cli("export", "--target", "onnx-int8", "--split", "Train").error()
+    assert line == "--audio and --split: expected --calibration beside them, found none"
+
+
 @pytest.mark.skipif(integer_preset() == "x86", reason="weights of 7 bits fail elsewhere")
 def test_a_recipe_that_the_gate_refuses_is_not_the_end(tmp_path: Path) -> None:
     """Three clips to judge on bear a recipe that clipped speech does not; another bears both."""

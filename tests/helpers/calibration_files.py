@@ -37,7 +37,8 @@ def answer(samples: Floats) -> NDArray[Any]:
 
 
 def of(source: Path | None, count: int = 64, seed: int = 7, **more: Any) -> CalibrationSet:
-    return draw(source, RULES, Partition(), more.get("answer", answer), count, seed)
+    answering = more.pop("answer", answer)
+    return draw(source, RULES, Partition(), answering, count, seed, **more)
 
 
 def names(part: tuple[Utterance, ...]) -> list[str]:

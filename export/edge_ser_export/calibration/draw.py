@@ -75,6 +75,7 @@ class CalibrationSet:
         default: whether these are the built-in samples, which are nobody's own speech.
         seed: of the draw.
         regions: names of the regions that have an utterance in `fit` or `judge`.
+        splits: of the table, that were drawn from; empty where it names none.
     """
 
     source: str
@@ -86,6 +87,7 @@ class CalibrationSet:
     default: bool
     seed: int
     regions: tuple[str, ...]
+    splits: tuple[str, ...]
 
     def samples(self, part: Sequence[Utterance]) -> Iterator[Samples]:
         """Decode utterances when they are asked for, one at a time.
@@ -114,6 +116,7 @@ class CalibrationSet:
             "judge": len(self.judge),
             "seconds": round(sum(u.seconds for u in (*self.fit, *self.judge)), 3),
             "regions": list(self.regions),
+            "splits": list(self.splits),
             "skipped": list(self.skipped),
             "fingerprint": self.fingerprint,
             "seed": self.seed,
@@ -127,17 +130,21 @@ def draw(
     answer: Callable[[Samples], NDArray[Any]],
     count: int = ENOUGH_CLIPS,
     seed: int = 7,
+    audio: Path | None = None,
+    split: str | None = None,
 ) -> CalibrationSet:
     """Draw utterances, balanced over thirds of length and regions; the same for the same files.
 
     Args:
-        source: a folder or a CSV, see `list_candidates`; None: the built-in samples.
+        source: a folder, a CSV or a corpus, see `list_candidates`; None: the built-in samples.
         preprocessing: of the model.
         partition: what a region is.
         answer: normalised samples `[n]` to arousal, dominance, valence `[3]` on 0..1; asked for
             the region of files without labels.
         count: most utterances in each half.
         seed: of the draw.
+        audio: folder of a table's files, see `list_candidates`.
+        split: of a table, see `list_candidates`.
 
     Raises:
         MissingPathError: nothing is at `source`.
@@ -149,7 +156,7 @@ def draw(
     if count < 1 or seed < 0:
         raise UsageError("calibration", expected="count >= 1, seed >= 0", found=f"{count}, {seed}")
     place = default_calibration_samples() / "samples.csv" if source is None else source
-    candidates = list_candidates(place)
+    candidates = list_candidates(place, audio, split)
     if len(candidates) > MAX_CANDIDATES:
         step = len(candidates) / MAX_CANDIDATES
         candidates = [candidates[int(i * step)] for i in range(MAX_CANDIDATES)]
@@ -173,6 +180,7 @@ def draw(
         default=source is None,
         seed=seed,
         regions=tuple(r.name for r in partition.regions if r.index in covered),
+        splits=tuple(sorted({c.split for c in candidates} - {""})),
     )
 
 

@@ -164,3 +164,62 @@ def test_settings_out_of_range_are_refused(count: int, seed: int) -> None:
 
 def test_folders_are_searched_as_for_prediction() -> None:
     assert predict._SUFFIXES == AUDIO_SUFFIXES
+
+
+# --- splits
+
+
+def corpus(root: Path, *splits: str) -> Path:
+    """A corpus in MSP-Podcast's layout, a clip or more for each split."""
+    rows = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,Split_Set"]
+    for number, split in enumerate(splits):
+        speak(root / "Audios" / f"{number}.wav", number % 8)
+        rows.append(f"{number}.wav,N,2,3,6,{split}")
+    (root / "Labels").mkdir()
+    write_table(root / "Labels" / "labels_consensus.csv", *rows)
+    return root
+
+
+def test_a_corpus_is_found_and_its_test_splits_are_left_alone(tmp_path: Path) -> None:
+    root = corpus(tmp_path, "Train", "Test1", "Development", "Test2", "Train", "test3")
+    drawn = of(root)
+    assert sorted(names(drawn.fit + drawn.judge)) == ["0.wav", "2.wav", "4.wav"]
+    assert drawn.splits == ("Development", "Train")
+    assert drawn.to_dict()["splits"] == ["Development", "Train"]
+    assert drawn.fit[0].scores == (2, 6, 3)
+    by_table = of(root / "Labels" / "labels_consensus.csv")
+    assert by_table.fingerprint == drawn.fingerprint
+
+
+def test_a_split_is_drawn_from_where_it_is_named(tmp_path: Path) -> None:
+    root = corpus(tmp_path, "Train", "Test1", "Test1", "Development")
+    drawn = of(root, split="Test1")
+    assert sorted(names(drawn.fit + drawn.judge)) == ["1.wav", "2.wav"]
+    assert drawn.splits == ("Test1",)
+    with pytest.raises(DataError, match=r"Split_Set = Test9, found splits Development, Test1, T"):
+        of(root, split="Test9")
+
+
+def test_nothing_but_test_clips_is_refused_unless_told(tmp_path: Path) -> None:
+    root = corpus(tmp_path, "Test1", "Test2", "Test1")
+    with pytest.raises(DataError, match=r"not for testing.*found splits Test1, Test2 alone.*--spl"):
+        of(root)
+    assert len(of(root, split="Test1").fit) == 1
+
+
+def test_audio_lies_where_it_is_said(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "corpus", "Train", "Train")
+    other = tmp_path / "resampled"
+    for number in range(2):
+        speak(other / f"{number}.wav")
+    drawn = of(root, audio=other)
+    assert {u.path.parent for u in drawn.fit + drawn.judge} == {other}
+
+
+def test_a_folder_of_audio_has_no_splits(tmp_path: Path) -> None:
+    speak(tmp_path / "a.wav")
+    with pytest.raises(DataError, match="found a folder of audio; drop them"):
+        of(tmp_path, split="Train")
+    assert write_table(tmp_path / "names.csv", "FileName", "a.wav")
+    with pytest.raises(DataError, match="Split_Set = Train, found no Split_Set"):
+        of(tmp_path / "names.csv", split="Train")
