@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from edge_ser.audio import from_int16
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
@@ -9,6 +11,19 @@ from edge_ser.fidelity.compare import compare, concatenate
 from edge_ser.fidelity.verdict import Verdict
 from edge_ser.session import Session
 from edge_ser.utterance import infer
+
+
+@dataclass(frozen=True)
+class RecordedRuns:
+    """What a session answers to the recorded utterances, in their order.
+
+    Attributes:
+        single: one utterance a run.
+        padded: all of them as one padded batch.
+    """
+
+    single: Outputs
+    padded: Outputs
 
 
 def verify(bundle: Bundle, session: Session) -> Verdict:
@@ -24,16 +39,32 @@ def verify(bundle: Bundle, session: Session) -> Verdict:
     Raises:
         BundleError: the bundle holds no recorded answers, or its evidence is malformed.
     """
+    return judge(bundle, run_recorded(bundle, session))
+
+
+def run_recorded(bundle: Bundle, session: Session) -> RecordedRuns:
+    """The session's own answers to the recorded utterances.
+
+    Raises:
+        BundleError: the bundle holds no recorded answers, or its evidence is malformed.
+    """
     bundle.manifest.check_evidence()
-    golden = bundle.golden()
     preprocessing = bundle.manifest.preprocessing
-    rows = [preprocessing.normalize(from_int16(x)) for x in golden.samples]
+    rows = [preprocessing.normalize(from_int16(x)) for x in bundle.golden().samples]
+    return RecordedRuns(concatenate([infer(session, [x]) for x in rows]), infer(session, rows))
+
+
+def judge(bundle: Bundle, runs: RecordedRuns) -> Verdict:
+    """How far answers of `run_recorded` are from the recorded ones, judged by the bundle's limits.
+
+    Raises:
+        BundleError: the bundle holds no recorded answers.
+    """
+    golden = bundle.golden()
     reference = Outputs.of(golden.vad, golden.region_logits)
-    single = concatenate([infer(session, [x]) for x in rows])
-    padded = infer(session, rows)
     partition, limits = bundle.manifest.partition, bundle.manifest.limits
     groups = {
-        "single": compare(reference, single, partition, limits.margin),
-        "padded": compare(reference, padded, partition, limits.margin),
+        "single": compare(reference, runs.single, partition, limits.margin),
+        "padded": compare(reference, runs.padded, partition, limits.margin),
     }
     return Verdict(groups, dict.fromkeys(groups, limits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,14 @@ from edge_ser.cli.console import print_warning, step, steps, told_warnings
 from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
-from edge_ser.fidelity.compare import Fidelity
 from edge_ser.fidelity.limits import limit_words
-from edge_ser.fidelity.verdict import Verdict
 from edge_ser.host.facts import this_machine
-from edge_ser.report.data import Evidence, load_evidence, read_evidence
+from edge_ser.report.data import Evidence, Measures, load_evidence, read_evidence
+from edge_ser.report.device_run import DeviceRun, run_on_device
 from edge_ser.report.files import check_report_path
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
 from edge_ser.session import Session
-from edge_ser.verify import verify
 from edge_ser.version import __version__
 
 
@@ -69,39 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
             )
     evidence = load_evidence(bundle) if arguments.report is not None else None
     session = _open(bundle, arguments)
-    verdict = verify(bundle, session)
+    here = run_on_device(bundle, session, *_computes(session, arguments))
     if arguments.json:
-        record = {
-            "bundle": bundle.manifest.name,
-            "target": bundle.manifest.target,
-            "fingerprint": bundle.fingerprint,
-            "passed": verdict.passed,
-            "failures": verdict.failures,
-            "not_judged": verdict.not_judged,
-            "judged": {name: limits.to_dict() for name, limits in verdict.judged.items()},
-            "groups": {name: group.to_dict() for name, group in verdict.groups.items()},
-        }
-        print(json.dumps(record, indent=1))
+        print(json.dumps(here.to_dict(), indent=1))
     else:
         files = len(bundle.manifest.files)
-        print(f"{bundle.manifest.name} ({bundle.manifest.target}): {files} files as recorded")
-        for group, result in verdict.groups.items():
-            print(f"{group:<8}{_line(result)}")
-        for note in verdict.not_judged:
+        print(f"{here.bundle} ({here.target}): {files} files as recorded")
+        for group, figures in here.measures.items():
+            print(f"{group:<8}{_line(figures)}")
+        for note in here.not_judged:
             print(f"note    {note}")
         print(f"limits: {limit_words(bundle.manifest.limits)}")
-        print(f"fingerprint {bundle.fingerprint}")
+        print(f"fingerprint {here.fingerprint}")
     if evidence is not None:
-        _report(arguments, bundle, session, evidence, verdict)
-    if not verdict.passed:
-        raise _failed(bundle, verdict.failures)
+        _report(arguments, bundle, session, evidence, [here])
+    if not here.passed:
+        raise _failed(bundle, here.failures)
     if not arguments.json:
-        from edge_ser_runtimes.registry import describe
-
-        where = describe(session)
-        if bundle.manifest.engine and not where.startswith("trt"):
-            where += "; the engine was not run"
-        print(f"verified: this device gives the reference's answers, with {where}")
+        unrun = "; the engine was not run" if here.engine == "not run" else ""
+        print(f"verified: this device gives the reference's answers, with {here.runtime}{unrun}")
     return 0
 
 
@@ -110,35 +95,46 @@ def _open(bundle: Bundle, arguments: argparse.Namespace) -> Session:
         return open_session(bundle, arguments.runtime, arguments.threads, arguments.provider)
 
 
+def _computes(session: Session, arguments: argparse.Namespace) -> tuple[str, bool]:
+    """What a session computes with, in words, and whether that is a TensorRT engine."""
+    from edge_ser_runtimes.registry import describe
+
+    words = [describe(session)]
+    if arguments.provider is not None:
+        words.append(f"provider {arguments.provider}")
+    if arguments.threads is not None:
+        words.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
+    return ", ".join(words), words[0].startswith("trt")
+
+
 def _report(
     arguments: argparse.Namespace,
     bundle: Bundle,
     session: Session,
     evidence: Evidence,
-    here: Verdict | None = None,
+    runs: Sequence[DeviceRun] = (),
     reference: str = "",
 ) -> None:
     """Write the page; of a failed verification, too."""
-    from edge_ser_runtimes.registry import describe
-
-    runtime = [describe(session)]
-    if arguments.provider is not None:
-        runtime.append(f"provider {arguments.provider}")
-    if arguments.threads is not None:
-        runtime.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
-    runtime.append(f"edge-ser {__version__}")
-    written = Writing(datetime.now(timezone.utc), this_machine(), ", ".join(runtime), reference)
-    write_report(arguments.report, bundle, evidence, here, written)
+    runtime, ran_engine = _computes(session, arguments)
+    written = Writing(
+        datetime.now(timezone.utc),
+        this_machine(),
+        f"{runtime}, edge-ser {__version__}",
+        reference,
+        ran_engine,
+    )
+    write_report(arguments.report, bundle, evidence, runs, written)
     if not arguments.json:
         print(f"report: {arguments.report}")
 
 
-def _line(result: Fidelity) -> str:
-    logits = "" if result.logits_max is None else f", logits {result.logits_max:.1e}"
-    flips = result.flips_far + result.flips_near
+def _line(figures: Measures) -> str:
+    logits = f", logits {figures['logits_max']:.1e}" if "logits_max" in figures else ""
+    changed = figures["flips_far"] + figures["flips_near"]
     return (
-        f"{result.count} utterances: largest difference VAD {result.vad_max:.1e}{logits}, "
-        f"{flips} regions changed"
+        f"{figures['count']:.0f} utterances: largest difference VAD {figures['vad_max']:.1e}"
+        f"{logits}, {changed:.0f} regions changed"
     )
 
 
@@ -239,7 +235,7 @@ def _not_the_same(what: str, bundle: Bundle, reference: object, found: object) -
     )
 
 
-def _failed(bundle: Bundle, failures: list[str]) -> GateError:
+def _failed(bundle: Bundle, failures: Sequence[str]) -> GateError:
     return GateError(
         f"verification of {bundle.manifest.name}",
         expected="the reference's answers",

@@ -35,10 +35,12 @@ _ZERO_SHARE = 1e-4
 Style = Mapping[str, tuple[str, str]]
 
 
-def styles(groups: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Shape and class of the marks of each group."""
+def styles(groups: Iterable[str], devices: Iterable[str] = ()) -> dict[str, tuple[str, str]]:
+    """Shape and class of the marks of each group; devices have the last one, over the others."""
     names = list(dict.fromkeys(groups))
-    return {g: (SHAPES[i % len(SHAPES)], f"group{i % len(SHAPES)}") for i, g in enumerate(names)}
+    last = len(SHAPES) - 1
+    own = {g: (SHAPES[i % last], f"group{i % last}") for i, g in enumerate(names)}
+    return own | {d: (SHAPES[last], f"group{last}") for d in devices}
 
 
 def scatter(dimension: int, utterances: Sequence[Utterance], style: Style) -> str:

@@ -60,6 +60,32 @@ class Utterance:
 
 
 @dataclass(frozen=True)
+class SpeechFiles:
+    """Speech that a comparison was made on.
+
+    Attributes:
+        source: whose it is: "the package's ...", or the name of the user's folder.
+        files: name and SHA-256 of each, in order.
+    """
+
+    source: str
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def words(self) -> str:
+        """Source and names; all speech of the package is synthetic, which is said."""
+        synthetic = ", synthetic" if self.source.startswith("the package's") else ""
+        names = ", ".join(name for name, _ in self.files)
+        return f"{len(self.files)} files of {self.source}{synthetic}: {names}"
+
+
+@dataclass(frozen=True)
+class _ProofSpeech:
+    lengths: SpeechFiles
+    agreement: SpeechFiles | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """The comparison with the reference, as recorded.
 
@@ -72,6 +98,7 @@ class Evidence:
         groups: per group its measures by name; those per dimension as `ccc.arousal`.
         labels: agreement with labels: `count`, `before.arousal`, ...; None without labels.
         utterances: the comparisons one by one.
+        speech: that they were made on; empty: not told.
     """
 
     passed: bool
@@ -81,6 +108,7 @@ class Evidence:
     groups: dict[str, Measures]
     labels: Measures | None
     utterances: tuple[Utterance, ...]
+    speech: tuple[SpeechFiles, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +123,7 @@ class _Parity:
     judged: dict[str, Limits] | None = None
     not_judged: tuple[str, ...] = ()
     labels: _Table | None = None
+    speech: _ProofSpeech | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +178,7 @@ def read_evidence(data: object, source: str) -> Evidence:
     """
     recorded = _READER.read(_Parity, data, source)
     groups = {name: measures(group) for name, group in recorded.groups.items()}
-    judged = recorded.judged
+    judged, used = recorded.judged, recorded.speech
     if judged is None:
         judged = {} if recorded.limits is None else _judged_earlier(groups, recorded.limits)
     return Evidence(
@@ -160,6 +189,7 @@ def read_evidence(data: object, source: str) -> Evidence:
         groups=groups,
         labels=None if recorded.labels is None else measures(recorded.labels),
         utterances=recorded.utterances,
+        speech=tuple(s for s in (used.lengths, used.agreement) if s) if used else (),
     )
 
 

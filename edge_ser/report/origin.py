@@ -21,12 +21,14 @@ class Writing:
         runtime: that ran the bundle there, with versions, in words.
         reference: sha256 of the checkpoint that the bundle was compared with there; empty: the
             comparisons with the checkpoint are those recorded at export.
+        ran_engine: whether what ran there was the bundle's TensorRT engine.
     """
 
     date: datetime
     machine: Machine
     runtime: str
     reference: str = ""
+    ran_engine: bool = False
 
 
 def place_rows(written: Writing) -> list[Row]:

@@ -14,7 +14,6 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.fidelity.limits import Limits, limit_words
-from edge_ser.fidelity.verdict import Verdict
 from edge_ser.report.charts import (
     Style,
     flips,
@@ -25,18 +24,22 @@ from edge_ser.report.charts import (
     sphere,
     styles,
 )
-from edge_ser.report.data import Damage, Evidence, load_damage, measures
+from edge_ser.report.conclusion import Conclusion, conclude, device_name
+from edge_ser.report.data import Damage, Evidence, Utterance, load_damage
+from edge_ser.report.device_run import DeviceRun
 from edge_ser.report.document import bullets, document, header, paragraph, section, verdict
 from edge_ser.report.files import write_whole
 from edge_ser.report.origin import Writing, bundle_rows, writing_rows
+from edge_ser.report.signing import signing_section
 from edge_ser.report.svg import element, text
-from edge_ser.report.tables import facts_table, flip_table, label_table, measures_table
+from edge_ser.report.tables import facts_table, flip_table, label_table, legend, measures_table
+from edge_ser.version import __version__
 
 _GROUPS = {
-    "single": "one utterance per run, of all lengths",
+    "single": "one utterance per run, of all lengths from a frame on, and extreme signals",
     "padded": "the same in padded batches",
     "files": "audio files from end to end",
-    "speech": "more speech, one utterance per run",
+    "speech": "more speech, one utterance per run: agreement as a whole is judged on it",
 }
 
 
@@ -44,32 +47,42 @@ def write_report(
     path: Path,
     bundle: Bundle,
     evidence: Evidence,
-    here: Verdict | None = None,
+    runs: Sequence[DeviceRun] = (),
     written: Writing | None = None,
-) -> None:
+) -> Conclusion:
     """Write the page; what is at `path` is replaced when the new page is complete.
 
     Args:
-        path: HTML file to write.
+        path: file to write: HTML, or PDF where it ends in `.pdf`.
         bundle: what the page is about.
         evidence: comparisons with the reference, of the bundle's `parity.json` or just made.
-        here: on the recorded answers on this machine, if that was tried.
+        runs: of the recorded utterances, on this device or others.
         written: when, where and with what; None: the page does not say.
+
+    Returns:
+        what the page says first.
 
     Raises:
         BundleError: what the bundle holds for the page is damaged.
         UsageError: the file cannot be written.
     """
-    content = page(bundle.manifest, evidence, load_damage(bundle), here, written)
+    manifest, ran = bundle.manifest, written is not None and written.ran_engine
+    conclusion = conclude(manifest, evidence, runs, ran)
+    content = page(
+        manifest, evidence, load_damage(bundle), runs, written, bundle.fingerprint, conclusion
+    )
     write_whole(path, content)
+    return conclusion
 
 
 def page(
     manifest: Manifest,
     evidence: Evidence,
     damage: Sequence[Damage] = (),
-    here: Verdict | None = None,
+    runs: Sequence[DeviceRun] = (),
     written: Writing | None = None,
+    fingerprint: str = "",
+    conclusion: Conclusion | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -77,31 +90,22 @@ def page(
         manifest: of the bundle.
         evidence: comparisons with the reference.
         damage: cost of lower precision per part of the model, if it was measured.
-        here: on the recorded answers on this machine, if that was tried.
+        runs: of the recorded utterances, on this device or others.
         written: when, where and with what; None: the page does not say.
+        fingerprint: of the bundle; empty: not known.
+        conclusion: what it says first; None: what `conclude` gives.
     """
-    limits = manifest.limits
-    style = styles(u.group for u in evidence.utterances)
-    # the largest group first, so that it does not hide the others
-    sizes = Counter(u.group for u in evidence.utterances)
-    utterances = sorted(evidence.utterances, key=lambda u: -sizes[u.group])
-    drawn = [u for u in utterances if u.candidate_vad is not None]
-    changed = flips(drawn, manifest.partition)
-    sections = [
-        _header(manifest, evidence, here),
-        section("This page", facts_table(writing_rows(written))) if written is not None else "",
+    first = conclusion or conclude(
+        manifest, evidence, runs, written is not None and written.ran_engine
+    )
+    sections = [_header(manifest, fingerprint, first)]
+    if written is not None:
+        sections.append(section("This page", facts_table(writing_rows(written))))
+    sections += [
         section("This bundle", facts_table(bundle_rows(manifest))),
-        _comparison(evidence, limits),
+        _comparison(evidence, manifest.limits),
+        *_device_sections(runs, manifest.limits),
     ]
-    if here is not None:
-        results = {group: measures(r.to_dict()) for group, r in here.groups.items()}
-        sections.append(
-            section(
-                "On this machine",
-                paragraph("The recorded utterances, run here, against the recorded answers."),
-                measures_table(results, limits),
-            )
-        )
     if evidence.labels is not None:
         count = f"{evidence.labels.get('count', 0):.0f}"
         sections.append(
@@ -111,6 +115,86 @@ def page(
                 label_table(evidence.labels),
             )
         )
+    sections += _drawings(manifest, evidence, runs)
+    if damage:
+        sections.append(_damage(damage))
+    lost = [f"{u.name} ({u.group}): {u.failure}" for u in evidence.utterances if u.failure]
+    if lost:
+        sections.append(section("Not answered", bullets(lost)))
+    writer = f"edge-ser {__version__}"
+    sections.append(signing_section(manifest, evidence, fingerprint, writer))
+    sections.append(element("footer", paragraph(f"Licence of the weights: {manifest.licence}.")))
+    return document(f"{manifest.name}, {manifest.target}", sections)
+
+
+def _header(manifest: Manifest, fingerprint: str, first: Conclusion) -> str:
+    size = sum(f.bytes for f in manifest.files) / 1e6
+    facts = [
+        ("target", manifest.target),
+        ("precision", manifest.precision),
+        ("stored weights", manifest.weight_storage),
+        ("size", f"{size:.1f} MB"),
+        ("regions", str(len(manifest.partition.regions))),
+    ]
+    if fingerprint:
+        facts.append(("fingerprint", fingerprint))
+    content = [
+        verdict(first.words, first.tone),
+        bullets(first.failures, "bad"),
+        bullets(first.not_run, "open"),
+    ]
+    if first.not_judged:
+        content.append(element("h2", text("Not judged")))
+        content.append(bullets(first.not_judged))
+    summary = manifest.architecture.get("summary", manifest.family)
+    return header(manifest.name, summary, facts, *content)
+
+
+def _comparison(evidence: Evidence, limits: Limits) -> str:
+    table = measures_table(evidence.groups, limits, evidence.judged)
+    groups = [f"{name}: {_GROUPS[name]}" for name in evidence.groups if name in _GROUPS]
+    return section(
+        "Comparison with the reference",
+        paragraph(f"{len(evidence.utterances)} comparisons, in groups."),
+        bullets(groups),
+        table,
+        legend(table),
+        paragraph(f"Limits: {limit_words(limits)}."),
+    )
+
+
+def _device_sections(runs: Sequence[DeviceRun], limits: Limits) -> list[str]:
+    """The recorded utterances on each device."""
+    sections = []
+    for number, run in enumerate(runs, 1):
+        rows = [
+            ("device", str(run.machine)),
+            ("run by", f"{run.runtime}, Python {run.machine.python}"),
+            ("date", run.date),
+        ]
+        if run.engine != "none":
+            rows.append(("engine", run.engine))
+        sections.append(
+            section(
+                f"On {device_name(number, runs)}",
+                paragraph("The recorded utterances, run there, against the recorded answers."),
+                facts_table(rows),
+                measures_table(run.measures, limits, run.judged),
+            )
+        )
+    return sections
+
+
+def _drawings(manifest: Manifest, evidence: Evidence, runs: Sequence[DeviceRun]) -> list[str]:
+    """Scores, the sphere, and differences against length; devices over the export's marks."""
+    # the largest group first, so that it does not hide the others
+    sizes = Counter(u.group for u in evidence.utterances)
+    exported = sorted(evidence.utterances, key=lambda u: -sizes[u.group])
+    devices = _device_utterances(runs)
+    utterances = [*exported, *devices]
+    style = styles((u.group for u in evidence.utterances), (u.group for u in devices))
+    drawn = [u for u in utterances if u.candidate_vad is not None]
+    changed = flips(drawn, manifest.partition)
     without = paragraph(
         "No answers of the candidate are recorded. Bundles of earlier versions have none: export "
         "again to see them drawn."
@@ -125,8 +209,8 @@ def page(
         class_="three",
     )
     key = _key(style, any(u.extreme for u in evidence.utterances))
-    sections.append(section("Scores", key + scatters if drawn else without))
-    sections.append(
+    sections = [
+        section("Scores", key + scatters if drawn else without),
         section(
             "Emotion sphere",
             paragraph(
@@ -136,60 +220,21 @@ def page(
             key,
             element("figure", sphere(utterances, changed, manifest.partition, style)),
             without if not drawn else flip_table(changed) if changed else none,
-        )
-    )
+        ),
+    ]
     if any(u.seconds for u in evidence.utterances):
-        sections.append(
-            section(
-                "Difference against length",
-                key,
-                element("figure", length(utterances, limits, style)),
-            )
-        )
-    if damage:
-        sections.append(_damage(damage))
-    lost = [f"{u.name} ({u.group}): {u.failure}" for u in evidence.utterances if u.failure]
-    if lost:
-        sections.append(section("Not answered", bullets(lost)))
-    sections.append(element("footer", paragraph(f"Licence of the weights: {manifest.licence}.")))
-    return document(f"{manifest.name}, {manifest.target}", sections)
+        chart = length(evidence.utterances, manifest.limits, style)
+        sections.append(section("Difference against length", key, element("figure", chart)))
+    return sections
 
 
-def _header(manifest: Manifest, evidence: Evidence, here: Verdict | None) -> str:
-    failures = list(evidence.failures)
-    if here is not None:
-        failures += [f"this machine, {failure}" for failure in here.failures]
-    passed = evidence.passed and not failures
-    words = "Passed: the differences are within the limits" if passed else "Failed: do not ship it"
-    size = sum(f.bytes for f in manifest.files) / 1e6
-    facts = (
-        ("target", manifest.target),
-        ("precision", manifest.precision),
-        ("stored weights", manifest.weight_storage),
-        ("size", f"{size:.1f} MB"),
-        ("regions", len(manifest.partition.regions)),
-    )
-    return header(
-        manifest.name,
-        manifest.architecture.get("summary", manifest.family),
-        facts,
-        verdict(words, "good" if passed else "bad"),
-        bullets(failures, "bad"),
-        bullets([f"Note: {note}" for note in evidence.not_judged]),
-    )
-
-
-def _comparison(evidence: Evidence, limits: Limits) -> str:
-    told = [f"{name}: {_GROUPS[name]}" for name in evidence.groups if name in _GROUPS]
-    return section(
-        "Comparison with the reference",
-        paragraph(f"{len(evidence.utterances)} comparisons. {'; '.join(told)}."),
-        measures_table(evidence.groups, limits),
-        paragraph(f"Limits: {limit_words(limits)}."),
-        paragraph("In parentheses: not judged, because the group is too small.")
-        if evidence.not_judged
-        else "",
-    )
+def _device_utterances(runs: Sequence[DeviceRun]) -> list[Utterance]:
+    """Answers of devices, in the form of the comparisons that were recorded."""
+    return [
+        Utterance(device_name(number, runs), a.name, a.reference_vad, a.vad)
+        for number, run in enumerate(runs, 1)
+        for a in run.answers
+    ]
 
 
 def _damage(damage: Sequence[Damage]) -> str:

@@ -18,6 +18,7 @@ from edge_ser.report.data import Damage
 from edge_ser.report.document import bullets, document, header, paragraph, section, verdict
 from edge_ser.report.files import write_whole
 from edge_ser.report.origin import Writing, place_rows
+from edge_ser.report.signing import calibration_words
 from edge_ser.report.svg import element, text
 from edge_ser.report.tables import facts_table
 
@@ -215,12 +216,3 @@ def _cell(value: float | None, form: str, limit: float | None = None, least: boo
         return "–"
     broken = limit is not None and (value < limit if least else value > limit)
     return f"{'✗ ' if broken else ''}{form.format(value)}"
-
-
-def calibration_words(calibration: Calibration) -> str:
-    """The speech that ranges were measured on, in one sentence."""
-    source = calibration.source or "an unnamed source"
-    synthetic = " (synthetic: the package's own)" if calibration.default else ""
-    return (
-        f"{calibration.fit} utterances of {source}{synthetic}, judged on {calibration.judge} others"
-    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 # Marks of a plot, told apart by shape as well as by colour.
-SHAPES = ("circle", "square", "triangle", "diamond")
+SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 
 
 def text(value: object) -> str:
@@ -52,6 +52,11 @@ def mark(shape: str, x: float, y: float, class_: str, note: str = "", size: floa
         return element(
             "rect", *told, x=x - s, y=y - s, width=2 * s, height=2 * s, class_=f"mark {class_}"
         )
+    if shape == "cross":
+        s = size * 1.1
+        path = f"M{x - s:.1f} {y - s:.1f}L{x + s:.1f} {y + s:.1f}"
+        path += f"M{x - s:.1f} {y + s:.1f}L{x + s:.1f} {y - s:.1f}"
+        return element("path", *told, d=path, class_=f"mark {class_}")
     if shape in ("triangle", "diamond"):
         s = size * 1.3
         corners = [(x, y - s), (x + s, y + s * 0.8), (x - s, y + s * 0.8)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.limits import MIN_JUDGED, SMALL, Limits, brief, percent
+from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
 from edge_ser.report.charts import Flip
 from edge_ser.report.data import Measures
 from edge_ser.report.svg import element, text
@@ -25,7 +26,6 @@ class _Measure:
         form: of the value; empty: that of differences, which depends on how large they may be.
         limit: its name, if there is one.
         least: whether smaller values, not larger ones, break the limit.
-        whole: whether the limit is about a group as a whole, which may be too small to be judged.
         unit: behind the value and the limit.
     """
 
@@ -34,7 +34,6 @@ class _Measure:
     form: str = ""
     limit: str = ""
     least: bool = False
-    whole: bool = False
     unit: str = ""
 
 
@@ -42,29 +41,46 @@ _MEASURES = (
     _Measure("Comparisons", "count", "{:.0f}"),
     _Measure("of them speech, judged as a whole", "judged", "{:.0f}"),
     _Measure("VAD, largest difference", "vad_max", limit="vad"),
-    _Measure("VAD, 99 % within", "vad_p99", limit="vad_p99", whole=True),
+    _Measure("VAD, 99 % within", "vad_p99", limit="vad_p99"),
     _Measure("VAD, mean difference", "vad_mean"),
     *(
-        _Measure(f"{name} of {d}", f"{key}.{d}", "{:.6f}", key, least=True, whole=True)
+        _Measure(f"{name} of {d}", f"{key}.{d}", "{:.6f}", key, least=True)
         for name, key in (("CCC", "ccc"), ("Pearson", "pearson"))
         for d in DIMENSIONS
     ),
     _Measure("Region logits, largest difference", "logits_max", limit="region_logits"),
-    _Measure("Angle, mean", "angle_mean_degrees", limit="angle_mean_degrees", whole=True, unit="°"),
+    _Measure("Angle, mean", "angle_mean_degrees", limit="angle_mean_degrees", unit="°"),
     _Measure("Angle, 99 % within", "angle_p99_degrees", unit="°"),
     _Measure("Angle, largest", "angle_max_degrees", unit="°"),
     _Measure("Radius, mean difference", "radius_mean"),
     _Measure("Radius, largest difference", "radius_max"),
     _Measure("Head names the same region", "head_agreement", "{:.1%}"),
 )
+CellState = Literal["plain", "kept", "broken", "unjudged"]
+# What the marks in the table stand for.
+LEGEND = (
+    ("✗", "breaks a limit that judges this group"),
+    ("( )", "shown, not judged: the limit is not for this group, or the group is too small for it"),
+    ("–", "not measured"),
+    ("VAD", "valence, arousal and dominance, as the model gives them on 0 to 1"),
+    ("CCC", "concordance with the reference: 1 is the same answer, 0 no relation"),
+    ("angle, radius", "of the answer as a point, seen from neutral: which emotion, how strong"),
+    ("borderline", "an answer so near to a region's boundary that rounding may move it across"),
+)
+# How a mark is found in the table.
+_MARKED = {"✗": ">✗ ", "( )": ">(", "–": ">–<"}
 
 
-def measures_table(groups: Mapping[str, Measures], limits: Limits) -> str:
+def measures_table(
+    groups: Mapping[str, Measures], limits: Limits, judged: Mapping[str, Limits]
+) -> str:
     """A row per measure, a column per group, and the limits; broken ones are marked.
 
     Args:
         groups: measures of each group, by name.
         limits: of the bundle.
+        judged: what decided: limits by name of the group; a limit that is None there was not
+            judged, and a group that is not there is only shown.
     """
     differences = "{:.1e}" if limits.vad < SMALL else "{:.4f}"
     rows = []
@@ -73,43 +89,80 @@ def measures_table(groups: Mapping[str, Measures], limits: Limits) -> str:
             continue
         limit = getattr(limits, m.limit) if m.limit else None
         form = m.form or differences
-        cells = [_cell(m, form, values, limit, name) for name, values in groups.items()]
+        cells = [
+            _cell(f"{form.format(values[m.key])}{m.unit}", _state(m, values, limits, own), name)
+            if m.key in values
+            else _measured("–", name)
+            for name, values in groups.items()
+            for own in (judged.get(name),)
+        ]
         word = "" if limit is None else f"{'at least ' if m.least else ''}{brief(limit)}{m.unit}"
         rows.append(_measures_row(m.title, cells, word))
-    for title, kind in (("outside", "far"), ("inside", "near")):
-        cells, word = [], ""
-        for group, values in groups.items():
+    flips = percent(limits.flip_rate) if limits.flip_rate else "none"
+    for title, kind, word in (
+        (f"Regions changed, farther than {limits.margin:.2g} from a boundary", "far", flips),
+        (f"Regions changed, borderline: within {limits.margin:.2g} of one", "near", ""),
+    ):
+        cells = []
+        for name, values in groups.items():
             changed, total = values.get(f"flips_{kind}", 0), values.get(f"regions_{kind}", 0)
-            broken = kind == "far" and _flips_broken(values, limits)
-            cells.append(_value(f"{changed:.0f} of {total:.0f}", broken, group))
-        if kind == "far":
-            word = percent(limits.flip_rate) if limits.flip_rate else "none"
-        name = f"Regions changed, {title} the margin of {limits.margin:.2g}"
-        rows.append(_measures_row(name, cells, word))
+            state = _flip_state(values, judged.get(name)) if kind == "far" else "plain"
+            cells.append(_cell(f"{changed:.0f} of {total:.0f}", state, name))
+        rows.append(_measures_row(title, cells, word))
     return _measures_table((*groups, "limit"), rows)
 
 
-def _cell(measure: _Measure, form: str, values: Measures, limit: float | None, group: str) -> str:
-    value = values.get(measure.key)
-    if value is None:
-        return _measured("–", group)
-    words = form.format(value) + measure.unit
+def broken_cells(groups: Mapping[str, Measures], judged: Mapping[str, Limits]) -> list[str]:
+    """What `measures_table` marks as broken, in words."""
+    broken = []
+    for name, limits in judged.items():
+        values = groups.get(name, {})
+        broken += [
+            f"{name}: {m.title}"
+            for m in _MEASURES
+            if m.key in values and _state(m, values, limits, limits) == "broken"
+        ]
+        if _flip_state(values, limits) == "broken":
+            broken.append(f"{name}: regions changed")
+    return broken
+
+
+def legend(table: str) -> str:
+    """What the marks and words of a `measures_table` stand for; of marks, those that are in it."""
+    entries = (
+        element("div", element("dt", text(mark)), element("dd", text(words)))
+        for mark, words in LEGEND
+        if _MARKED.get(mark, "") in table
+    )
+    return element("dl", *entries, class_="legend")
+
+
+def _state(measure: _Measure, values: Measures, limits: Limits, own: Limits | None) -> CellState:
+    """How a value stands to the limit of its group."""
+    if not measure.limit or getattr(limits, measure.limit) is None:
+        return "plain"
+    limit = None if own is None else getattr(own, measure.limit)
     if limit is None:
-        return _value(words, False, group)
-    if measure.whole and values.get("judged", 0) < MIN_JUDGED:
+        return "unjudged"
+    value = values[measure.key]
+    broken = value < limit if measure.least else value > limit
+    return "broken" if broken else "kept"
+
+
+def _flip_state(values: Measures, own: Limits | None) -> CellState:
+    if own is None or own.flip_rate is None:
+        return "unjudged"
+    if own.flip_rate == 0:
+        return "broken" if values.get("flips_far", 0) > 0 else "kept"
+    return "broken" if values.get("flip_rate", 0) > own.flip_rate else "kept"
+
+
+def _cell(words: str, state: CellState, group: str) -> str:
+    if state == "broken":
+        return _measured(f"✗ {words}", group, "bad")
+    if state == "unjudged":
         return _measured(f"({words})", group, "unjudged")
-    return _value(words, value < limit if measure.least else value > limit, group)
-
-
-def _flips_broken(values: Measures, limits: Limits) -> bool:
-    if limits.flip_rate == 0:
-        return values.get("flips_far", 0) > 0
-    judged = values.get("judged", 0) >= MIN_JUDGED
-    return judged and values.get("flip_rate", 0) > (limits.flip_rate or 0)
-
-
-def _value(words: str, broken: bool, group: str) -> str:
-    return _measured(f"✗ {words}", group, "bad") if broken else _measured(words, group)
+    return _measured(words, group)
 
 
 # Where the page is narrow, a row of measures becomes a block of its own, so that nothing lies

@@ -146,7 +146,7 @@ def test_the_report_of_the_default_bundle(cli: Cli, ser: Any, tmp_path: Path) ->
     assert done.code == 0 and done.err == ""
     assert f"report: {path}" in done.out.splitlines()
     html = path.read_text(encoding="utf-8")
-    for word in (ser.manifest.name, ser.manifest.target, "Passed", "On this machine", "<svg"):
+    for word in (ser.manifest.name, ser.manifest.target, "Passed", "On this device", "<svg"):
         assert word in html
     assert str(tmp_path) not in html
 
@@ -175,7 +175,7 @@ def test_a_failed_verification_is_reported_too(cli: Cli, bundle_dir: Path, tmp_p
     assert done.code == 1
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Failed" in html and "Passed" not in html
-    assert "this machine, single: VAD differs by 1.00e-02" in html
+    assert "this device, single: VAD differs by 1.00e-02" in html
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,16 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.fidelity.compare import compare, label_fidelity
 from edge_ser.fidelity.limits import Limits
 from edge_ser.fidelity.verdict import Verdict
+from edge_ser.host.facts import Machine
 from edge_ser.report.data import Evidence, read_evidence
+from edge_ser.report.device_run import DeviceAnswer, DeviceRun, EngineState
 
 FP32 = Limits(1e-4, 1e-3)
 INT8 = Limits(
     0.15, 1.5, ccc=0.995, pearson=0.995, vad_p99=0.05, angle_mean_degrees=2.0, flip_rate=0.01,
     boundary_margin=0.05,
 )  # fmt: skip
+MACHINE = Machine("Linux", "x86_64", "Test CPU", ("avx2",), 2, "3.12.0")
 Vad = tuple[float, float, float]
 
 
@@ -64,6 +67,21 @@ def document(
 
 def evidence(*arguments: Any, **keywords: Any) -> Evidence:
     return read_evidence(document(*arguments, **keywords), "parity.json")
+
+
+def device_run(
+    group: str, a: Vad, b: Vad, limits: Limits = FP32, engine: EngineState = "none"
+) -> DeviceRun:
+    """A device that answered `b` to the one recorded utterance, whose reference is `a`."""
+    judged = verdict(group, a, b, limits)
+    return DeviceRun(
+        bundle="tiny", target="onnx-fp32", fingerprint="f" * 64, size_bytes=1_000_000,
+        passed=judged.passed, failures=tuple(judged.failures),
+        not_judged=tuple(judged.not_judged), judged=judged.judged,
+        groups={name: r.to_dict() for name, r in judged.groups.items()},
+        answers=(DeviceAnswer("utterance 0", a, b),), runtime="onnx (onnxruntime 1.30.0)",
+        engine=engine, machine=MACHINE, date="2031-05-06T07:08:09+00:00",
+    )  # fmt: skip
 
 
 def verdict(group: str, a: Vad, b: Vad, limits: Limits = FP32) -> Verdict:

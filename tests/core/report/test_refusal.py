@@ -78,7 +78,7 @@ def test_the_page_says_refused_why_and_what_to_try() -> None:
     for words in (
         "Refused: no bundle was written.", "expected a recipe that gives", "2 attempts, none",
         "export with --target onnx-fp16", "calibrate on more speech", "mean angle 2°",
-        "8 utterances of built-in samples (synthetic: the package's own), judged on 9 others",
+        "8 utterances of built-in samples (synthetic speech, the package's own), judged on 9",
         "edge-ser export tiny --target onnx-int8", "2026-01-02 00:00 UTC", str(this_machine()),
     ):  # fmt: skip
         assert words in page.text

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from helpers.evidence import FP32, INT8, Page, document, evidence, rows, verdict
+from helpers.evidence import FP32, INT8, Page, device_run, document, evidence, rows
 from helpers.manifest_parts import part
 
 import edge_ser
@@ -152,8 +152,8 @@ def test_every_measure_tells_its_group_and_its_limit(manifest: Manifest) -> None
     data = document([((0.2, 0.3, 0.4), (0.2, 0.3, 0.5))] * 2, INT8)
     data["groups"]["padded & <more>"] = data["groups"]["single"] | {"ccc": None}
     low = replace(manifest, limits=INT8)
-    here = verdict("single", (0.1, 0.2, 0.3), (0.1, 0.2, 0.3))
-    html = page(low, read_evidence(data, "x"), here=here)
+    here = device_run("single", (0.1, 0.2, 0.3), (0.1, 0.2, 0.3))
+    html = page(low, read_evidence(data, "x"), runs=[here])
     tables = [t.split("</table>")[0] for t in html.split('<table class="measures"')[1:]]
     assert len(tables) == 2
     for table, groups in zip(tables, (["single", "padded & <more>"], ["single"]), strict=True):
