@@ -61,7 +61,7 @@ def edit_manifest() -> Callable[[Path, Change], None]:
     return edit
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def zip_bundle() -> Callable[..., Path]:
     """Pack a bundle's directory, below `prefix` and after `extra` entries, into a zip."""
 

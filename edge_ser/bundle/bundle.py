@@ -59,8 +59,14 @@ def fingerprint_of(manifest: bytes) -> str:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a path looks like a bundle: a directory with a manifest, or a zip file."""
-    return (path / MANIFEST).is_file() if path.is_dir() else zipfile.is_zipfile(path)
+    """Whether a path looks like a bundle: a directory or a zip file with a manifest in it."""
+    if path.is_dir():
+        return (path / MANIFEST).is_file()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(PurePosixPath(name).name == MANIFEST for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 class Bundle:

@@ -11,7 +11,7 @@ from edge_ser.bundle.evidence import Lowering
 from edge_ser.cli.common import is_device_name, needs
 from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.cli.parser import Several
-from edge_ser.errors import UsageError
+from edge_ser.errors import MissingPathError, UsageError
 
 
 def add_parser(commands: Any) -> None:
@@ -148,7 +148,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint and arguments.named:
         raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     with needs("export", "export"):
-        from edge_ser_export import pipeline
         from edge_ser_export.options import ExportOptions
         from edge_ser_export.precision.options import PrecisionOptions
         from edge_ser_export.targets import find_target
@@ -191,6 +190,8 @@ def run(arguments: argparse.Namespace) -> int:
                 "no --calibration; the built-in samples are synthetic: "
                 "calibrate with speech like that of the device"
             )
+        from edge_ser_export import pipeline  # torch: after all that may be refused without it
+
         with steps(pipeline.export_steps(options)) as bar:
             made = pipeline.export(options, progress=lambda word: step(bar, word))
     print(made.parity.table())
@@ -263,9 +264,14 @@ def parity_audio(folder: Path | None) -> list[Path]:
     """The speech that the proof uses: a folder of the user's, or the package's samples.
 
     Raises:
+        MissingPathError: there is nothing.
         UsageError: a folder without audio.
     """
     from edge_ser.cli.predict import audio_files
     from edge_ser.data import sample_utterances
 
-    return sample_utterances() if folder is None else audio_files([folder])
+    if folder is None:
+        return sample_utterances()
+    if not folder.exists():
+        raise MissingPathError(folder, expected="a folder of audio", found="nothing there")
+    return audio_files([folder])

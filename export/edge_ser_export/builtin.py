@@ -6,10 +6,12 @@ whoever brings checkpoints and speech can do without: it is looked for when it i
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from pathlib import Path
 
-from edge_ser.errors import MissingExtraError
+from edge_ser.bundle.bundle import is_bundle
+from edge_ser.errors import CheckpointError, MissingExtraError, MissingPathError
 
 CHECKPOINT_NAMES = ("spectral", "wavlm-tiny")
 _PACKAGE = "edge_ser_export_data"
@@ -25,6 +27,36 @@ def find_checkpoint(source: str | Path) -> Path:
         return Path(source)
     folder = _folder(f"the checkpoint {source}", "checkpoints", "give the path of another, or")
     return folder / f"{source}.safetensors"
+
+
+def existing_checkpoint(source: str | Path) -> Path:
+    """Path of a checkpoint, as `find_checkpoint` gives it, where there may be one.
+
+    Raises:
+        MissingPathError: nothing is there.
+        CheckpointError: what is there is no checkpoint at first sight.
+        MissingExtraError: see `find_checkpoint`.
+    """
+    path = find_checkpoint(source)
+    if not path.exists():
+        near = difflib.get_close_matches(str(source), CHECKPOINT_NAMES, n=1)
+        raise MissingPathError(
+            path,
+            expected=f"a checkpoint, or one of {', '.join(CHECKPOINT_NAMES)}",
+            found="no such path",
+            advice=f"did you mean {near[0]}?" if near else "",
+        )
+    if not path.is_dir() and not path.is_file():
+        raise CheckpointError(path, expected="a file or a directory", found="a pipe or device")
+    if is_bundle(path):
+        raise CheckpointError(
+            path,
+            expected="a checkpoint",
+            found="a bundle, which is what an export makes of one",
+            advice="give the checkpoint that it was made from, or run the bundle: edge-ser predict "
+            f"{path}",
+        )
+    return path
 
 
 def installed_checkpoints() -> dict[str, Path]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from edge_ser.audio import Preprocessing
 from edge_ser.bundle.bundle import check_new_bundle
 from edge_ser.errors import UsageError
-from edge_ser_export.builtin import default_calibration_samples
+from edge_ser_export.builtin import default_calibration_samples, existing_checkpoint
+from edge_ser_export.calibration.sources import list_candidates
 from edge_ser_export.precision.options import PrecisionOptions
-from edge_ser_export.proof.runtime import check_runtimes
+from edge_ser_export.proof.provable import check_runtimes
 from edge_ser_export.targets import DEFAULT_TARGET, Target, find_target, names_where
 from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
+from edge_ser_runtimes.engines.profiles import read_profiles
 from edge_ser_runtimes.registry import RUNTIMES
 
 
@@ -64,9 +67,12 @@ class ExportOptions:
         return replace(self.precision, recipe="static") if constant else self.precision
 
     def check(self) -> None:
-        """Refuse what needs no checkpoint to be seen.
+        """Refuse what needs no checkpoint to be read; this takes no torch.
 
         Raises:
+            MissingPathError: no such checkpoint or calibration speech.
+            CheckpointError: the source can be no checkpoint.
+            DataError: no calibration speech in what was named for it.
             UsageError: unknown target or option of precision, or `out` is no directory's name or
                 cannot be written; a device that cannot do what is asked.
             MissingExtraError: the TensorRT or other runtime that is needed here is not installed,
@@ -84,8 +90,10 @@ class ExportOptions:
         self._check_lowering(target)
         if self.runtimes:
             check_runtimes(self.runtimes, target, self.precision.recipe)
+        rules = Preprocessing(max_seconds=self.max_seconds, short=self.short)
         if target.has_engine:
             plan_engine(target.precision, self.engine)
+            read_profiles(self.engine.profiles, rules)
         elif self.engine != EngineOptions():
             raise UsageError(
                 "--device, --profile and --trt-backend",
@@ -98,8 +106,10 @@ class ExportOptions:
             raise UsageError(
                 "--audio and --split", expected="--calibration beside them", found="none"
             )
-        if target.measures and self.calibration is None:
-            default_calibration_samples()
+        if target.measures:
+            speech = self.calibration or default_calibration_samples()
+            list_candidates(speech, self.calibration_audio, self.calibration_split)
+        existing_checkpoint(self.source)
 
     def _check_lowering(self, target: Target) -> None:
         """Refuse options that the target has no use for."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edge_ser.errors import CheckpointError, MissingPathError, UsageError
-from edge_ser_export.builtin import CHECKPOINT_NAMES, find_checkpoint, installed_checkpoints
+from edge_ser.errors import CheckpointError, UsageError
+from edge_ser_export.builtin import existing_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import CONFIG
 from edge_ser_export.checkpoints.own_format import is_own, load_own
@@ -36,16 +36,8 @@ def load_checkpoint(
             for one whose regions have no neutral one.
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
-    path = find_checkpoint(source)
+    path = existing_checkpoint(source)
     weights: Path | None = None
-    if not path.exists():
-        raise MissingPathError(
-            path,
-            expected=f"a checkpoint, or one of {', '.join(CHECKPOINT_NAMES)}",
-            found="no such path",
-        )
-    if not path.is_dir() and not path.is_file():
-        raise CheckpointError(path, expected="a file or a directory", found="a pipe or device")
     if _is_of_published(path):
         path, weights = path.parent, None if path.name == CONFIG else path
     if (path / "adapter_config.json").is_file():

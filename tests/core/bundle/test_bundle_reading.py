@@ -1,6 +1,7 @@
 """Reading bundles: complete or refused."""
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ def test_is_bundle(tmp_path: Path, zip_bundle: ZipBundle) -> None:
     assert is_bundle(zip_bundle(DEFAULT_BUNDLE, tmp_path / "bundle.zip"))
     assert not is_bundle(tmp_path)
     assert not is_bundle(tmp_path / "none")
+    (tmp_path / "notes.txt").write_text("text")
+    assert not is_bundle(tmp_path / "notes.txt")
+    # every checkpoint of PyTorch is a zip file
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr("model/data.pkl", b"weights")
+    assert not is_bundle(tmp_path / "model.pt")
+    (tmp_path / "bundle.zip").write_bytes((tmp_path / "bundle.zip").read_bytes()[:-100])
+    assert not is_bundle(tmp_path / "bundle.zip")
 
 
 def test_no_such_path(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline
-from edge_ser_export.proof import runtime as runtime_proof
+from edge_ser_export.proof import provable
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.runtime import parity_file, prove_in_runtime
 from edge_ser_runtimes.onnxruntime.session import OrtSession
@@ -144,6 +144,6 @@ def test_refusals(
 def test_openvino_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runtime_proof, "is_installed", lambda module: False)
+    monkeypatch.setattr(provable, "is_installed", lambda module: False)
     assert main(["export", "--runtime", "openvino", "-o", str(tmp_path / "b")]) == 2
     assert "pip install 'edge-ser[openvino]'" in capsys.readouterr().err
