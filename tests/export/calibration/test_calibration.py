@@ -148,7 +148,7 @@ def test_for_the_manifest(folder: Path) -> None:
     assert data.pop("skipped")[0].startswith("0/broken.wav: expected audio")
     assert data == {
         "source": "speech", "default": False, "fit": 24, "judge": 24, "seconds": 9.6,
-        "regions": list(OCTANTS), "fingerprint": drawn.fingerprint, "seed": 7,
+        "regions": list(OCTANTS), "splits": [], "fingerprint": drawn.fingerprint, "seed": 7,
     }  # fmt: skip
     assert str(folder.parent) not in json.dumps(drawn.to_dict())
 
