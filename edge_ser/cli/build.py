@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_ser.bundle.bundle import MANIFEST, fingerprint_of
 from edge_ser.cli.common import is_device_name
-from edge_ser.cli.console import step, steps
+from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.cli.parser import Several
 
 
@@ -34,6 +34,9 @@ def add_parser(commands: Any) -> None:
         default="auto",
         help="auto (default: the bundle's), tensorrt or rtx (TensorRT for RTX)",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace an engine for other GPUs than --device names"
+    )
     parser.set_defaults(run=run)
 
 
@@ -47,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
             devices=tuple(arguments.device),
             backend=arguments.trt_backend,
             progress=lambda word: step(bar, word),
+            force=arguments.force,
         )
+    if built.replaced is not None:
+        print_warning(f"replaced the engine for {built.replaced.made_for}, which is not kept")
     engine = built.engine
     mb = (arguments.bundle / engine.file).stat().st_size / 1e6
     print(

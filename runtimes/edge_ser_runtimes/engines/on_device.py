@@ -39,11 +39,13 @@ class OnDevice:
         manifest: as written.
         engine: the manifest's record of it.
         verdict: on the recorded answers; None where there was no GPU to run on.
+        replaced: the engine for other GPUs that was there before; None: there was none.
     """
 
     manifest: Manifest
     engine: Engine
     verdict: Verdict | None
+    replaced: Engine | None = None
 
 
 def build_on_device(
@@ -52,6 +54,7 @@ def build_on_device(
     devices: tuple[str, ...] = (),
     backend: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
+    force: bool = False,
 ) -> OnDevice:
     """Build, or build anew, the engine of a bundle, run the recorded answers and note the result.
 
@@ -64,9 +67,12 @@ def build_on_device(
             TensorRT for RTX builds without one.
         backend: one of `backend.BACKENDS`; auto: that of the bundle.
         progress: called with a word per step.
+        force: replace an engine for other GPUs than `devices`, too. Without `devices` it is
+            replaced in any case: it is of no use on this machine.
 
     Raises:
-        UsageError: not a bundle of a TensorRT target; a device that lacks its precision.
+        UsageError: not a bundle of a TensorRT target; a device that lacks its precision; an engine
+            for other GPUs is there.
         DeviceError: no driver, or not this machine's GPU.
         MissingExtraError: no TensorRT.
         BundleError: damaged, or its graph is not the one that was exported.
@@ -91,6 +97,14 @@ def build_on_device(
         )  # fmt: skip
     local = local_sm()
     targets = _devices(devices, engine, local)
+    replaced = _engine_for_others(engine, targets)
+    if replaced is not None and devices and not force:
+        raise UsageError(
+            path,
+            expected="no engine for other GPUs than --device names, which would be lost",
+            found=f"one for {replaced.made_for}",
+            advice="copy the bundle first, name both GPUs, or replace it with --force",
+        )
     name = _backend(backend, engine, targets)
     check_precision(engine.precision, targets)
     runs_here = local in {d.sm.name for d in targets}
@@ -142,7 +156,13 @@ def build_on_device(
             _check(verdict, manifest)
             engine = replace(engine, verified=True)
             manifest = seal(work, manifest.with_parts(engine=engine))
-    return OnDevice(manifest, engine, verdict)
+    return OnDevice(manifest, engine, verdict, replaced)
+
+
+def _engine_for_others(engine: Engine, targets: tuple[Device, ...]) -> Engine | None:
+    """The bundle's engine, if there is one and a GPU that it is for would lose it."""
+    lost = set(engine.sm) - {d.sm.name for d in targets}
+    return engine if engine.file and lost else None
 
 
 def _devices(asked: tuple[str, ...], engine: Engine, local: str | None) -> tuple[Device, ...]:

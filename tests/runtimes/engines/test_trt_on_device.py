@@ -70,8 +70,34 @@ def test_without_a_gpu_it_is_built_and_not_called_verified(rtx: Path) -> None:
     engine = Bundle.open(rtx).manifest.engine
     assert engine.verified is False
     assert (engine.sm, engine.device) == (("sm86", "sm120"), "rtx-3060, rtx-5090")
-    again = build_on_device(rtx, never, ("sm89",))
-    assert again.manifest.engine.sm == ("sm89",)
+    again = build_on_device(rtx, never, ("rtx-5090", "sm86", "sm89"))
+    assert again.manifest.engine.sm == ("sm120", "sm86", "sm89")
+    assert again.replaced is None, "each GPU that had an engine has one"
+
+
+@needs_rtx
+def test_another_gpus_engine_is_not_replaced_unless_told(rtx: Path) -> None:
+    build_on_device(rtx, never, ("rtx-3060", "rtx-5090"))
+    before = contents(rtx)
+    with pytest.raises(
+        UsageError, match=r"found one for rtx-3060, rtx-5090 \(sm86, sm120\); copy .* --force"
+    ):
+        build_on_device(rtx, never, ("rtx-5090",))
+    assert contents(rtx) == before
+    done = build_on_device(rtx, never, ("sm89",), force=True)
+    assert done.manifest.engine.sm == ("sm89",)
+    assert done.replaced is not None and done.replaced.sm == ("sm86", "sm120")
+
+
+@needs_rtx
+def test_an_engine_of_no_use_here_is_replaced_and_told(
+    rtx: Path, here: Callable[[str | None], None]
+) -> None:
+    build_on_device(rtx, never, ("rtx-3060",))
+    here("sm120")
+    done = build_on_device(rtx, on_cpu)
+    assert done.engine.sm == ("sm120",)
+    assert done.replaced is not None and done.replaced.device == "rtx-3060"
 
 
 @needs_rtx
