@@ -163,6 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_seconds=arguments.max_seconds,
             short=arguments.short,
             speech=tuple(parity_audio(arguments.parity_audio)),
+            parity_audio=arguments.parity_audio,
             runtimes=tuple(arguments.runtime),
             keep_failed=arguments.keep_failed,
             calibration=arguments.calibration,
@@ -177,11 +178,6 @@ def run(arguments: argparse.Namespace) -> int:
             ),
             engine=EngineOptions(
                 tuple(arguments.device), tuple(arguments.profile), arguments.trt_backend
-            ),
-            # names only: a path of the exporting machine is nobody's business on the device
-            command=" ".join(
-                ["edge-ser export", Path(source).name, "--target", arguments.target]
-                + (["--device", *arguments.device] if arguments.device else [])
             ),
         )
         options.check()

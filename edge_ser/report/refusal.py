@@ -41,6 +41,7 @@ class Refusal:
         ranking: cost of lower precision per part of the model; empty where it was not measured.
         calibration: speech that the attempts were made and judged on; None: there was none.
         command: that was refused; empty: not told.
+        outcome: what became of the bundle, in words.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Refusal:
     ranking: tuple[Damage, ...] = ()
     calibration: Calibration | None = None
     command: str = ""
+    outcome: str = "no bundle was written"
 
     @property
     def nearest(self) -> Attempt | None:
@@ -105,7 +107,7 @@ def refusal_page(refusal: Refusal, written: Writing | None = None) -> str:
     sections = [
         header(
             refusal.name,
-            "Refused: no bundle was written.",
+            f"Refused: {refusal.outcome}.",
             facts,
             verdict(f"Refused: expected {refusal.expected}", "bad"),
             bullets([f"Found: {refusal.found}"], "bad"),

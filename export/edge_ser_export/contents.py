@@ -13,6 +13,7 @@ from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser.emotion.decode import REGION_LOGITS
 from edge_ser.emotion.heads import describe_heads
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.command import spell_command
 from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Lowered
@@ -85,7 +86,7 @@ def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
     versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
     return Provenance(
         checkpoint=CheckpointOrigin(checkpoint.kind, checkpoint.sha256, tuple(checkpoint.notes)),
-        command=options.command,
+        command=spell_command(options),
         # names only: a path of the exporting machine is nobody's business on the device
         options={
             "target": options.target,

@@ -32,6 +32,7 @@ class ExportOptions:
         max_seconds: longest utterance; the rest of longer audio is not used.
         short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
         speech: audio for parity and the recorded answers.
+        parity_audio: the folder that `speech` is from, for the provenance; None: the package's.
         calibration: speech for lower precisions, a folder, a CSV or a corpus; None: the built-in
             samples.
         calibration_audio: folder of a table's files; None: as `label_table.find_corpus` finds it.
@@ -40,7 +41,6 @@ class ExportOptions:
         engine: of the targets of TensorRT: what the engine is for.
         runtimes: others to prove the bundle in: names of `registry.proving_runtimes`.
         keep_failed: write the bundle even when the gate fails.
-        command: for the provenance.
     """
 
     source: str
@@ -51,6 +51,7 @@ class ExportOptions:
     max_seconds: float = 12.0
     short: Literal["refuse", "pad"] = "refuse"
     speech: tuple[Path, ...] = ()
+    parity_audio: Path | None = None
     calibration: Path | None = None
     calibration_audio: Path | None = None
     calibration_split: str | None = None
@@ -58,7 +59,6 @@ class ExportOptions:
     engine: EngineOptions = field(default_factory=EngineOptions)
     runtimes: tuple[str, ...] = ()
     keep_failed: bool = False
-    command: str = "edge-ser export"
 
     @property
     def lowering(self) -> PrecisionOptions:

@@ -50,6 +50,7 @@ from edge_ser_export.proof.parity import (
 )
 from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
 from edge_ser_export.proof.speech import ProofSpeech
+from edge_ser_export.refusal import RefusedError, leave_refusal, remove_refusal
 from edge_ser_export.targets import Target, find_target
 from edge_ser_export.trace.capture import trace
 from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan, plan_engine, write_engine
@@ -100,12 +101,22 @@ def export(
     Raises:
         UsageError: unknown target, or `out` is something other than a bundle.
         CheckpointError: see `checkpoints.load.load_checkpoint`.
-        GateError: the bundle does not say what the checkpoint says. Nothing is written, unless
-            `keep_failed`.
+        GateError: the bundle does not say what the checkpoint says. No bundle is written, unless
+            `keep_failed`; what was tried is told beside its place, see `refusal.leave_refusal`.
     """
     options.check()
     progress("loading the checkpoint")
     job = _prepare(options, progress)
+    try:
+        exported = _export(job, open_session)
+    except GateError as error:
+        raise leave_refusal(error, options, job.checkpoint.name, job.out) from error
+    remove_refusal(job.out)
+    return exported
+
+
+def _export(job: _Job, open_session: OpenSession) -> Exported:
+    options = job.options
     with new_bundle(job.out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         scratch = Path(folder)
         traced = _trace(job, work if job.target.in_place else scratch)
@@ -122,15 +133,22 @@ def export(
             session = open_session(Bundle(graph.parent, replace(draft, graph=graph.name)))
             return evidence.judge(session, draft).failures
 
-        manifest, judged = _write_graphs(job, traced, architecture, gate, work, scratch)
+        lowered, judged = _write_graphs(job, traced, gate, work, scratch)
+        if lowered.refusal is not None and not options.keep_failed:
+            raise RefusedError(lowered.refusal, lowered)
+        manifest = job.describe(lowered, architecture)
 
         def judge(session: Session) -> Parity:
-            return evidence.judge(session, manifest, progress)
+            return evidence.judge(session, manifest, job.progress)
 
         parity = judge(open_session(Bundle(judged.parent, replace(manifest, graph=judged.name))))
+        graph_bytes = sum(p.stat().st_size for p in judged.parent.glob(f"{judged.name}*"))
+        refusal = lowered.refusal or (None if parity.passed else _gate_error(job.out, parity))
+        if refusal is not None and not options.keep_failed:
+            raise RefusedError(refusal, lowered, parity, graph_bytes)
+        if lowered.refusal is not None:
+            parity = replace(parity, refused=lowered.refusal.found)
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
-        if not parity.passed and not options.keep_failed:
-            raise _gate_error(job.out, parity, "no bundle was written")
         manifest = manifest.with_parts(parity=parity.summary())
         words: list[str] = []
         for runtime in dict.fromkeys(options.runtimes) if parity.passed else ():
@@ -141,10 +159,10 @@ def export(
             _check_golden(Bundle(work, seal(work, manifest)), open_session)
         manifest = seal(work, _add_engine(job, manifest, work))
         replaced = job.out.exists()
-    if not parity.passed:
+    if refusal is not None:
         kept = "the bundle was kept as asked"
         kept = f"{kept} and replaced the one that was there" if replaced else kept
-        raise _gate_error(job.out, parity, f"{kept}; do not ship it")
+        raise RefusedError(refusal, lowered, parity, graph_bytes, f"{kept}; do not ship it")
     return Exported(job.out, manifest, parity, tuple(words), replaced)
 
 
@@ -258,14 +276,9 @@ def _ask_reference(job: _Job, calibration: CalibrationSet | None, work: Path) ->
 
 
 def _write_graphs(
-    job: _Job,
-    traced: _Traced,
-    architecture: dict[str, Any],
-    gate: Gate,
-    work: Path,
-    scratch: Path,
-) -> tuple[Manifest, Path]:
-    """Write the target's graphs; the manifest so far, and the graph that the gate judges."""
+    job: _Job, traced: _Traced, gate: Gate, work: Path, scratch: Path
+) -> tuple[Lowered, Path]:
+    """Write the target's graphs; what became of them, and the one that the gate judges."""
     lowered, judged = job.target.lower(
         Lowering(
             job.target.name,
@@ -289,7 +302,7 @@ def _write_graphs(
         (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
     if job.target.in_place:
         lowered = replace(lowered, storage=storage[GRAPH])
-    return job.describe(lowered, architecture), judged
+    return lowered, judged
 
 
 def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:
@@ -330,7 +343,7 @@ def _finish_graph(path: Path, half: bool) -> str:
     return "float16" if stored else "float32"
 
 
-def _gate_error(out: Path, parity: Parity, outcome: str) -> GateError:
+def _gate_error(out: Path, parity: Parity) -> GateError:
     worst = parity.worst
     off = "no answer" if worst["vad_max"] is None else f"VAD off by {worst['vad_max']:.2e}"
     return GateError(
@@ -338,5 +351,4 @@ def _gate_error(out: Path, parity: Parity, outcome: str) -> GateError:
         expected="the checkpoint's answers",
         found=f"{'; '.join(parity.failures)}; worst utterance: {worst['name']} "
         f"({worst['group']}, {off})",
-        advice=outcome,
     )

@@ -288,9 +288,13 @@ class Quantizer:
             self._extremes = measure(self.optimized, names, fit, self.work)
         return self._extremes
 
+    @property
+    def nearest(self) -> Trial:
+        """Of the trials that failed, the one with the fewest broken limits."""
+        return min(self.trials, key=lambda t: (len(t.failures), t.fidelity.vad_p99))
+
     def _none_passes(self, name: str) -> GateError:
-        # the attempt that came nearest; the whole list would be a page
-        nearest = min(self.trials, key=lambda t: (len(t.failures), t.fidelity.vad_p99))
+        nearest = self.nearest
         more = len(nearest.failures) - 1
         found = f"{len(self.trials)} attempts, the nearest ({nearest.recipe}): "
         found += nearest.failures[0] + (f", and {more} more" if more else "")
@@ -303,9 +307,12 @@ class Quantizer:
 
     def _remedies(self, name: str) -> list[str]:
         clips = len(self.calibration.fit) + len(self.calibration.judge)
+        # ranges are not what is wrong where integers do not reach
+        fitted = any(t.share.encoder >= MIN_INTEGER_SHARE for t in self.trials)
+        more = fitted and clips < 2 * ENOUGH_CLIPS
         return [
             *(["try --recipe auto"] if name != "auto" else []),
-            *([f"calibrate on more than {clips} clips"] if clips < 2 * ENOUGH_CLIPS else []),
+            *([f"calibrate on more than {clips} clips"] if more else []),
             "export with --target onnx-fp16 or onnx-fp32",
         ]
 

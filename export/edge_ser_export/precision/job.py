@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.emotion.sphere import Partition
+from edge_ser.errors import GateError
 from edge_ser.fidelity.limits import Limits
 from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.precision.options import PrecisionOptions
@@ -63,6 +64,7 @@ class Lowered:
         max_batch: rows that may share a run, for the manifest.
         record: evidence, for the manifest.
         sensitivity: ranking of the model's parts, for the bundle; None: not asked for.
+        refusal: why it must not be shipped; None: nothing is known against it.
     """
 
     precision: str
@@ -71,3 +73,4 @@ class Lowered:
     max_batch: int | None = None
     record: dict[str, Any] = field(default_factory=dict)
     sensitivity: dict[str, Any] | None = None
+    refusal: GateError | None = None

@@ -40,11 +40,11 @@ def lower(job: Lowering) -> tuple[Lowered, Path]:
         job: for `onnx-fp16` or `onnx-int8`.
 
     Returns:
-        what the manifest says of it, and the graph, which the gate judges.
+        what the manifest says of it, and the graph, which the gate judges. It is refused where no
+        recipe keeps the answers (of INT8 it is the one that came nearest), where too little is
+        computed in the precision asked for, or where it is slower.
 
     Raises:
-        GateError: no recipe keeps the answers, too little is computed in the precision asked for,
-            or the result is slower.
         UsageError: an unknown option.
     """
     job.options.check()
@@ -75,19 +75,24 @@ def lower(job: Lowering) -> tuple[Lowered, Path]:
 
 def _int8(quantizer: Quantizer, out: Path, job: Lowering) -> Lowered:
     cpu, options = quantizer.cpu, job.options
-    path, best = quantizer.search(options.recipe)
+    refusal = None
+    try:
+        path, best = quantizer.search(options.recipe)
+    except GateError as error:
+        refusal, best = error, quantizer.nearest
+        path = quantizer.build(best.recipe, quantizer.work / "nearest.onnx")
     if options.sensitivity:
         quantizer.rank(best.recipe)
     save(ir.load(path), out, EXTERNAL_DATA_BYTES)
-    if best.speed is not None:
-        _check_speed(job.target, best.speed, options.force, "--target onnx-fp32 or onnx-fp16")
+    if best.speed is not None and not options.force:
+        refusal = too_slow(job.target, best.speed, "--target onnx-fp32 or onnx-fp16")
     record = {
         "cpu": {"name": cpu.name, "instructions": cpu.instructions, "weight_bits": cpu.weight_bits},
         **best.to_dict(),
         "candidates": [trial.to_dict() for trial in quantizer.trials],
     }
     sensitivity = quantizer.sensitivity(best.recipe) if quantizer.damages else None
-    return Lowered("int8", "int8", INT8_LIMITS, best.recipe.max_batch, record, sensitivity)
+    return Lowered("int8", "int8", INT8_LIMITS, best.recipe.max_batch, record, sensitivity, refusal)
 
 
 def _half_weights(optimized: Path, out: Path, job: Lowering) -> Lowered:
@@ -123,8 +128,9 @@ def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
     tidy(model)
     save(model, out, EXTERNAL_DATA_BYTES)
     share = _half_share(optimized, halves)
+    refusal = None
     if share < MIN_HALF_SHARE:
-        raise GateError(
+        refusal = GateError(
             job.target,
             expected=f"{MIN_HALF_SHARE:.0%} of the encoder's multiplications in float16",
             found=f"{share:.1%}; too loud for it: {', '.join(wide[:4])}",
@@ -132,7 +138,8 @@ def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
         )
     job.progress("timing")
     speed = graph_speed(job.traced, out, SPEECH_SECONDS)
-    _check_speed(job.target, speed, job.options.force, "--fp16-form weights on a CPU")
+    if refusal is None and not job.options.force:
+        refusal = too_slow(job.target, speed, "--fp16-form weights on a CPU")
     loudest = sorted(((float(e.largest.max()), n) for n, e in extremes.items()), reverse=True)
     record = {
         "recipe": "compute",
@@ -141,7 +148,7 @@ def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
         "loudest": [{"value": n, "magnitude": m} for m, n in loudest[:8]],
         "speed": speed.to_dict(),
     }
-    return Lowered("fp16", "float16", FP16_LIMITS, None, record)
+    return Lowered("fp16", "float16", FP16_LIMITS, None, record, None, refusal)
 
 
 def loud_speech(calibration: CalibrationSet) -> Iterator[Samples]:
@@ -166,11 +173,17 @@ def _half_share(optimized: Path, halves: set[str | None]) -> float:
     return sum(m.macs for m in half) / max(1, sum(m.macs for m in encoder))
 
 
-def _check_speed(target: str, speed: Speed, force: bool, instead: str) -> None:
-    """Refuse what is slower beyond doubt; what a busy machine leaves open is told, not refused."""
-    if speed.outcome != "slower" or force:
-        return
-    raise GateError(
+def too_slow(target: str, speed: Speed, instead: str) -> GateError | None:
+    """A refusal of what is slower beyond doubt; what a busy machine leaves open is told alone.
+
+    Args:
+        target: that was timed.
+        speed: against float32.
+        instead: what to export, in words.
+    """
+    if speed.outcome != "slower":
+        return None
+    return GateError(
         f"speed of {target}",
         expected="at least 1 times float32's on this machine",
         found=f"{speed.speedup:.2f} times ({speed.candidate_ms:.1f} ms against "

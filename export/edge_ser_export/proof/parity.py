@@ -55,6 +55,7 @@ class Parity:
         labels: agreement of the group speech with its labels; None without them.
         speech: whose speech it was; None: not told.
         missing: why there is no group speech though agreement is judged on one; empty if there is.
+        refused: why the candidate fails whatever it answers; empty: nothing else is against it.
     """
 
     limits: Limits
@@ -63,11 +64,12 @@ class Parity:
     labels: LabelFidelity | None = None
     speech: ProofSpeech | None = None
     missing: str = ""
+    refused: str = ""
 
     @property
     def failures(self) -> list[str]:
         """What was not answered, and broken limits, in words."""
-        broken = []
+        broken = [self.refused] if self.refused else []
         for group in dict.fromkeys(u["group"] for u in self.utterances):
             lost = [u for u in self.utterances if u["group"] == group and "failure" in u]
             if lost:

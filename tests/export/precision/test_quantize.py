@@ -322,10 +322,8 @@ def test_a_model_that_cannot_pass_is_refused() -> None:
     with pytest.raises(GateError, match="onnx-int8: expected a recipe that gives the float32") as e:
         quantizer.search()
     assert e.value.exit_code == 1
-    assert e.value.advice == (
-        "calibrate on more than 16 clips or export with --target onnx-fp16 or onnx-fp32"
-    )
-    with pytest.raises(GateError, match="; try --recipe auto or calibrate"):
+    assert e.value.advice == "export with --target onnx-fp16 or onnx-fp32"
+    with pytest.raises(GateError, match="; try --recipe auto or export with"):
         quantizer.search("dynamic")
     assert all(c.failures for c in quantizer.trials)
     assert {c.recipe.name for c in quantizer.trials} == {"dynamic", "static"}

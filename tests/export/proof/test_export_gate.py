@@ -33,6 +33,8 @@ from edge_ser_export.proof.parity import (
 )
 from edge_ser_export.trace.capture import trace
 
+REFUSED = {"bundle.refused.html", "bundle.refused.json"}
+
 # --- what is refused before any work
 
 
@@ -77,7 +79,7 @@ def test_a_replaced_bundle_is_told(
     shutil.copy(speech[0], own)
     command = ["export", str(plain), "-o", str(out), "--parity-audio", str(own)]
     assert main([*command, "--max-seconds", "2"]) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
+    last = capsys.readouterr().out.splitlines()[-2]
     assert last.startswith(f"{out}: onnx-fp32, ")
     assert last.endswith("; parity passed (replaced the bundle that was there)")
     assert Bundle.open(out).manifest.parity.passed is True
@@ -86,7 +88,7 @@ def test_a_replaced_bundle_is_told(
 # --- the gate
 
 
-def test_gate_closes_and_leaves_nothing(plain: Path, tmp_path: Path, speech: Speech) -> None:
+def test_gate_closes_and_leaves_no_bundle(plain: Path, tmp_path: Path, speech: Speech) -> None:
     options = pipeline.ExportOptions(str(plain), out=tmp_path / "bundle", speech=speech)
     with pytest.raises(GateError) as caught:
         pipeline.export(options, sabotaged)
@@ -99,7 +101,7 @@ def test_gate_closes_and_leaves_nothing(plain: Path, tmp_path: Path, speech: Spe
     assert "worst utterance: speech 7.3 s (" in message
     assert "no bundle was written" in message
     assert "\n" not in message
-    assert not list(tmp_path.iterdir())
+    assert {p.name for p in tmp_path.iterdir()} == REFUSED
 
 
 def test_failed_bundle_is_kept_when_asked(kept: Path) -> None:
@@ -129,7 +131,7 @@ def test_a_candidate_that_gives_nan_fails_the_gate(
     assert "worst utterance: speech 7.3 s (single, no answer)" in message
     assert "/exporting" not in message
     if not keep:
-        assert not list(tmp_path.iterdir())
+        assert {p.name for p in tmp_path.iterdir()} == REFUSED
         return
     assert Bundle.open(out).manifest.parity.passed is False
     report = json.loads((out / PARITY).read_text(), parse_constant=pytest.fail)  # no NaN in JSON

@@ -1,0 +1,69 @@
+"""The command line of an export, spelled out of its options."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+from edge_ser_export.options import ExportOptions
+
+# Options whose names on the command line are not those of the fields.
+_FLAGS = {
+    "calibration_split": "split",
+    "half_form": "fp16-form",
+    "runtimes": "runtime",
+    "devices": "device",
+    "profiles": "profile",
+    "backend": "trt-backend",
+}
+
+
+def spell_command(options: ExportOptions, names_only: bool = True) -> str:
+    """The command that does what some options say; what is as by default is left out.
+
+    Args:
+        options: of an export.
+        names_only: name what is read without the folder it lies in, and not where the bundle goes:
+            a path of the exporting machine is nobody's business on the device.
+    """
+    words = ["edge-ser", "export", _place(Path(options.source), names_only)]
+    words += ["--target", options.target]
+    paths = {
+        "calibration": options.calibration,
+        "audio": options.calibration_audio,
+        "parity-audio": options.parity_audio,
+    }
+    if not names_only:
+        paths["out"] = options.out
+    for name, path in paths.items():
+        words += [] if path is None else [f"--{name}", _place(path, names_only)]
+    default = ExportOptions(options.source, options.target)
+    for name in (
+        "calibration_split", "epoch", "neutral_radius", "max_seconds", "short", "runtimes",
+        "keep_failed",
+    ):  # fmt: skip
+        words += _flag(name, getattr(options, name), getattr(default, name))
+    for kind, defaults in (
+        (options.precision, default.precision),
+        (options.engine, default.engine),
+    ):
+        for field in fields(kind):
+            words += _flag(field.name, getattr(kind, field.name), getattr(defaults, field.name))
+    return shlex.join(words)
+
+
+def _place(path: Path, names_only: bool) -> str:
+    return (path.name or path.resolve().name) if names_only else str(path)
+
+
+def _flag(field: str, value: object, default: object) -> list[str]:
+    """An option with its values, or nothing where it is as by default."""
+    flag = f"--{_FLAGS.get(field, field.replace('_', '-'))}"
+    if value == default:
+        return []
+    if value is True:
+        return [flag]
+    values = value if isinstance(value, tuple) else (value,)
+    # an option of the command line that takes several may be given several times
+    return [word for one in values for word in (flag, str(one))]
