@@ -82,18 +82,13 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         records: of the sizes.
         path: PNG or SVG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     panels = [[s for s in _sorted(r) if not s["error"]] for r in records]
     heights = [len(p) for p in panels]
-    figure, axes = plt.subplots(
-        len(panels), 1, figsize=(9, 1.1 * len(panels) + 0.36 * sum(heights)), squeeze=False,
-        gridspec_kw={"height_ratios": heights}, layout="constrained",
-    )  # fmt: skip
+    figure = Figure(figsize=(9, 1.1 * len(panels) + 0.36 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axis, record, systems in zip(axes[:, 0], records, panels, strict=True):
         ms = [s["ms"]["value"] for s in systems]
         whiskers = [
@@ -132,7 +127,6 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         loc="outside lower center", ncols=len(_COLORS), fontsize=8, frameon=False,
     )  # fmt: skip
     figure.savefig(path, dpi=140)
-    plt.close(figure)
 
 
 def _brief(value: float) -> str:

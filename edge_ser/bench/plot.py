@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_ser.bench.records import Record, threads_of
 from edge_ser.bench.tables import busy_note, machine_line
+from edge_ser.palette import LATENCY_AXIS, LENGTH_AXIS, colour
 
 _MARKS = "osD^vPX*"
 # Where the slowest system is so many times the fastest, equal ratios are drawn equally far apart.
@@ -17,14 +18,14 @@ _LOG_ABOVE = 12
 def lines(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Records by line of the plot: a system, with its batch and threads where these differ."""
     batches, threads = len({r.batch for r in records}) > 1, len({r.threads for r in records}) > 1
-    found: dict[str, list[Record]] = {}
+    by_line: dict[str, list[Record]] = {}
     for r in sorted(records, key=lambda r: r.seconds):
         name = r.system
         name += f", batch {r.batch}" if batches else ""
         name += f", {threads_of(r)}" if threads else ""
-        found.setdefault(name, []).append(r)
+        by_line.setdefault(name, []).append(r)
     order = list(dict.fromkeys(r.system for r in records))
-    return dict(sorted(found.items(), key=lambda item: order.index(item[1][0].system)))
+    return dict(sorted(by_line.items(), key=lambda item: order.index(item[1][0].system)))
 
 
 def figure(records: Sequence[Record]) -> Any:
@@ -39,13 +40,13 @@ def figure(records: Sequence[Record]) -> Any:
         y = [r.latency.p50_ms for r in some]
         low = [max(0.0, r.latency.p50_ms - r.latency.low_ms) for r in some]
         high = [max(0.0, r.latency.high_ms - r.latency.p50_ms) for r in some]
-        colour = f"C{index % 10}"
+        shade = colour(index)
         # a point's mark of its own, so that lines can be told apart without colour
-        axes.plot(x, y, color=colour, marker=_MARKS[index % len(_MARKS)], label=name, gid=name)
-        axes.errorbar(x, y, yerr=(low, high), fmt="none", ecolor=colour, capsize=3)
+        axes.plot(x, y, color=shade, marker=_MARKS[index % len(_MARKS)], label=name, gid=name)
+        axes.errorbar(x, y, yerr=(low, high), fmt="none", ecolor=shade, capsize=3)
         if len(some) > 1:
             p90 = [r.latency.p90_ms for r in some]
-            axes.fill_between(x, y, p90, color=colour, alpha=0.15, lw=0)
+            axes.fill_between(x, y, p90, color=shade, alpha=0.15, lw=0)
     lengths = sorted({r.seconds for r in records})
     if _spread(records) > _LOG_ABOVE:
         axes.set_yscale("log")
@@ -56,8 +57,8 @@ def figure(records: Sequence[Record]) -> Any:
         axes.set_ylim(0, None)
     axes.set_xlim(0, None)
     axes.set_xticks(lengths, [f"{s:g}" for s in lengths])
-    axes.set_xlabel("length of the utterance, s")
-    axes.set_ylabel("latency, ms")
+    axes.set_xlabel(LENGTH_AXIS)
+    axes.set_ylabel(LATENCY_AXIS)
     axes.set_title("Samples in memory to emotions: median, and shaded up to the 90th percentile",
                    fontsize=10, loc="left")  # fmt: skip
     axes.grid(alpha=0.3, which="both")
@@ -69,11 +70,11 @@ def figure(records: Sequence[Record]) -> Any:
 
 def _spread(records: Sequence[Record]) -> float:
     """The slowest over the fastest system of the same length, where that is most."""
-    found = 1.0
+    widest = 1.0
     for seconds in {r.seconds for r in records}:
         values = [r.latency.p50_ms for r in records if r.seconds == seconds]
-        found = max(found, max(values) / min(values))
-    return found
+        widest = max(widest, max(values) / min(values))
+    return widest
 
 
 def write_plot(path: Path, records: Sequence[Record]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.emotion.scale import DIMENSIONS
+from edge_ser.palette import COLOURS, EPOCH_AXIS
 
 
 def plot_history(history: list[dict[str, Any]], path: Path) -> None:
@@ -20,10 +21,12 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
     epochs = [h["epoch"] + 1 for h in history]
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
+    for axes in (left, right):
+        axes.set_prop_cycle(color=COLOURS)
     left.plot(epochs, [h["ccc_loss"] for h in history], marker=".", label="1 - CCC, summed")
     left.plot(epochs, [h["region_loss"] for h in history], marker=".", label="region cross entropy")
     left.plot(epochs, [h["region_weight"] for h in history], "k:", label="region weight")
-    left.set(title="Training loss", xlabel="epoch", ylim=(0, None))
+    left.set(title="Training loss", xlabel=EPOCH_AXIS, ylim=(0, None))
     for name in DIMENSIONS:
         scores = [h["development"]["ccc"][name] for h in history]
         right.plot(epochs, scores, marker=".", label=f"CCC {name}")
@@ -31,7 +34,7 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
     right.plot(epochs, heads, "k--", lw=1, label="region head accuracy")
     points = [h["development"]["region_geometric"] for h in history]
     right.plot(epochs, points, "k:", lw=1, label="geometric region accuracy")
-    right.set(title="Development", xlabel="epoch", ylim=(0, 1))
+    right.set(title="Development", xlabel=EPOCH_AXIS, ylim=(0, 1))
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
