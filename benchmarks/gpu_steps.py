@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.writing import seal
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, EdgeSerError
 from edge_ser.verify import verify

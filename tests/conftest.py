@@ -12,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 import edge_ser
-from edge_ser.bundle.bundle import Bundle, Golden, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.manifest import Manifest, TensorSpec
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
 
 # of tests that import ONNX Runtime themselves

@@ -15,8 +15,10 @@ import onnx_ir as ir
 from helpers.tiny_models import random_run
 from helpers.trace_once import trace_once
 
-from edge_ser.bundle.bundle import GOLDEN, Bundle, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import GOLDEN
 from edge_ser.bundle.golden import Golden
+from edge_ser.bundle.writing import seal
 from edge_ser.cli import main as edge_ser
 from edge_ser.fidelity.limits import INT8_LIMITS
 from edge_ser_export.checkpoints.load import load_checkpoint

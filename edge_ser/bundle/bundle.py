@@ -1,67 +1,39 @@
 """The bundle: a directory (or the same as one .zip) that holds a deployable model.
 
-Writing is all or nothing. Reading trusts nothing: names stay inside the bundle, every file has
+Reading trusts nothing: names stay inside the bundle, every file has
 the recorded size and hash, and an ONNX graph refers to recorded files only.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import lzma
 import os
-import shutil
-import struct
-import tempfile
 import weakref
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from edge_ser.bundle.external_data import external_files
-from edge_ser.bundle.golden import Golden
-from edge_ser.bundle.manifest import FileEntry, Manifest
-from edge_ser.errors import BundleError, EdgeSerError, MissingPathError, UsageError
+from edge_ser.bundle.files import (
+    GOLDEN,
+    MANIFEST,
+    altered,
+    fingerprint_of,
+    safe_name,
+    sha256,
+)
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.errors import BundleError, EdgeSerError, MissingPathError
 
-MANIFEST = "manifest.json"
-GOLDEN = "golden.npz"
-PARITY = "parity.json"
-SENSITIVITY = "sensitivity.json"
-_HASH_BLOCK_BYTES = 1 << 20
-
-
-def sha256(*paths: Path) -> str:
-    """Hash of files one after the other, read in blocks."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def graph_sha256(path: Path) -> str:
-    """Hash of an ONNX file followed by its weights, if they lie in a file `.data` beside it."""
-    beside = path.with_name(f"{path.name}.data")
-    return sha256(path, *([beside] if beside.is_file() else []))
-
-
-def fingerprint_of(manifest: bytes) -> str:
-    """The one number that stands for a bundle: the SHA-256 of its manifest's bytes.
-
-    The manifest lists size and SHA-256 of every other file, and opening a bundle checks them: of an
-    opened bundle it changes with every byte, and `sha256sum manifest.json` repeats it.
-    """
-    return hashlib.sha256(manifest).hexdigest()
+if TYPE_CHECKING:
+    from edge_ser.bundle.golden import Golden
 
 
 def is_bundle(path: Path) -> bool:
     """Whether a path looks like a bundle: a directory or a zip file with a manifest in it."""
     if path.is_dir():
         return (path / MANIFEST).is_file()
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             return any(PurePosixPath(name).name == MANIFEST for name in archive.namelist())
@@ -126,53 +98,16 @@ class Bundle:
 
     @classmethod
     def _open_zip(cls, path: Path) -> Bundle:
-        if not zipfile.is_zipfile(path):
-            raise BundleError(path, expected="a bundle (a directory or .zip)", found="another file")
-        # unpacked, because runtimes map weights from real files
-        root = Path(tempfile.mkdtemp(prefix="edge-ser-"))
+        from edge_ser.bundle import zipped  # what it takes to read one is seldom needed
+
+        folder, manifest, text = zipped.unpack(path)
+        bundle = cls(folder, manifest, fingerprint_of(text))
+        bundle._remove_unpacked = weakref.finalize(bundle, zipped.remove, folder, os.getpid())
         try:
-            with zipfile.ZipFile(path) as archive:
-                names = [i for i in archive.infolist() if not i.is_dir()]
-                found = [i for i in names if PurePosixPath(i.filename).name == MANIFEST]
-                outermost = min(found, key=lambda i: i.filename.count("/"), default=None)
-                if outermost is None:
-                    raise BundleError(path, expected=f"a {MANIFEST} inside", found="none")
-                prefix, text = outermost.filename[: -len(MANIFEST)], archive.read(outermost)
-                manifest = Manifest.from_json(text, f"{path}: {MANIFEST}")
-                # only what the manifest lists is unpacked, and no more of it than it says
-                for entry in manifest.files:
-                    target = root / _safe_name(entry.path, path)
-                    try:
-                        info = archive.getinfo(prefix + entry.path)
-                    except KeyError:
-                        continue  # _verify names what is missing
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    if info.file_size != entry.bytes:
-                        raise _altered(f"{path}: {entry.path}", entry.bytes, info.file_size)
-                    with archive.open(info) as source, target.open("wb") as out:
-                        shutil.copyfileobj(source, out)
-                (root / MANIFEST).write_bytes(text)
-            bundle = cls(root, manifest, fingerprint_of(text))
             bundle._verify(path)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            lzma.LZMAError,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-            ValueError,
-            struct.error,
-            OSError,
-        ) as error:
-            shutil.rmtree(root, ignore_errors=True)
-            if isinstance(error, EdgeSerError):
-                raise
-            raise BundleError(path, expected="a sound zip file", found=str(error)) from error
         except BaseException:
-            shutil.rmtree(root, ignore_errors=True)
+            bundle.close()
             raise
-        bundle._remove_unpacked = weakref.finalize(bundle, _remove, root, os.getpid())
         return bundle
 
     def close(self) -> None:
@@ -184,7 +119,7 @@ class Bundle:
         root = self.root.resolve()
         listed = set()
         for entry in self.manifest.files:
-            path = self.root / _safe_name(entry.path, source)
+            path = self.root / safe_name(entry.path, source)
             named = source / entry.path
             if not _is_file(path):
                 raise BundleError(
@@ -196,7 +131,7 @@ class Bundle:
                 )
             size = path.stat().st_size
             if size != entry.bytes:
-                raise _altered(named, entry.bytes, size)
+                raise altered(named, entry.bytes, size)
             found = sha256(path)
             if found != entry.sha256:
                 raise BundleError(
@@ -224,7 +159,7 @@ class Bundle:
             # ONNX Runtime's mark for "offset is an address in memory"; 1.19 follows it
             if (
                 "_ORT_MEM_ADDR_" in location
-                or str(folder / _safe_name(location, self.root / graph)) not in listed
+                or str(folder / safe_name(location, self.root / graph)) not in listed
             ):
                 raise BundleError(
                     self.root / graph,
@@ -251,13 +186,9 @@ class Bundle:
         """
         if GOLDEN not in {f.path for f in self.manifest.files}:
             raise BundleError(self.root, expected=GOLDEN, found="none", advice="export again")
+        from edge_ser.bundle.golden import Golden
+
         return Golden.load(self.root / GOLDEN)
-
-
-def _remove(folder: Path, pid: int) -> None:
-    """Remove what this process unpacked; a forked one has a copy of the intention only."""
-    if os.getpid() == pid:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_file(path: Path) -> bool:
@@ -265,101 +196,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # such as a name that is too long
         return False
-
-
-def check_new_bundle(path: Path) -> None:
-    """Refuse a place that no bundle can be written to, before the work that would fill it.
-
-    Raises:
-        UsageError: `path` exists and is not a bundle, or nothing can be made in its folder.
-    """
-    if os.path.lexists(path) and not _may_replace(path):
-        raise UsageError(
-            path, expected="a new directory", found="something else there", advice="choose -o"
-        )
-    folder = path.parent
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        # only trying tells: rights, read-only and virtual file systems, names that are too long
-        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder))
-    except OSError as error:
-        raise UsageError(
-            path,
-            expected="a folder that can be written",
-            found=f"{folder}, where nothing can be made ({error.strerror or error})",
-            advice="make it writable, or choose another place",
-        ) from error
-
-
-@contextmanager
-def new_bundle(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write into, which becomes `path` when the block ends well.
-
-    An existing bundle at `path` is replaced; anything else there is left alone.
-
-    Raises:
-        UsageError: see `check_new_bundle`.
-    """
-    check_new_bundle(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield work
-        # mkdtemp gives 0700, which would follow the bundle to where others must read it
-        work.chmod(0o755)
-        if path.exists():
-            old = work.with_name(work.name + ".old")
-            os.replace(path, old)
-            os.replace(work, path)
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-        else:
-            os.replace(work, path)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _may_replace(path: Path) -> bool:
-    """Whether what is there is a bundle of ours, as far as its manifest says."""
-    try:
-        if path.is_dir():
-            text = (path / MANIFEST).read_bytes()
-        else:
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read(
-                    next(n for n in archive.namelist() if PurePosixPath(n).name == MANIFEST)
-                )
-        data = json.loads(text)
-        return isinstance(data, dict) and {"schema", "graph", "files"} <= set(data)
-    except (OSError, ValueError, StopIteration, RuntimeError, zipfile.BadZipFile, zlib.error):
-        return False
-
-
-def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """List all files of `folder` in the manifest and write it; returns the complete manifest."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    files = tuple(
-        FileEntry(p.relative_to(folder).as_posix(), p.stat().st_size, sha256(p)) for p in paths
-    )
-    manifest = replace(manifest, files=files)
-    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
-
-
-def _safe_name(name: str, source: object) -> str:
-    path = PurePosixPath(name)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
-    if unsafe or not path.parts:
-        raise BundleError(
-            source, expected="paths inside the bundle", found=repr(name), advice="do not use it"
-        )
-    return name
-
-
-def _altered(path: object, expected: int, found: int) -> BundleError:
-    return BundleError(
-        path,
-        expected=f"{expected} bytes",
-        found=str(found),
-        advice="the file was truncated or altered; copy the bundle again",
-    )

@@ -7,30 +7,33 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a g
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from edge_ser.libraries import starting
+from edge_ser.cli.common import collect_rarely
+from edge_ser.cli.console import told_log
+from edge_ser.cli.failures import complain
+from edge_ser.cli.parser import Parser, add_verbose
+from edge_ser.errors import UsageError
+from edge_ser.libraries import loading
+from edge_ser.version import __version__
 
-with starting():  # bars are drawn by a library
-    from edge_ser.cli import bench, build, doctor, evaluate, export, inspect, predict, train, verify
-    from edge_ser.cli.common import collect_rarely
-    from edge_ser.cli.console import told_log
-    from edge_ser.cli.failures import complain
-    from edge_ser.cli.parser import Parser, add_verbose
-    from edge_ser.errors import UsageError
-    from edge_ser.version import __version__
-
-_COMMANDS = (export, build, verify, predict, evaluate, inspect, bench, doctor, train)
+# A file of this folder each.
+COMMANDS = (
+    "export", "build", "verify", "predict", "evaluate", "inspect", "bench", "doctor", "train",
+)  # fmt: skip
 
 
 def build_parser(command: str | None = None) -> Parser:
     """The parser of all commands.
 
     Args:
-        command: the one that is run: options that another package declares are read for it alone.
+        command: the one that is run: only its file is imported then, and options that another
+            package declares are read for it alone. None: all are declared, for help and advice.
     """
     parser = Parser(
         prog="edge-ser",
@@ -41,12 +44,12 @@ def build_parser(command: str | None = None) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"edge-ser {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        module.add_parser(commands)
+    for name in COMMANDS if command is None else [command]:
+        _module(name).add_parser(commands)
     if command == "export":
-        export.add_targets(commands.choices[command])
+        _module(command).add_targets(commands.choices[command])
     if command == "train":
-        train.add_recipe(commands.choices[command])
+        _module(command).add_recipe(commands.choices[command])
     add_verbose(parser, commands.choices.values())
     return parser
 
@@ -58,9 +61,15 @@ def program() -> int:
     return main()
 
 
+def _module(command: str) -> Any:
+    with loading("edge-ser"):
+        return importlib.import_module(f"{__name__}.{command}")
+
+
 def _command(argv: Sequence[str]) -> str | None:
-    """Name of the command, before which there are flags alone."""
-    return next((a for a in argv if not a.startswith("-")), None)
+    """Name of the command; None where there is none, or something else before it than -v."""
+    first = next((a for a in argv if a not in ("-v", "--verbose")), None)
+    return first if first in COMMANDS else None
 
 
 def _refuse_empty(given: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle.bundle import MANIFEST, fingerprint_of
+from edge_ser.bundle.files import MANIFEST, fingerprint_of
 from edge_ser.cli.common import is_device_name
 from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.cli.parser import Several

@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from tqdm import tqdm
+from edge_ser.libraries import import_library
 
 
 def steps(total: int | None, quiet: bool = False) -> Any:
     """A progress bar for `total` steps, or a count of them; call `step(bar, word)`."""
+    tqdm = import_library("tqdm", "edge-ser").tqdm
+
     layout = "{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
     return tqdm(
         total=total,
@@ -32,12 +34,20 @@ def step(bar: Any, word: str) -> None:
 
 def print_warning(message: object) -> None:
     """One line; a bar that is being drawn makes room for it."""
-    tqdm.write(f"edge-ser: warning: {message}", file=sys.stderr)
+    _print(f"edge-ser: warning: {message}")
 
 
 def print_error(message: object) -> None:
     """The same for what went wrong."""
-    tqdm.write(f"edge-ser: error: {message}", file=sys.stderr)
+    _print(f"edge-ser: error: {message}")
+
+
+def _print(line: str) -> None:
+    drawing = sys.modules.get("tqdm")
+    if drawing is None:
+        print(line, file=sys.stderr)
+    else:
+        drawing.tqdm.write(line, file=sys.stderr)
 
 
 @contextlib.contextmanager

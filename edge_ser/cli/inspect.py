@@ -6,9 +6,10 @@ import argparse
 from typing import Any
 
 from edge_ser.bundle import provenance
-from edge_ser.bundle.bundle import MANIFEST, Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
+from edge_ser.bundle.files import MANIFEST
 from edge_ser.bundle.provenance import Row, brief
 from edge_ser.data import DEFAULT_BUNDLE
 

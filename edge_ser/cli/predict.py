@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import sys
@@ -10,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from edge_ser.bundle.bundle import is_bundle
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
+from edge_ser.libraries import import_library
 from edge_ser.load import load
 from edge_ser.long_audio import MAX_CUTS_TOLD
 from edge_ser.recognizer import Recognizer, Source
@@ -98,16 +98,11 @@ def _print_answers(
     """Print every answer in the order given; returns how many could not be had."""
     failed = following = 0
     waiting: dict[int, Emotion | EdgeSerError] = {}
-    with tqdm(
-        total=len(sources),
-        unit="file",
-        desc="predict",
-        leave=False,
-        disable=len(sources) < 8 or None,
-    ) as bar:
+    with _progress(len(sources)) as bar:
         for index, outcome in recognizer.each(sources, batch_size=batch_size):
             waiting[index] = outcome
-            bar.update()
+            if bar is not None:
+                bar.update()
             while following in waiting:  # batched by length, printed in the order given
                 answer = waiting.pop(following)
                 following += 1
@@ -115,9 +110,22 @@ def _print_answers(
                     failed += 1
                     print_error(answer)
                 else:
-                    bar.clear()
+                    if bar is not None:
+                        bar.clear()
                     printer.row(answer)
     return failed
+
+
+def _progress(total: int) -> contextlib.AbstractContextManager[Any]:
+    """A bar over many files, on a terminal; None over few."""
+    if total < 8:
+        return contextlib.nullcontext()
+    tqdm = import_library("tqdm", "edge-ser").tqdm
+
+    bar: contextlib.AbstractContextManager[Any] = tqdm(
+        total=total, unit="file", desc="predict", leave=False, disable=None
+    )
+    return bar
 
 
 def audio_files(paths: list[Path]) -> list[Path]:

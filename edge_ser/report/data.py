@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_ser.bundle.bundle import PARITY, SENSITIVITY, Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import PARITY, SENSITIVITY
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader

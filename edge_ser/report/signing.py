@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_ser.bundle.bundle import MANIFEST
 from edge_ser.bundle.evidence import Calibration
+from edge_ser.bundle.files import MANIFEST
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.provenance import Row
 from edge_ser.report.data import Evidence

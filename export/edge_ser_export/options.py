@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle.bundle import check_new_bundle
+from edge_ser.bundle.writing import check_new_bundle
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import default_calibration_samples, existing_checkpoint
 from edge_ser_export.calibration.sources import list_candidates

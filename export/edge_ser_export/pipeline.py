@@ -14,17 +14,10 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle.bundle import (
-    GOLDEN,
-    MANIFEST,
-    PARITY,
-    SENSITIVITY,
-    Bundle,
-    fingerprint_of,
-    new_bundle,
-    seal,
-)
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerprint_of
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.writing import new_bundle, seal
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError
 from edge_ser.session import Session
@@ -82,7 +75,7 @@ class Exported:
 
     @property
     def fingerprint(self) -> str:
-        """Of the bundle; see `edge_ser.bundle.bundle.fingerprint_of`."""
+        """Of the bundle; see `edge_ser.bundle.files.fingerprint_of`."""
         return fingerprint_of((self.path / MANIFEST).read_bytes())
 
 

@@ -11,7 +11,8 @@ import torch
 from edge_ser.bench.suite import System
 from edge_ser.bench.systems import COLD_USE
 from edge_ser.bench.work import Products
-from edge_ser.bundle.bundle import Bundle, sha256
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import sha256
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import UsageError
 from edge_ser.measure.process import ColdSystem

@@ -16,8 +16,9 @@ from edge_ser.bench.budgets import FIGURES
 from edge_ser.bench.records import Record, append, read_history
 from edge_ser.bench.suite import Suite
 from edge_ser.bench.systems import bundle_system
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
 from edge_ser_runtimes import registry

@@ -16,8 +16,9 @@ import soundfile
 from helpers.trace_once import folder, trace_once
 
 import edge_ser
-from edge_ser.bundle.bundle import SENSITIVITY, Bundle
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Lowering
+from edge_ser.bundle.files import SENSITIVITY
 from edge_ser.cli import main
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.host.cpu import integer_preset

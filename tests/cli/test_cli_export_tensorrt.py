@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from helpers.trace_once import trace_once
 
-from edge_ser.bundle.bundle import Bundle, graph_sha256
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Profile
+from edge_ser.bundle.files import graph_sha256
 from edge_ser.cli import main
 from edge_ser.fidelity.limits import BF16_LIMITS, FP16_LIMITS
 from edge_ser_export import pipeline

@@ -13,9 +13,11 @@ import onnxruntime
 import pytest
 
 import edge_ser
-from edge_ser.bundle.bundle import Bundle, Golden, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import ParitySummary
+from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 
 Cli = Callable[..., Any]

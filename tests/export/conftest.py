@@ -19,7 +19,7 @@ from helpers.tiny_models import (
 )
 from helpers.training_runs import Train, split_rows, write_labels
 
-from edge_ser.bundle.bundle import MANIFEST
+from edge_ser.bundle.files import MANIFEST
 from edge_ser.cli import main
 from edge_ser.errors import GateError
 from edge_ser_export import pipeline

@@ -24,7 +24,8 @@ from helpers.tiny_models import (
 )
 from onnx import TensorProto
 
-from edge_ser.bundle.bundle import MANIFEST, PARITY, Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import MANIFEST, PARITY
 from edge_ser.fidelity.limits import FP32_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline

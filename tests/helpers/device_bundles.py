@@ -4,7 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.session import Session
 from edge_ser_runtimes.engines.plan import EnginePlan, write_engine

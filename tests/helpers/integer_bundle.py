@@ -5,7 +5,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.integers import quantize_products

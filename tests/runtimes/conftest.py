@@ -10,8 +10,9 @@ import pytest
 from helpers.fake_gpu import FakeLibrary, FakeTensorRT
 from helpers.manifest_parts import part
 
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
+from edge_ser.bundle.writing import seal
 from edge_ser_runtimes.tensorrt import cuda
 
 TrtBundle = Callable[..., Path]

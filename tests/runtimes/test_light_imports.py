@@ -42,8 +42,8 @@ def test_importing_the_package_loads_no_library_but_numpy() -> None:
     code = """
 import sys
 import edge_ser
-late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "edge_ser_runtimes",
-        "edge_ser.cli", "edge_ser.fidelity.compare")
+late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "zipfile",
+        "edge_ser_runtimes", "edge_ser.cli", "edge_ser.fidelity.compare")
 print([m for m in late if m in sys.modules])
 """
     done = python(code)
@@ -63,6 +63,20 @@ print([m for m in late if m in sys.modules])
 """
     done = python(code)
     assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
+def test_predicting_a_file_loads_no_other_command() -> None:
+    code = """
+import sys
+from edge_ser.cli import main
+from edge_ser.data import sample_utterances
+assert main(["predict", "--threads", "1", str(sample_utterances()[0])]) == 0
+late = ("edge_ser.cli.verify", "edge_ser.cli.doctor", "edge_ser.cli.train", "edge_ser.doctor",
+        "edge_ser.report", "edge_ser.bench", "edge_ser.bundle.evidence", "tqdm")
+print([m for m in late if m in sys.modules])
+"""
+    done = python(code)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
 
 
 def test_the_package_has_what_it_promises() -> None:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing
 from edge_ser.audio_files import decode_file
-from edge_ser.bundle.bundle import sha256
+from edge_ser.bundle.files import sha256
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import AudioError, DataError, MissingPathError, UsageError

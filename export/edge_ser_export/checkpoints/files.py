@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle.bundle import sha256
+from edge_ser.bundle.files import sha256
 from edge_ser.errors import CheckpointError
 
 CONFIG = "config.json"  # of Transformers: what a model's directory says of it

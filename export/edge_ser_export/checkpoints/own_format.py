@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edge_ser.bundle.bundle import sha256
+from edge_ser.bundle.files import sha256
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.file_kind import foreign

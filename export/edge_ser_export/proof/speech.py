@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.bundle.bundle import PARITY, Bundle, sha256
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Calibration
+from edge_ser.bundle.files import PARITY, sha256
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.data import sample_utterances
 from edge_ser.errors import BundleError

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_ser.bundle.bundle import Bundle, graph_sha256, new_bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import BackendName, Engine
+from edge_ser.bundle.files import graph_sha256
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.writing import new_bundle, seal
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.fidelity.verdict import Verdict
 from edge_ser.install import JETSON_TENSORRT

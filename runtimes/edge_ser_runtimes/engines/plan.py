@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle.bundle import graph_sha256
 from edge_ser.bundle.engine import BackendName, Census, Engine, Profile
+from edge_ser.bundle.files import graph_sha256
 from edge_ser.errors import MissingExtraError, UsageError
 from edge_ser_runtimes.engines.backend import (
     Backend,

@@ -8,7 +8,8 @@ import pytest
 from helpers.bundle_files import ZipBundle
 
 import edge_ser
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import edge_ser
-from edge_ser.bundle.bundle import Bundle, Golden, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.golden import Golden
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from helpers.bundle_files import ZipBundle, listing, snapshot
 
-from edge_ser.bundle.bundle import Bundle, check_new_bundle, new_bundle, seal, sha256
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import sha256
+from edge_ser.bundle.writing import check_new_bundle, new_bundle, seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import UsageError
 

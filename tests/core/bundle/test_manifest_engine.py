@@ -11,8 +11,10 @@ from helpers.bundle_files import TinyBundle
 from helpers.manifest_parts import part
 from test_manifest import DOCUMENT, MANIFEST, read
 
-from edge_ser.bundle.bundle import Bundle, graph_sha256, seal, sha256
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Census, Engine
+from edge_ser.bundle.files import graph_sha256, sha256
+from edge_ser.bundle.writing import seal
 from edge_ser.errors import BundleError
 
 ENGINE: dict[str, Any] = {

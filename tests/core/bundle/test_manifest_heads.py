@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_ser.bundle.bundle import MANIFEST, Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import MANIFEST
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.heads import Head

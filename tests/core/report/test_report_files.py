@@ -11,7 +11,8 @@ import pytest
 from helpers.bundle_files import listing, snapshot
 from helpers.evidence import INT8, document, evidence
 
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.writing import seal
 from edge_ser.errors import BundleError, MissingPathError, UsageError
 from edge_ser.report.data import load_damage, load_evidence, read_evidence
 from edge_ser.report.files import check_report_path

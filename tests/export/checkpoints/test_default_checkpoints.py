@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edge_ser.audio_files import decode_file
-from edge_ser.bundle.bundle import Bundle, sha256
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import sha256
 from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
 from edge_ser.emotion.scale import unit_from_scores

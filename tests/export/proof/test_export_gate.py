@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle.bundle import MANIFEST, PARITY, Bundle
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import MANIFEST, PARITY
 from edge_ser.cli import main
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition

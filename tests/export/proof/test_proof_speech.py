@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ser.bundle.bundle import PARITY, Bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Calibration, Lowering
+from edge_ser.bundle.files import PARITY
+from edge_ser.bundle.writing import seal
 from edge_ser.cli import main
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Outputs

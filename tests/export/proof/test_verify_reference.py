@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge_ser.bundle.bundle import Bundle, seal, sha256
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import sha256
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
+from edge_ser.bundle.writing import seal
 from edge_ser.cli import main
 from edge_ser.data import sample_utterances
 from edge_ser_export.builtin import find_checkpoint

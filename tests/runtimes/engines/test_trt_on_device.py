@@ -15,8 +15,10 @@ from helpers.device_bundles import contents, make, never, on_cpu
 from helpers.rtx_graphs import backend, needs_rtx
 from numpy.typing import NDArray
 
-from edge_ser.bundle.bundle import Bundle, graph_sha256, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Census, Profile
+from edge_ser.bundle.files import graph_sha256
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError

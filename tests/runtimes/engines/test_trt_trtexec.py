@@ -11,8 +11,9 @@ import pytest
 from helpers.device_bundles import contents, never
 from helpers.rtx_graphs import typed
 
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Census, Profile
+from edge_ser.bundle.writing import seal
 from edge_ser.errors import DeviceError, GateError, UsageError
 from edge_ser_runtimes.engines.on_device import build_on_device
 

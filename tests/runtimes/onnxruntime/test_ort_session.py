@@ -12,8 +12,9 @@ import onnxruntime
 import pytest
 
 import edge_ser
-from edge_ser.bundle.bundle import Bundle, seal
+from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import TensorSpec
+from edge_ser.bundle.writing import seal
 from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs

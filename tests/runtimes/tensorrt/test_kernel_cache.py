@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from helpers.fake_gpu import FakeLibrary, FakeTensorRT
 
-from edge_ser.bundle.bundle import Bundle, new_bundle, sha256
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import sha256
+from edge_ser.bundle.writing import new_bundle
 from edge_ser.session import pad_batch
 from edge_ser_runtimes.tensorrt import kernel_cache
 from edge_ser_runtimes.tensorrt.session import TrtSession
