@@ -27,14 +27,15 @@ def load(
         runtime: "onnx", "openvino", "trt", or "auto": the best for the bundle's target, which is
             never openvino. Where that one cannot run on this device, another one does, and a
             warning says why.
-        threads: for the computation; None: the runtime's own choice.
+        threads: for the computation; None: what the variable EDGE_SER_THREADS says, or else as many
+            as there are physical cores that this process may use, and its container's quota allows.
         provider: of ONNX Runtime: "cpu" (default), "cuda", "tensorrt" or "rtx".
         cuda_graphs: of TensorRT: replay the work of lengths that come again.
 
     Raises:
         MissingPathError: no such bundle.
         BundleError: incomplete, altered, or of another schema version.
-        UsageError: no such runtime or provider, or fewer than one thread.
+        UsageError: no such runtime or provider, no sensible number of threads.
         MissingExtraError: the runtime's library is not installed.
         LibraryError: it is, and does not load.
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.

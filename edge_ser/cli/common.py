@@ -69,7 +69,13 @@ def add_runtime_options(parser: Any) -> None:
         choices=("cpu", "cuda", "tensorrt", "rtx"),
         help="of ONNX Runtime (default cpu); the others compute on a GPU",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="for the computation")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="for the computation; without it what EDGE_SER_THREADS says, or the cores that this "
+        "process may use",
+    )
 
 
 def is_device_name(word: str) -> bool:

@@ -37,7 +37,7 @@ class OpenVinoSession(BaseSession):
 
     Args:
         bundle: verified model.
-        threads: for one run; None: as many as physical cores.
+        threads: for one run; None: as many as the machine has physical cores.
 
     Raises:
         MissingExtraError: openvino is not installed.

@@ -14,6 +14,8 @@ from typing import Any, cast
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.target_kind import kind_of
 from edge_ser.errors import BundleError, DeviceError, LibraryError, UsageError
+from edge_ser.host.cpu import usable_cores
+from edge_ser.host.threads import choose_threads
 from edge_ser.install import pip_extra
 from edge_ser.session import Session
 
@@ -119,7 +121,7 @@ def open_session(
         runtime: a name in `RUNTIMES`, or "auto": the first that runs the bundle's target and has
             the options asked for. Where that one cannot run on this device, the next one does, and
             a warning says why.
-        threads: for the computation; None: the runtime's own choice.
+        threads: for the computation; None: see `edge_ser.host.threads.choose_threads`.
         provider: of the runtime onnx: see `edge_ser_runtimes.onnxruntime.session.OrtSession`.
         cuda_graphs: of the runtime trt: see `edge_ser_runtimes.tensorrt.session.TrtSession`.
 
@@ -129,8 +131,13 @@ def open_session(
         LibraryError: it is, and does not load.
         DeviceError: this device cannot run it.
     """
-    if threads is not None and threads < 1:
-        raise UsageError("threads", expected="at least 1", found=str(threads))
+    threads = choose_threads(threads)
+    if threads is not None and threads > usable_cores():
+        warnings.warn(
+            f"{threads} threads, but this process may use {usable_cores()} processors: they will "
+            "wait for one another",
+            stacklevel=3,  # whoever called edge_ser.load
+        )
     given: dict[str, Any] = {"provider": provider, "cuda_graphs": cuda_graphs or None}
     options = {name: value for name, value in given.items() if value is not None}
     target = bundle.manifest.target

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, EdgeSerError
-from edge_ser.host.cpu import integer_preset
+from edge_ser.host.cpu import integer_preset, usable_cores
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.onnxruntime.providers import check_provider, open_graph
@@ -21,7 +21,7 @@ class OrtSession(BaseSession):
 
     Args:
         bundle: verified model.
-        threads: for one operator; None: as many as physical cores.
+        threads: for one operator; None: as many as the machine has physical cores.
         provider: "cpu" (default), or one that computes on a GPU: a name in `providers.PROVIDERS`.
 
     Raises:
@@ -41,13 +41,15 @@ class OrtSession(BaseSession):
             _check_integers(bundle)
         ort = import_onnxruntime()
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors; warnings are about the graph's making, not its use
+        options.log_severity_level = 4  # what goes wrong comes as an exception, in our words
         # It would keep a plan of its memory for every length that it ever met, without end; a run
         # without one takes a twentieth of a millisecond more.
         options.enable_mem_pattern = False
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
+            if threads > usable_cores():  # or those that wait keep those that work from running
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self.session = open_graph(ort, bundle.graph_path, options, provider)
         except EdgeSerError:
