@@ -31,6 +31,7 @@ import numpy as np
 from common import HERE, RESULTS, machine_line
 
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.host.child import module_command
 
 _PARTS = HERE / "arm64_"
 
@@ -119,7 +120,7 @@ def export(work: Path, forms: Sequence[str], models: Sequence[str]) -> Iterator[
             bundle = work / "bundles" / f"{model}-{re.sub('[^a-z0-9]+', '-', form)}"
             if not bundle.exists():
                 bundle.parent.mkdir(parents=True, exist_ok=True)
-                command = [sys.executable, "-m", "edge_ser", "export", model, *FORMS[form]]
+                command = module_command("edge_ser", "export", model, *FORMS[form])
                 subprocess.run([*command, "-o", str(bundle)], check=True)
             yield form, bundle
 
@@ -128,7 +129,7 @@ def install(work: Path, wheel: Path | None) -> None:
     """The root of the boards, and the wheel in it."""
     if wheel is None:
         out = work / "dist"
-        command = [sys.executable, "-m", "build", "-q", "--wheel", "--outdir", str(out)]
+        command = module_command("build", "-q", "--wheel", "--outdir", str(out))
         subprocess.run([*command, str(HERE.parent)], check=True)
         (wheel,) = out.glob("edge_ser-*.whl")
     subprocess.run(["bash", str(_PARTS / "root.sh"), str(work), str(wheel)], check=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import itertools
 import os
 import re
 import sys
@@ -188,6 +187,7 @@ def _is_command() -> bool:
     """Whether Python runs `edge-ser` or `python -m edge_ser`, not a program that uses it."""
     started = sys.argv[0] if sys.argv else ""
     if started == "-m":  # while the package is imported, before its __main__
-        return any(pair == ("-m", "edge_ser") for pair in itertools.pairwise(sys.orig_argv))
+        words = sys.orig_argv
+        return "edge_ser" in words[words.index("-m") + 1 :][:1]
     place = PurePath(started)
     return place.stem == "edge-ser" or place.parts[-2:] == ("edge_ser", "__main__.py")
