@@ -35,7 +35,7 @@ def choose_threads(asked: int | None, root: Path = _ROOT) -> int | None:
     Raises:
         UsageError: not a whole number of at least one, or more than could ever help.
     """
-    name, given = "threads", asked
+    name, given = "threads", asked or 0
     if asked is None:
         name, text = VARIABLE, os.environ.get(VARIABLE, "")
         if not text:
@@ -45,10 +45,12 @@ def choose_threads(asked: int | None, root: Path = _ROOT) -> int | None:
         except ValueError:
             raise UsageError(name, expected="a whole number", found=f"{text!r:.40}") from None
     most = max(_MAX_ANYWHERE, _MAX_PER_PROCESSOR * (os.cpu_count() or 1))
-    if given is None or not 1 <= given <= most:
+    if given < 1:
+        raise UsageError(name, expected="at least 1", found=str(given))
+    if given > most:
         raise UsageError(
             name,
-            expected=f"at least 1, and at most {most} on this machine",
+            expected=f"at most {most} on this machine",
             found=str(given),
             advice=f"leave it out to use the {usable_cores()} processors that this process may use",
         )
