@@ -42,6 +42,11 @@ def print_error(message: object) -> None:
     _print(f"edge-ser: error: {message}")
 
 
+def print_note(message: object) -> None:
+    """The same for what is only good to know."""
+    _print(f"edge-ser: {message}")
+
+
 def _print(line: str) -> None:
     drawing = sys.modules.get("tqdm")
     if drawing is None:

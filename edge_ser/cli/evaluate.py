@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from edge_ser.cli.common import add_corpus, add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.parser import Several
 from edge_ser.errors import DataError, GateError, UsageError
+from edge_ser.libraries import import_library
 from edge_ser.load import load
 from edge_ser.plotting import check_plot_path
 from edge_ser.scoring.answers import read_answers, write_answers
@@ -86,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             found=f"{len(missing)} missing, first {missing[0]}",
             advice="name their folder with --audio, or leave them out with --skip-bad",
         )
+    tqdm = import_library("tqdm", "edge-ser").tqdm
     with (
         told_warnings(),
         load(

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.audio import Preprocessing
 from edge_ser.cli.common import add_corpus, needs
-from edge_ser.cli.options import add_fields, read_fields
+from edge_ser.cli.console import print_note
+from edge_ser.cli.options import add_fields, given_words, read_fields
 from edge_ser.errors import UsageError
 from edge_ser.label_table import find_corpus
+
+if TYPE_CHECKING:
+    from edge_ser_export.training.config import TrainConfig
+    from edge_ser_export.training.train import Trainer
 
 
 def add_parser(commands: Any) -> None:
@@ -51,33 +57,41 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 _MIN_BFLOAT16_CROP_SECONDS = 0.05
 
 
-def _check(a: argparse.Namespace) -> None:
+def _check(config: TrainConfig, arguments: argparse.Namespace) -> None:
     """Refuse numbers that cannot be trained with; NaN and infinity are outside every range.
 
     Raises:
-        UsageError: the first of them.
+        UsageError: the first of them; a weight of a teacher's loss without one.
     """
     frame = Preprocessing.min_samples / Preprocessing.sample_rate
-    shortest = _MIN_BFLOAT16_CROP_SECONDS if a.bfloat16 else frame
+    shortest = _MIN_BFLOAT16_CROP_SECONDS if config.bfloat16 else frame
     crops = f"0, or {_MIN_BFLOAT16_CROP_SECONDS:g} up ({frame:g}, one frame, with --no-bfloat16)"
+    crop, rate, norm = config.crop_seconds, config.learning_rate, config.clip_norm
     for option, good, expected in (
-        ("epochs", a.epochs >= 1, "at least 1"),
-        ("batch_size", a.batch_size >= 2, "at least 2, for a correlation"),
-        ("accumulate", a.accumulate >= 1, "at least 1"),
-        ("learning_rate", 0 < a.learning_rate < math.inf, "a finite number above 0"),
-        ("clip_norm", 0 <= a.clip_norm < math.inf, "a finite number, at least 0"),
-        ("crop_seconds", a.crop_seconds == 0 or shortest <= a.crop_seconds < math.inf, crops),
-        ("auxiliary_floor", 0 <= a.auxiliary_floor <= 1, "0 to 1"),
-        ("ema", 0 <= a.ema < 1, "at least 0 and below 1"),
-        ("stem_steps", a.stem_steps >= 0, "at least 0"),
-        ("distillation", 0 <= a.distillation < math.inf, "a finite number, at least 0"),
-        ("threads", a.threads >= 0, "at least 0"),
+        ("epochs", config.epochs >= 1, "at least 1"),
+        ("batch_size", config.batch_size >= 2, "at least 2, for a correlation"),
+        ("accumulate", config.accumulate >= 1, "at least 1"),
+        ("learning_rate", 0 < rate < math.inf, "a finite number above 0"),
+        ("clip_norm", 0 <= norm < math.inf, "a finite number, at least 0"),
+        ("crop_seconds", crop == 0 or shortest <= crop < math.inf, crops),
+        ("auxiliary_floor", 0 <= config.auxiliary_floor <= 1, "0 to 1"),
+        ("ema", 0 <= config.ema < 1, "at least 0 and below 1"),
+        ("stem_steps", config.stem_steps >= 0, "at least 0"),
+        ("distillation", 0 <= config.distillation < math.inf, "a finite number, at least 0"),
+        ("threads", arguments.threads is None or config.threads >= 1, "at least 1"),
         # each seed has a thousand of its own for epochs, and numpy's end at 2 ** 32
-        ("seed", 0 <= a.seed < 4_000_000, "at least 0 and below 4000000"),
+        ("seed", 0 <= config.seed < 4_000_000, "at least 0 and below 4000000"),
     ):
         if not good:
             name = f"--{option.replace('_', '-')}"
-            raise UsageError(name, expected=expected, found=f"{getattr(a, option)}")
+            raise UsageError(name, expected=expected, found=f"{getattr(config, option)}")
+    if arguments.distillation is not None and not arguments.teacher:
+        raise UsageError(
+            "--distillation",
+            expected="--teacher beside it, whose frames it weighs",
+            found="none",
+            advice="name a teacher, or drop it",
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,8 +111,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
     if arguments.out is None:
         raise UsageError("--out", expected="a run directory to write", found="none")
-    _check(arguments)
     config = read_fields(arguments, TrainConfig)
+    _check(config, arguments)
     labels, audio = find_corpus(arguments.labels, arguments.audio)
     table = read_training_labels(labels, audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
@@ -110,10 +124,28 @@ def _train(arguments: argparse.Namespace) -> int:
     trainer = Trainer(
         config, corpus, arguments.out, teacher, arguments.resume, lambda s: print(s, flush=True)
     )
-    best = trainer.run()
+    try:
+        best = trainer.run()
+    except KeyboardInterrupt:
+        _tell_resume(trainer, arguments)
+        raise
     print(f"best on Development: {best}")
     print(f"{arguments.out / 'best.safetensors'}: next, edge-ser export it")
     return 0
+
+
+def _tell_resume(trainer: Trainer, arguments: argparse.Namespace) -> None:
+    """Say how to go on with a run that was interrupted."""
+    if not trainer.state_path.is_file():
+        print_note("no epoch was finished: the same command starts the run again")
+        return
+    words = ["edge-ser", "train", arguments.labels, "-o", arguments.out]
+    for option in ("audio", "cache", "teacher"):
+        value = getattr(arguments, option)
+        words += [f"--{option}", value] if value else []
+    words += given_words(arguments, type(trainer.config))
+    command = shlex.join([*map(str, words), "--resume"])
+    print_note(f"{trainer.epoch} of {trainer.config.epochs} epochs are kept; go on with: {command}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

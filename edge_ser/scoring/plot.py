@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
+from edge_ser.palette import colour
 from edge_ser.scoring.evaluate import Evaluation
 
 # Above it, single points would be one dark cloud; dense parts are then told by colour.
@@ -28,7 +29,7 @@ def figure(evaluation: Evaluation) -> Any:
             axes.hexbin(x, y, gridsize=40, extent=(*ends, *ends), mincnt=1, bins="log", lw=0)
         else:
             # fewer points may be darker
-            axes.scatter(x, y, s=14, alpha=max(0.25, min(0.8, 60 / count)), lw=0)
+            axes.scatter(x, y, s=14, alpha=max(0.25, min(0.8, 60 / count)), lw=0, color=colour(0))
         s = evaluation.dimensions[name]
         axes.set_title(
             f"{name}: CCC {s.ccc:.3f} ({s.ccc_low:.3f} .. {s.ccc_high:.3f})",

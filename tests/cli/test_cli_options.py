@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_ser.cli import build_parser, train
-from edge_ser.cli.options import add_fields, read_fields
+from edge_ser.cli.options import add_fields, given_words, read_fields
 from edge_ser_export.training.config import TrainConfig
 
 
@@ -40,8 +40,11 @@ def parser() -> argparse.ArgumentParser:
     ],
 )
 def test_options_are_the_fields(words: str, changes: dict[str, Any]) -> None:
-    read = read_fields(parser().parse_args(words.split()), Settings)
+    arguments = parser().parse_args(words.split())
+    read = read_fields(arguments, Settings)
     assert read == replace(Settings(), **changes)
+    again = given_words(arguments, Settings)
+    assert again == words.split(), "what was given and nothing else"
 
 
 @pytest.mark.parametrize("words", ["--form c", "--count 1.5", "--learning-rate x"])

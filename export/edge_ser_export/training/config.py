@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _option(default: Any, words: str, choices: tuple[str, ...] | None = None) -> Any:
+def _option(
+    default: Any, words: str, choices: tuple[str, ...] | None = None, shown: str | None = None
+) -> Any:
     """A field that is an option of the command line, too.
 
     Args:
         default: of both.
         words: the option's help; of what is on by default, what it is to turn it off.
         choices: values that there are; None: any.
+        shown: the default in words; None: as it is.
     """
-    return field(default=default, metadata={"help": words, "choices": choices})
+    metadata = {"help": words, "choices": choices, "shown": shown}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class TrainConfig:
         distillation: weight of the teacher's frames in the loss, when there is a teacher.
         bfloat16: mixed precision.
         half: store the checkpoint in float16.
-        threads: of torch.
+        threads: of torch; 0: its own choice.
         device: of torch, such as "cpu" or "cuda"; "auto": a GPU where there is one.
         seed: of weights, order, crops and dropout.
         licence: of the weights, for the manifest.
@@ -63,9 +67,9 @@ class TrainConfig:
     ema: float = _option(0.0, "decay of averaged weights; 0: none")
     stem_steps: int = _option(0, "pre-training steps of a waveform stem")
     distillation: float = _option(1.0, "weight of the loss that --teacher brings")
-    bfloat16: bool = _option(True, "compute in float32")
-    half: bool = _option(False, "store the checkpoint in float16")
-    threads: int = _option(0, "of torch; 0: its own choice")
+    bfloat16: bool = _option(True, "compute in float32 (default: mixed with bfloat16)")
+    half: bool = _option(False, "store the checkpoint in float16 (default: float32)")
+    threads: int = _option(0, "of torch", shown="its own choice")
     device: str = _option("auto", "cpu, cuda, ...; auto: a GPU where there is one")
     seed: int = _option(7, "of weights, order, crops and dropout")
     licence: str = _option("unknown", "of the weights, for the manifest")

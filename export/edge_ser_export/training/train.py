@@ -306,11 +306,13 @@ class Trainer:
             if now_set.get(k) != v and k not in ("epochs", "threads", "device")
         }
         if changed:
-            name, (was, now) = next(iter(changed.items()))
+            expected, found = zip(
+                *(_setting(k, *values) for k, values in changed.items()), strict=True
+            )
             raise UsageError(
                 f"--resume of {self.out}",
-                expected=f"{name} = {was}",
-                found=f"{now}",
+                expected=", ".join(expected),
+                found=", ".join(found),
                 advice="resume with the settings, labels and audio of the run",
             )
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
@@ -320,6 +322,17 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.distill is not None:
             self.distill.projection.load_state_dict(state["projection"])
+
+
+def _setting(name: str, was: Any, now: Any) -> tuple[str, str]:
+    """A setting of a run and what was asked for, in words."""
+    if name in ("teacher", "corpus"):  # hashes
+        return f"the run's {name}" if was else f"no {name}", f"another {name}" if now else "none"
+    if isinstance(was, bool):
+        words = {True: f"{name} on", False: f"{name} off"}
+        return words[was], words[bool(now)]
+    option = f"--{name.replace('_', '-')}"
+    return f"{option} {was}", f"{option} {now}"
 
 
 def _hash(model: nn.Module) -> str:

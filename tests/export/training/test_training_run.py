@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 import shutil
 import struct
 from dataclasses import replace
@@ -28,7 +29,9 @@ from helpers.training_runs import (
 from edge_ser.cli import main
 from edge_ser.fidelity.metrics import ccc
 from edge_ser_export.checkpoints.load import load_checkpoint
+from edge_ser_export.training import train as training
 from edge_ser_export.training.build import build_model
+from edge_ser_export.training.curves import learning_curve
 from edge_ser_export.training.data import Corpus
 from edge_ser_export.training.train import TrainConfig, Trainer
 
@@ -243,3 +246,68 @@ def test_a_bundle_evaluates_as_its_checkpoint(
         assert device["dimensions"][name]["ccc"] == pytest.approx(value, abs=1e-5)
     assert device["geometric"]["accuracy"] == checkpoint["region_geometric"]
     assert device["head"]["accuracy"] == checkpoint["region_head"]
+
+
+def record(epoch: int, *ccc: float) -> dict[str, Any]:
+    development = {
+        "count": 8,
+        "ccc": dict(zip(("arousal", "dominance", "valence"), ccc, strict=True)),
+        "region_head": 0.3,
+        "region_geometric": 0.2,
+    }
+    losses = {"ccc_loss": 2.0, "region_loss": 2.0, "region_weight": 1.0}
+    return {"epoch": epoch, **losses, "development": development}
+
+
+def test_the_curve_shows_scores_below_zero_and_the_epoch_that_is_kept() -> None:
+    history = [record(0, -0.2, 0.0, 0.1), record(1, 0.5, 0.4, 0.3), record(2, 0.6, 0.3, 0.2)]
+    _, right = learning_curve(history).axes
+    assert right.get_ylim()[0] < -0.2
+    marks = [line for line in right.lines if line.get_label() == "epoch kept: 2"]
+    assert len(marks) == 1
+    assert list(marks[0].get_xdata()) == [2, 2]
+    _, above = learning_curve(history[1:]).axes
+    assert above.get_ylim() == (0, 1)
+
+
+def test_an_interrupted_run_says_the_command_that_goes_on(
+    spectral: Path,
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "a run"
+    draw = training.plot_history
+
+    def interrupt(history: list[dict[str, Any]], path: Path) -> None:
+        draw(history, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "plot_history", interrupt)  # when an epoch is on the disk
+    settings = ("--encoder", "spectral", "--licence", "CC0-1.0", "--epochs", "2")
+    assert train(out, *settings) == 130
+    *_, note, last = capsys.readouterr().err.splitlines()
+    assert last == "edge-ser: error: interrupted"
+    begin, _, command = note.partition("go on with: ")
+    assert begin == "edge-ser: 1 of 2 epochs are kept; "
+    program, *words = shlex.split(command)
+    assert program == "edge-ser" and words[-1] == "--resume" and str(out) in words
+    monkeypatch.undo()
+    assert main(words) == 0
+    assert history_of(out) == history_of(spectral)
+    assert same_weights(weights_of(out), weights_of(spectral))
+
+
+def test_a_run_interrupted_before_its_first_epoch_has_nothing_to_go_on_with(
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "evaluate", interrupt)
+    assert train(tmp_path / "run", "--encoder", "spectral", "--epochs", "1") == 130
+    assert "no epoch was finished: the same command starts the run again" in capsys.readouterr().err

@@ -37,7 +37,7 @@ from edge_ser_export.training.train import TrainConfig, Trainer
         ("--ema", ["-0.1", "1", "nan"]),
         ("--stem-steps", ["-1"]),
         ("--distillation", ["-1", "nan", "inf"]),
-        ("--threads", ["-1"]),
+        ("--threads", ["-1", "0"]),
         ("--seed", ["-1", "4294967296"]),
     ],
 )
@@ -51,6 +51,16 @@ def test_settings_without_sense_are_refused(
         assert message.count("\n") == 1
         assert message.startswith(f"edge-ser: error: {option}: expected ")
         assert ", found " in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_weight_of_a_teachers_loss_needs_a_teacher(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in ("1", "0"):
+        assert train(tmp_path / "run", "--encoder", "spectral", "--distillation", value) == 2
+        message = capsys.readouterr().err
+        assert "--distillation: expected --teacher beside it" in message
     assert not (tmp_path / "run").exists()
 
 
@@ -73,7 +83,7 @@ def test_the_shortest_crop_in_bfloat16_has_gradients(train: Train, tmp_path: Pat
 def test_settings_at_their_limits_are_trained_with(train: Train, tmp_path: Path) -> None:
     out = tmp_path / "run"
     limits = ("--batch-size=2", "--crop-seconds=0.025", "--auxiliary-floor=1", "--ema=0.999",
-              "--clip-norm=0", "--distillation=0", "--seed=3999999", "--no-bfloat16")  # fmt: skip
+              "--clip-norm=0", "--seed=3999999", "--no-bfloat16")  # fmt: skip
     assert train(out, "--encoder", "spectral", "--epochs", "1", *limits) == 0
     history = history_of(out)
     assert np.isfinite([history[0]["ccc_loss"], history[0]["region_loss"]]).all()
@@ -139,13 +149,20 @@ def test_clipping_bounds_the_gradient(corpus: Corpus, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        (("--seed", "8"), "seed = 7"),
-        (("--batch-size", "4"), "batch_size = 8"),
-        (("--encoder", "wavlm-tiny"), "encoder = spectral"),
-        (("--no-bfloat16",), "bfloat16 = True"),
-        (("--learning-rate", "1e-4"), "learning_rate = 0.0003"),
-        (("--clip-norm", "0"), "clip_norm = 1.0"),
-        (("--ema", "0.9"), "ema = 0.0"),
+        (("--seed", "8"), "expected --seed 7, found --seed 8"),
+        (("--batch-size", "4"), "expected --batch-size 8, found --batch-size 4"),
+        (("--encoder", "wavlm-tiny"), "expected --encoder spectral, found --encoder wavlm-tiny"),
+        (("--no-bfloat16",), "expected bfloat16 on, found bfloat16 off"),
+        (
+            ("--learning-rate", "1e-4"),
+            "expected --learning-rate 0.0003, found --learning-rate 0.0001",
+        ),
+        (("--clip-norm", "0"), "expected --clip-norm 1.0, found --clip-norm 0.0"),
+        (
+            ("--seed", "8", "--ema", "0.9"),
+            "--ema 0.0, --seed 7, found --ema 0.9, --seed 8",
+        ),
+        (("--ema", "0.9"), "expected --ema 0.0, found --ema 0.9"),
     ],
 )
 def test_resume_with_other_settings_is_refused(
@@ -196,7 +213,7 @@ def test_resume_with_another_corpus_is_refused(spectral: Path, clips: Path, tmp_
         )
         config = TrainConfig(**last_of(spectral)["config"])
         with pytest.raises(
-            UsageError, match=r"--resume of .*: expected corpus = .*labels and audio"
+            UsageError, match=r"--resume of .*: expected the run's corpus, found another corpus; .*"
         ):
             Trainer(config, found, spectral, resume=True)
 
