@@ -1,6 +1,8 @@
 """Links between the documents, and into the code, lead somewhere."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,10 @@ DOCUMENTS = sorted(
 )
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+# What a command of the documents writes into the folder that it is run in.
+_WRITTEN = re.compile(
+    r"(?:-o|--report|--json|--csv|--markdown|--plot) ([\w.-]+\.(?:html|pdf|jsonl|csv|md|png))"
+)
 _ELSEWHERE = re.compile(r"[a-z]+:")
 
 
@@ -45,3 +51,15 @@ def test_a_broken_link_is_seen(tmp_path: Path) -> None:
         "[gone](gone.md) [no](#nowhere)\n```\n[code](code.md)\n```\n"
     )
     assert broken_links(document) == ["gone.md", "#nowhere"]
+
+
+def test_what_commands_of_the_documents_write_is_ignored_by_git() -> None:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no clone")
+    written = {name for d in DOCUMENTS for name in _WRITTEN.findall(d.read_text())}
+    assert {"report.html", "report.pdf", "index.html", "speed.jsonl"} <= written
+    names = sorted(written | {"page.html", "index-1-emosphere.html", "emosphere-int8.refused.json"})
+    seen = subprocess.run(
+        ["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert seen.stdout.split() == names

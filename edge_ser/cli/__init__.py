@@ -24,7 +24,8 @@ from edge_ser.version import __version__
 
 # A file of this folder each.
 COMMANDS = (
-    "export", "build", "verify", "predict", "evaluate", "inspect", "bench", "doctor", "train",
+    "export", "build", "verify", "predict", "evaluate", "inspect", "report", "bench", "doctor",
+    "train",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import contextlib
 import gc
@@ -95,3 +96,15 @@ def open_session(
     from edge_ser_runtimes import registry
 
     return registry.open_session(bundle, runtime, threads, provider)
+
+
+def computing_words(session: Session, arguments: argparse.Namespace) -> tuple[str, bool]:
+    """What a session computes with, in words, and whether that is a TensorRT engine."""
+    from edge_ser_runtimes.registry import describe
+
+    words = [describe(session)]
+    if arguments.provider is not None:
+        words.append(f"provider {arguments.provider}")
+    if arguments.threads is not None:
+        words.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
+    return ", ".join(words), words[0].startswith("trt")

@@ -12,6 +12,7 @@ from typing import Any
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import (
     add_runtime_options,
+    computing_words,
     needs,
     open_session,
 )
@@ -47,7 +48,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--parity-audio", type=Path, metavar="DIR", help="your own speech")
     add_runtime_options(parser)
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write one HTML page about the bundle's proof"
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write one page about the bundle's proof: HTML, or PDF where FILE ends in .pdf",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     evidence = load_evidence(bundle) if arguments.report is not None else None
     session = _open(bundle, arguments)
-    here = run_on_device(bundle, session, *_computes(session, arguments))
+    here = run_on_device(bundle, session, *computing_words(session, arguments))
     if arguments.json:
         print(json.dumps(here.to_dict(), indent=1))
     else:
@@ -95,18 +99,6 @@ def _open(bundle: Bundle, arguments: argparse.Namespace) -> Session:
         return open_session(bundle, arguments.runtime, arguments.threads, arguments.provider)
 
 
-def _computes(session: Session, arguments: argparse.Namespace) -> tuple[str, bool]:
-    """What a session computes with, in words, and whether that is a TensorRT engine."""
-    from edge_ser_runtimes.registry import describe
-
-    words = [describe(session)]
-    if arguments.provider is not None:
-        words.append(f"provider {arguments.provider}")
-    if arguments.threads is not None:
-        words.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
-    return ", ".join(words), words[0].startswith("trt")
-
-
 def _report(
     arguments: argparse.Namespace,
     bundle: Bundle,
@@ -116,7 +108,7 @@ def _report(
     reference: str = "",
 ) -> None:
     """Write the page; of a failed verification, too."""
-    runtime, ran_engine = _computes(session, arguments)
+    runtime, ran_engine = computing_words(session, arguments)
     written = Writing(
         datetime.now(timezone.utc),
         this_machine(),

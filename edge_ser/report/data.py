@@ -111,6 +111,20 @@ class Evidence:
     utterances: tuple[Utterance, ...]
     speech: tuple[SpeechFiles, ...] = ()
 
+    @property
+    def vad_max(self) -> float | None:
+        """Largest difference of any comparison, on 0..1; None: nothing was answered."""
+        return max((g["vad_max"] for g in self.groups.values() if "vad_max" in g), default=None)
+
+    @property
+    def least_ccc(self) -> float | None:
+        """Concordance of the worst dimension, on speech if it has a group; None: not told."""
+        for name in ("speech", "single"):
+            values = [v for k, v in self.groups.get(name, {}).items() if k.startswith("ccc.")]
+            if values:
+                return min(values)
+        return None
+
 
 @dataclass(frozen=True)
 class _Parity:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from edge_ser.errors import MissingPathError, UsageError
+from edge_ser.report.pdf import find_browser, print_pdf
 
 
 def check_report_path(path: Path, bundle: Path | None = None) -> None:
@@ -18,8 +19,11 @@ def check_report_path(path: Path, bundle: Path | None = None) -> None:
 
     Raises:
         MissingPathError: its folder is not there.
-        UsageError: it is a directory, or a place in the bundle.
+        UsageError: it is a directory, or a place in the bundle; or it ends in `.pdf`, and nothing
+            here prints one.
     """
+    if path.suffix.lower() == ".pdf":
+        find_browser()
     try:
         if path.is_dir():
             raise UsageError(path, expected="a file to write", found="a directory")
@@ -37,6 +41,15 @@ def check_report_path(path: Path, bundle: Path | None = None) -> None:
         raise _unwritable(path, error) from error
     if kept is not None and (place == kept or kept in place.parents):
         raise UsageError(path, expected="a file outside the bundle", found="one of the bundle")
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page as HTML, or as PDF where the path ends in `.pdf`.
+
+    Raises:
+        UsageError: the file cannot be written, or nothing prints a PDF.
+    """
+    write_whole(path, print_pdf(html) if path.suffix.lower() == ".pdf" else html)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

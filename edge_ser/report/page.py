@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_ser.bench.records import Record
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.scale import DIMENSIONS
@@ -28,9 +29,10 @@ from edge_ser.report.conclusion import Conclusion, conclude, device_name
 from edge_ser.report.data import Damage, Evidence, Utterance, load_damage
 from edge_ser.report.device_run import DeviceRun
 from edge_ser.report.document import bullets, document, header, paragraph, section, verdict
-from edge_ser.report.files import write_whole
+from edge_ser.report.files import write_page
 from edge_ser.report.origin import Writing, bundle_rows, writing_rows
 from edge_ser.report.signing import signing_section
+from edge_ser.report.speed import speed_table
 from edge_ser.report.svg import element, text
 from edge_ser.report.tables import facts_table, flip_table, label_table, legend, measures_table
 from edge_ser.version import __version__
@@ -49,6 +51,7 @@ def write_report(
     evidence: Evidence,
     runs: Sequence[DeviceRun] = (),
     written: Writing | None = None,
+    speeds: Sequence[Record] = (),
 ) -> Conclusion:
     """Write the page; what is at `path` is replaced when the new page is complete.
 
@@ -58,6 +61,7 @@ def write_report(
         evidence: comparisons with the reference, of the bundle's `parity.json` or just made.
         runs: of the recorded utterances, on this device or others.
         written: when, where and with what; None: the page does not say.
+        speeds: what `edge-ser bench` measured of it.
 
     Returns:
         what the page says first.
@@ -66,13 +70,10 @@ def write_report(
         BundleError: what the bundle holds for the page is damaged.
         UsageError: the file cannot be written.
     """
-    manifest, ran = bundle.manifest, written is not None and written.ran_engine
-    conclusion = conclude(manifest, evidence, runs, ran)
-    content = page(
-        manifest, evidence, load_damage(bundle), runs, written, bundle.fingerprint, conclusion
-    )
-    write_whole(path, content)
-    return conclusion
+    manifest, damage = bundle.manifest, load_damage(bundle)
+    html = page(manifest, evidence, damage, runs, written, bundle.fingerprint, speeds)
+    write_page(path, html)
+    return conclude(manifest, evidence, runs, written is not None and written.ran_engine)
 
 
 def page(
@@ -82,7 +83,7 @@ def page(
     runs: Sequence[DeviceRun] = (),
     written: Writing | None = None,
     fingerprint: str = "",
-    conclusion: Conclusion | None = None,
+    speeds: Sequence[Record] = (),
 ) -> str:
     """The page as HTML.
 
@@ -93,11 +94,9 @@ def page(
         runs: of the recorded utterances, on this device or others.
         written: when, where and with what; None: the page does not say.
         fingerprint: of the bundle; empty: not known.
-        conclusion: what it says first; None: what `conclude` gives.
+        speeds: what `edge-ser bench` measured of it.
     """
-    first = conclusion or conclude(
-        manifest, evidence, runs, written is not None and written.ran_engine
-    )
+    first = conclude(manifest, evidence, runs, written is not None and written.ran_engine)
     sections = [_header(manifest, fingerprint, first)]
     if written is not None:
         sections.append(section("This page", facts_table(writing_rows(written))))
@@ -106,6 +105,14 @@ def page(
         _comparison(evidence, manifest.limits),
         *_device_sections(runs, manifest.limits),
     ]
+    if speeds:
+        sections.append(
+            section(
+                "Speed",
+                paragraph("Of samples in memory to emotions, as edge-ser bench measured it."),
+                speed_table(speeds),
+            )
+        )
     if evidence.labels is not None:
         count = f"{evidence.labels.get('count', 0):.0f}"
         sections.append(

@@ -182,7 +182,7 @@ def attempt_table(
         "table",
         element("thead", element("tr", *heads)),
         element("tbody", *body),
-        class_="attempts",
+        class_="cards",
     )
     return element("div", table, class_="scroll", tabindex=0)
 

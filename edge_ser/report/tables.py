@@ -223,6 +223,12 @@ def flip_table(changed: Sequence[Flip]) -> str:
     return _table(head, rows, "words") + rest
 
 
+def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Words in rows, the first of each its heading."""
+    body = [_row(first, [element("td", text(w)) for w in rest]) for first, *rest in rows]
+    return _table(head, body)
+
+
 def _row(title: str, cells: Iterable[str]) -> str:
     return element("tr", element("th", text(title), scope="row"), *cells)
 
