@@ -62,3 +62,12 @@ def integer_preset(machine: str | None = None, cpuinfo: Path = CPUINFO) -> str |
     if machine not in ("x86_64", "amd64") or not cpuinfo.is_file():
         return None
     return "x86-vnni" if VNNI & set(instruction_sets(cpuinfo)) else "x86"
+
+
+def sums_saturate(machine: str | None = None, cpuinfo: Path = CPUINFO) -> bool | None:
+    """Whether sums of two products of 8-bit weights saturate here; None where nothing tells.
+
+    They do on x86 without VNNI, which adds them in 16 bits.
+    """
+    preset = integer_preset(machine, cpuinfo)
+    return None if preset is None else preset == "x86"

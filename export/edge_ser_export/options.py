@@ -12,6 +12,7 @@ from edge_ser.errors import UsageError
 from edge_ser_export.builtin import default_calibration_samples, existing_checkpoint
 from edge_ser_export.calibration.sources import list_candidates
 from edge_ser_export.precision.options import PrecisionOptions
+from edge_ser_export.precision.recipes import find_cpu
 from edge_ser_export.proof.provable import check_runtimes
 from edge_ser_export.targets import DEFAULT_TARGET, Target, find_target, names_where
 from edge_ser_runtimes.engines.plan import EngineOptions, plan_engine
@@ -87,6 +88,8 @@ class ExportOptions:
                 advice="export to a directory, then zip it: bundles are read from both",
             )
         self.precision.check()
+        if target.name == "onnx-int8":
+            find_cpu(self.precision.cpu)
         self._check_lowering(target)
         if self.runtimes:
             check_runtimes(self.runtimes, target, self.precision.recipe)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from edge_ser.errors import UsageError
-from edge_ser.host.cpu import integer_preset
+from edge_ser.host.cpu import sums_saturate
 from edge_ser_export.precision.recipes import CPUS, RECIPES
 
 HalfForm = Literal["weights", "compute"]
@@ -37,9 +37,14 @@ class PrecisionOptions:
         Raises:
             UsageError: naming the option.
         """
-        if self.cpu == "x86-vnni" and integer_preset() == "x86" and not self.force:
+        if (
+            self.cpu in CPUS
+            and CPUS[self.cpu].weight_bits == 8
+            and sums_saturate()
+            and not self.force
+        ):
             raise UsageError(
-                "--cpu x86-vnni",
+                f"--cpu {self.cpu}",
                 expected="a processor with VNNI, to prove the answers on",
                 found="one whose sums of 8-bit products saturate",
                 advice="use --cpu x86 (7-bit weights), or --force to write it unproved",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from edge_ser.errors import UsageError
 from edge_ser.host.cpu import integer_preset
 
 RecipeName = Literal["auto", "dynamic", "static"]
@@ -39,8 +40,23 @@ CPUS = {
 
 
 def find_cpu(name: str) -> Cpu:
-    """The processor to make integers for: one of `CPUS`, or for "auto" this machine's kind."""
-    return CPUS[name if name != "auto" else integer_preset() or "x86-vnni"]
+    """The processor to make integers for: one of `CPUS`, or for "auto" this machine's kind.
+
+    Raises:
+        UsageError: "auto" where nothing tells what this machine's processor can do.
+    """
+    if name != "auto":
+        return CPUS[name]
+    preset = integer_preset()
+    if preset is None:
+        raise UsageError(
+            "--cpu auto",
+            expected="a system that tells what its processor can do, as Linux in /proc/cpuinfo",
+            found="none of that here",
+            advice="name the device's processor: --cpu x86-vnni, --cpu arm64, or --cpu x86, "
+            "which holds on every x86",
+        )
+    return CPUS[preset]
 
 
 @dataclass(frozen=True)

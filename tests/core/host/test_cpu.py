@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.host.cpu import integer_preset
+from edge_ser.host.cpu import integer_preset, sums_saturate
 
 
 def info(folder: Path, flags: str) -> Path:
@@ -39,3 +39,14 @@ def test_no_flags_is_no_vnni(tmp_path: Path) -> None:
     path = tmp_path / "cpuinfo"
     path.write_text("processor: 0\n")
     assert integer_preset("x86_64", path) == "x86"
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [("x86_64", "avx2", True), ("x86_64", "avx_vnni", False), ("aarch64", "", False)],
+)
+def test_sums_saturate_on_x86_without_vnni(
+    tmp_path: Path, machine: str, flags: str, expected: bool
+) -> None:
+    assert sums_saturate(machine, info(tmp_path, flags)) is expected
+    assert sums_saturate("x86_64", tmp_path / "none") is None

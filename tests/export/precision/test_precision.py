@@ -19,6 +19,7 @@ from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.rewrite import save, strip_metadata
 from edge_ser_export.graph.run import answers, open_graph
+from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Lowered, Lowering
 from edge_ser_export.precision.lower import lower, too_slow
 from edge_ser_export.precision.options import PrecisionOptions
@@ -197,6 +198,27 @@ def test_half_the_file_is_not_refused_for_its_speed(
 def test_unknown_options(options: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         PrecisionOptions(**options).check()  # type: ignore[arg-type]
+
+
+def test_an_unknown_processor_is_not_taken_for_one_that_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge_ser_export.precision.recipes.integer_preset", lambda: None)
+    with pytest.raises(UsageError, match=r"--cpu auto: .* --cpu x86, which holds on every x86"):
+        ExportOptions("spectral", target="onnx-int8").check()
+    for target, cpu in (("onnx-int8", "x86"), ("onnx-fp16", "auto"), ("onnx-fp32", "auto")):
+        ExportOptions("spectral", target=target, precision=PrecisionOptions(cpu=cpu)).check()
+
+
+@pytest.mark.parametrize("cpu", ["x86-vnni", "arm64"])
+def test_integers_that_saturate_here_cannot_be_proved_here(
+    cpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_ser_export.precision.options.sums_saturate", lambda: True)
+    with pytest.raises(UsageError, match=f"--cpu {cpu}: expected a processor with VNNI"):
+        PrecisionOptions(cpu=cpu).check()
+    PrecisionOptions(cpu="x86").check()
+    PrecisionOptions(cpu=cpu, force=True).check()
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2-group"])
