@@ -17,11 +17,19 @@ from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
+from edge_ser.host.cpu import usable_cores
 
 # of tests that import ONNX Runtime themselves
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 Change = Callable[[dict[str, Any]], None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several processes share the cores; each would otherwise start threads for all of them."""
+    processes = config.getoption("numprocesses", None)
+    if processes:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
 
 
 @pytest.fixture(scope="session")
