@@ -141,8 +141,9 @@ def first_that_runs(record: Record, arguments: dict[str, Any], sm: str) -> tuple
     Raises:
         DeviceError: none does; `record` says why.
     """
+    from gpu_timing import TimedSession
+
     from edge_ser_runtimes.tensorrt.kernel_cache import cache_paths
-    from edge_ser_runtimes.tensorrt.session import TrtSession
 
     step, work = arguments["step"], Path(arguments["cache"])
     again, graphs = "again" in step, "graphs" in step
@@ -157,7 +158,7 @@ def first_that_runs(record: Record, arguments: dict[str, Any], sm: str) -> tuple
                 for path in cache_paths(bundle):
                     path.unlink(missing_ok=True)
             begin = time.perf_counter()
-            session = TrtSession(bundle, cuda_graphs=graphs)
+            session = TimedSession(bundle, cuda_graphs=graphs)
             opened = time.perf_counter()
             session.run(*batch(1, 5))
             first = time.perf_counter() - opened
@@ -300,7 +301,7 @@ class TorchSession:
         return outputs
 
     def timed_run(self, samples: np.ndarray, lengths: np.ndarray) -> tuple[Outputs, float]:
-        """As `TrtSession.timed_run`."""
+        """As `gpu_timing.TimedSession.timed_run`."""
         torch = self.torch
         x = torch.from_numpy(samples).to(self.device)
         n = torch.from_numpy(lengths).to(self.device)

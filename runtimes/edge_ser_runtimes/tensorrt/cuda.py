@@ -250,30 +250,6 @@ class Buffer:
         self.address, self._bytes = 0, 0
 
 
-class Stopwatch:
-    """Time that the GPU itself spends between two points of the stream."""
-
-    def __init__(self, gpu: Gpu) -> None:
-        self._gpu = gpu
-        self._events = [gpu.driver.handle("cuEventCreate", 0) for _ in range(2)]
-
-    def mark(self, index: int) -> None:
-        """Put start (0) or end (1) into the stream."""
-        self._gpu.driver.call("cuEventRecord", self._events[index], self._gpu.stream)
-
-    def seconds(self) -> float:
-        """From start to end; the stream must be done."""
-        value = c_float()
-        self._gpu.driver.call("cuEventElapsedTime", byref(value), *self._events)
-        return value.value / 1000
-
-    def free(self) -> None:
-        """Give the events back."""
-        for event in self._events:
-            self._gpu.driver.call("cuEventDestroy_v2", event)
-        self._events = []
-
-
 class Graph:
     """Work recorded from the stream once, to be launched again with one call."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.errors import DeviceError, UsageError
-from edge_ser_runtimes.tensorrt.cuda import Buffer, Gpu, Graph, Stopwatch
+from edge_ser_runtimes.tensorrt.cuda import Buffer, Gpu, Graph
 
 
 class Profile(NamedTuple):
@@ -105,7 +106,7 @@ class Execution:
         shape: Shape,
         feeds: dict[str, NDArray[Any]],
         graph: bool = False,
-        stopwatch: Stopwatch | None = None,
+        around: contextlib.AbstractContextManager[Any] | None = None,
     ) -> dict[str, NDArray[np.float32]]:
         """Run once and wait for the answer.
 
@@ -113,7 +114,7 @@ class Execution:
             shape: of the feeds.
             feeds: contiguous arrays by input name.
             graph: record the second run and replay it from then on; the shape must stay the same.
-            stopwatch: around what the GPU computes.
+            around: what the GPU computes, such as something that times it; None: nothing.
         """
         if shape != self._shape:
             self._prepare(shape, feeds)
@@ -121,14 +122,11 @@ class Execution:
             self._buffers[name].write(feeds[name])
         if graph and self._runs >= 1 and self._graph is None:
             self._record()
-        if stopwatch is not None:
-            stopwatch.mark(0)
-        if self._graph is not None:
-            self._graph.launch()
-        else:
-            self._execute()
-        if stopwatch is not None:
-            stopwatch.mark(1)
+        with around or contextlib.nullcontext():
+            if self._graph is not None:
+                self._graph.launch()
+            else:
+                self._execute()
         self._runs += 1
         values = {name: self._buffers[name].read(self._sizes[name]) for name in self._outputs}
         self._gpu.synchronize()

@@ -17,7 +17,7 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser_runtimes.base import BaseSession
-from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu, Stopwatch
+from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 from edge_ser_runtimes.tensorrt.engine import (
     Record,
     check_device,
@@ -76,12 +76,9 @@ class TrtSession(BaseSession):
         # because they must be gone before the GPU's context is
         self._held: dict[str, Any] = {}
         self._caches: list[KernelCache] = []
-        self._stopwatches: list[Stopwatch] = []
         self._shapes: set[Shape] = set()
-        self._device_seconds = 0.0
-        self._timing = False
         self._close = weakref.finalize(
-            self, _release, gpu, self._executions, self._stopwatches, self._caches, self._held
+            self, _release, gpu, self._executions, self._caches, self._held
         )
         try:
             gpu.open()
@@ -100,18 +97,6 @@ class TrtSession(BaseSession):
     def _inherited(self) -> None:
         if hasattr(self, "_close"):  # not yet, where it was just being opened
             self._close.detach()  # the GPU's context is the parent's
-
-    def timed_run(
-        self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
-    ) -> tuple[Outputs, float]:
-        """As `run`, and the seconds that the GPU computed, without copies and waiting."""
-        with self._lock:
-            self._timing, self._device_seconds = True, 0.0
-            try:
-                outputs = self.run(samples, lengths)
-            finally:
-                self._timing = False
-            return outputs, self._device_seconds
 
     def _load(self, record: Record, data: bytes) -> None:
         trt, held = self._trt, self._held
@@ -199,20 +184,16 @@ class TrtSession(BaseSession):
         n[:rows] = lengths
         execution = self._execution(shape)
         graph = self._cuda_graphs and not self._rtx
-        stopwatch = self._stopwatch() if self._timing else None
-        values = execution.run(shape, self._feed(x, n), graph, stopwatch)
-        if stopwatch is not None:
-            self._device_seconds += stopwatch.seconds()
+        values = execution.run(shape, self._feed(x, n), graph, self._around())
         new = shape not in self._shapes and len(self._shapes) < _COUNTED_SHAPES
         if self._caches and new:
             self._shapes.add(shape)
             self._caches[0].ran()
         return Outputs({o.name: values[o.name][:rows] for o in self.bundle.manifest.outputs})
 
-    def _stopwatch(self) -> Stopwatch:
-        if not self._stopwatches:
-            self._stopwatches.append(Stopwatch(self.gpu))
-        return self._stopwatches[0]
+    def _around(self) -> contextlib.AbstractContextManager[Any] | None:
+        """What surrounds the GPU's work in each run; for subclasses that measure it."""
+        return None
 
 
 def _check_header(record: Record, version: str) -> None:
@@ -228,7 +209,6 @@ def _check_header(record: Record, version: str) -> None:
 def _release(
     gpu: Gpu,
     executions: OrderedDict[Shape | None, Execution],
-    stopwatches: list[Stopwatch],
     caches: list[KernelCache],
     held: dict[str, Any],
 ) -> None:
@@ -243,9 +223,6 @@ def _release(
             while executions:
                 with failed:
                     executions.popitem()[1].free()
-            while stopwatches:
-                with failed:
-                    stopwatches.pop().free()
             while caches:
                 caches.pop().save()  # kernels that were specialised in the background, too
             while held:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gpu_timing import TimedSession
 from helpers.fake_gpu import WEIGHTS, FakeLibrary, FakeTensorRT
 
 import edge_ser
@@ -112,8 +113,8 @@ def test_a_gpu_that_has_failed_is_left_without_a_second_error(
 ) -> None:
     session = TrtSession(Bundle.open(trt_bundle()))
     x = rows(1000)
-    session.timed_run(*pad_batch(x))
-    for name in ("cuMemcpyHtoDAsync_v2", "cuMemFree_v2", "cuEventDestroy_v2", "cuStreamDestroy_v2"):
+    session.run(*pad_batch(x))
+    for name in ("cuMemcpyHtoDAsync_v2", "cuMemFree_v2", "cuStreamDestroy_v2"):
         gpu.fail[name] = 700
     with pytest.raises(DeviceError, match="cuMemcpyHtoDAsync_v2 to succeed, found error 700"):
         session.run(*pad_batch(x))
@@ -360,7 +361,7 @@ def test_a_forked_child_is_refused_and_leaves_the_gpu_alone(
 
 
 def test_timed_runs_tell_the_time_of_the_gpu(trt_bundle: TrtBundle, trt: FakeTensorRT) -> None:
-    session = TrtSession(Bundle.open(trt_bundle()))
+    session = TimedSession(Bundle.open(trt_bundle()))
     journal = trt.library.journal
     x = rows(*[1000] * 5)
     outputs, seconds = session.timed_run(*pad_batch(x))
@@ -371,6 +372,7 @@ def test_timed_runs_tell_the_time_of_the_gpu(trt_bundle: TrtBundle, trt: FakeTen
     marks = [i for i, name in enumerate(journal) if name == "cuEventRecord"]
     assert journal[marks[0] + 1] == "execute_async_v3" and marks[1] == marks[0] + 2
     assert journal.index("cuStreamSynchronize") < journal.index("cuEventElapsedTime")
+    assert journal.count("cuEventCreate") == journal.count("cuEventDestroy_v2") == 2
     journal.clear()
     session.run(*pad_batch(x[:1]))
     assert "cuEventRecord" not in journal
