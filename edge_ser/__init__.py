@@ -69,3 +69,7 @@ def __getattr__(name: str) -> Any:
     from edge_ser.scoring import evaluate as module
 
     return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
