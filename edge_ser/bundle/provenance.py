@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from edge_ser.bundle.evidence import Lowering, ParitySummary
+from edge_ser.errors import UsageError
 from edge_ser.typed_json import OpenEnded
 
 Row = tuple[str, str]
@@ -37,6 +42,7 @@ class Provenance(OpenEnded):
         versions: of the packages that made it.
         python: version of the interpreter.
         machine: architecture that it was made on, such as `x86_64`.
+        date: when it was made, ISO 8601 in UTC; None: not told.
     """
 
     checkpoint: CheckpointOrigin = field(default_factory=CheckpointOrigin)
@@ -45,6 +51,7 @@ class Provenance(OpenEnded):
     versions: dict[str, str] = field(default_factory=dict)
     python: str | None = None
     machine: str | None = None
+    date: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data, without what is not told."""
@@ -59,6 +66,30 @@ class Provenance(OpenEnded):
     def made_with(self) -> str:
         """The packages' versions, for people."""
         return ", ".join(f"{name} {version}" for name, version in self.versions.items())
+
+
+def made_now(environment: Mapping[str, str] = os.environ) -> str:
+    """The date of a bundle that is made now, ISO 8601 in UTC.
+
+    Args:
+        environment: its `SOURCE_DATE_EPOCH`, seconds since 1970, is the date instead, where it is
+            set: bundles that are made again are then the same.
+
+    Raises:
+        UsageError: `SOURCE_DATE_EPOCH` is no such number.
+    """
+    told = environment.get("SOURCE_DATE_EPOCH")
+    try:
+        seconds = time.time() if told is None else int(told)
+        date = datetime.fromtimestamp(int(seconds), timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            "SOURCE_DATE_EPOCH",
+            expected="whole seconds since 1970",
+            found=f"{told!r:.40}",
+            advice="set it to a number, or unset it",
+        ) from error
+    return date.isoformat().replace("+00:00", "Z")
 
 
 def speed(lowered: Lowering | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
@@ -12,6 +12,9 @@ from edge_ser.cli.common import is_device_name, needs
 from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.cli.parser import Several
 from edge_ser.errors import MissingPathError, UsageError
+
+if TYPE_CHECKING:
+    from edge_ser_export.options import ExportOptions
 
 
 def add_parser(commands: Any) -> None:
@@ -145,41 +148,10 @@ def _add_engine(engine: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    if arguments.checkpoint and arguments.named:
-        raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     with needs("export", "export"):
-        from edge_ser_export.options import ExportOptions
-        from edge_ser_export.precision.options import PrecisionOptions
         from edge_ser_export.targets import find_target
-        from edge_ser_runtimes.engines.plan import EngineOptions
 
-        source = arguments.checkpoint or arguments.named or "spectral"
-        options = ExportOptions(
-            source=source,
-            target=arguments.target,
-            out=arguments.out,
-            epoch=arguments.epoch,
-            neutral_radius=arguments.neutral_radius,
-            max_seconds=arguments.max_seconds,
-            short=arguments.short,
-            speech=tuple(parity_audio(arguments.parity_audio)),
-            parity_audio=arguments.parity_audio,
-            runtimes=tuple(arguments.runtime),
-            keep_failed=arguments.keep_failed,
-            calibration=arguments.calibration,
-            calibration_audio=arguments.audio,
-            calibration_split=arguments.split,
-            precision=PrecisionOptions(
-                recipe=arguments.recipe,
-                cpu=arguments.cpu,
-                half_form=arguments.fp16_form,
-                sensitivity=arguments.sensitivity,
-                force=arguments.force,
-            ),
-            engine=EngineOptions(
-                tuple(arguments.device), tuple(arguments.profile), arguments.trt_backend
-            ),
-        )
+        options = read_options(arguments)
         options.check()
         if options.calibration is None and find_target(options.target).measures:
             print_warning(
@@ -190,7 +162,11 @@ def run(arguments: argparse.Namespace) -> int:
 
         with steps(pipeline.export_steps(options)) as bar:
             made = pipeline.export(options, progress=lambda word: step(bar, word))
+    for assumed in made.manifest.provenance.checkpoint.assumed:
+        print_warning(f"the checkpoint does not say, and it was assumed: {assumed}")
     print(made.parity.table())
+    for note in made.notes:
+        print(f"{'note':<9}{note}")
     _print_lowered(made.manifest.lowered)
     _print_engine(made.manifest.engine, made.path)
     if made.words:
@@ -253,6 +229,47 @@ def _print_engine(engine: Engine | None, bundle: Path) -> None:
         f"built in {engine.build_seconds:.1f} s\n"
         f"as asked: {engine.share:.1%} of the encoder's multiplications ({kinds})\n"
         "not run yet: on the device, edge-ser verify runs it"
+    )
+
+
+def read_options(arguments: argparse.Namespace) -> ExportOptions:
+    """What the command line asks for.
+
+    Raises:
+        UsageError: two checkpoints, or a folder of speech without audio.
+    """
+    if arguments.checkpoint and arguments.named:
+        raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
+    from edge_ser_export.options import ExportOptions
+    from edge_ser_export.precision.options import PrecisionOptions
+    from edge_ser_runtimes.engines.plan import EngineOptions
+
+    source = arguments.checkpoint or arguments.named or "spectral"
+    return ExportOptions(
+        source=source,
+        target=arguments.target,
+        out=arguments.out,
+        epoch=arguments.epoch,
+        neutral_radius=arguments.neutral_radius,
+        max_seconds=arguments.max_seconds,
+        short=arguments.short,
+        speech=tuple(parity_audio(arguments.parity_audio)),
+        parity_audio=arguments.parity_audio,
+        runtimes=tuple(arguments.runtime),
+        keep_failed=arguments.keep_failed,
+        calibration=arguments.calibration,
+        calibration_audio=arguments.audio,
+        calibration_split=arguments.split,
+        precision=PrecisionOptions(
+            recipe=arguments.recipe,
+            cpu=arguments.cpu,
+            half_form=arguments.fp16_form,
+            sensitivity=arguments.sensitivity,
+            force=arguments.force,
+        ),
+        engine=EngineOptions(
+            tuple(arguments.device), tuple(arguments.profile), arguments.trt_backend
+        ),
     )
 
 

@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("checkpoint", f"{checkpoint.kind}, sha256 {str(checkpoint.sha256)[:16]}..."),
         *(("assumed", note) for note in checkpoint.assumed),
         ("made by", origin.made_by),
+        *([("made at", origin.date)] if origin.date else []),
         ("with", origin.made_with),
     ]
     for name, value in rows:

@@ -62,6 +62,7 @@ def bundle_rows(manifest: Manifest) -> list[Row]:
         ("checkpoint", f"{checkpoint.kind or 'unknown'}, sha256 {checkpoint.sha256 or 'unknown'}"),
         *(("assumed", note) for note in checkpoint.assumed),
         ("made by", origin.made_by),
+        *([("made at", origin.date)] if origin.date else []),
     ]
     made_with = [
         origin.made_with,

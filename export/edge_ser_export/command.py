@@ -53,8 +53,13 @@ def spell_command(options: ExportOptions, names_only: bool = True) -> str:
     return shlex.join(words)
 
 
+def place_name(path: Path) -> str:
+    """Name of a file or folder, without where it lies."""
+    return path.name or path.resolve().name
+
+
 def _place(path: Path, names_only: bool) -> str:
-    return (path.name or path.resolve().name) if names_only else str(path)
+    return place_name(path) if names_only else str(path)
 
 
 def _flag(field: str, value: object, default: object) -> list[str]:

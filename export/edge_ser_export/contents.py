@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from dataclasses import asdict
 from typing import Any
 
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
-from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
+from edge_ser.bundle.provenance import CheckpointOrigin, Provenance, made_now
 from edge_ser.emotion.decode import REGION_LOGITS
 from edge_ser.emotion.heads import describe_heads
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.command import spell_command
+from edge_ser_export.command import place_name, spell_command
 from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Lowered
+from edge_ser_export.proof.cases import used_files
+from edge_ser_export.targets import find_target
 from edge_ser_export.trace.capture import OPSET
 from edge_ser_runtimes.engines.plan import GRAPH
 
@@ -87,16 +90,36 @@ def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
     return Provenance(
         checkpoint=CheckpointOrigin(checkpoint.kind, checkpoint.sha256, tuple(checkpoint.notes)),
         command=spell_command(options),
-        # names only: a path of the exporting machine is nobody's business on the device
-        options={
-            "target": options.target,
-            "epoch": checkpoint.epoch,
-            "neutral_radius": options.neutral_radius,
-            "max_seconds": options.max_seconds,
-            "short": options.short,
-            "speech": [p.name for p in options.speech][:16],
-        },
+        options=_describe_options(checkpoint, options),
         versions=versions,
         python=platform.python_version(),
         machine=platform.machine(),
+        date=made_now(),
     )
+
+
+def _describe_options(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, Any]:
+    """What was asked, and which files were used.
+
+    Names only: a path of the exporting machine is nobody's business on the device.
+    """
+    target = find_target(options.target)
+    paths = {
+        "calibration": options.calibration,
+        "audio": options.calibration_audio,
+        "parity_audio": options.parity_audio,
+    }
+    return {
+        "target": options.target,
+        "epoch": checkpoint.epoch,
+        "neutral_radius": options.neutral_radius,
+        "max_seconds": options.max_seconds,
+        "short": options.short,
+        **{name: place_name(path) for name, path in paths.items() if path is not None},
+        **({} if options.calibration_split is None else {"split": options.calibration_split}),
+        **({"precision": asdict(options.precision)} if target.tunable else {}),
+        **({"engine": asdict(options.engine)} if target.has_engine else {}),
+        "runtimes": list(options.runtimes),
+        "speech": [p.name for p in used_files(options.speech)],
+        "speech_given": len(options.speech),
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.provenance import made_now
 from edge_ser.bundle.writing import check_new_bundle
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import default_calibration_samples, existing_checkpoint
@@ -75,7 +76,8 @@ class ExportOptions:
             CheckpointError: the source can be no checkpoint.
             DataError: no calibration speech in what was named for it.
             UsageError: unknown target or option of precision, or `out` is no directory's name or
-                cannot be written; a device that cannot do what is asked.
+                cannot be written; a `SOURCE_DATE_EPOCH` that is no date; a device that
+                cannot do what is asked.
             MissingExtraError: the TensorRT or other runtime that is needed here is not installed,
                 or the clips that calibrate where no others are given are not.
         """
@@ -87,6 +89,7 @@ class ExportOptions:
                 found=str(self.out),
                 advice="export to a directory, then zip it: bundles are read from both",
             )
+        made_now()
         self.precision.check()
         if target.name == "onnx-int8":
             find_cpu(self.precision.cpu)

@@ -31,6 +31,7 @@ from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Gate, Lowered, Lowering
+from edge_ser_export.proof.cases import used_files
 from edge_ser_export.proof.golden import make_golden
 from edge_ser_export.proof.parity import (
     Expected,
@@ -64,6 +65,7 @@ class Exported:
         manifest: of the bundle.
         parity: comparison with the reference.
         words: what to tell its maker about other runtimes.
+        notes: what to tell of how it was proved: files that were given and not used.
         replaced: whether a bundle was there before.
     """
 
@@ -71,6 +73,7 @@ class Exported:
     manifest: Manifest
     parity: Parity
     words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     replaced: bool = False
 
     @property
@@ -156,7 +159,7 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
         kept = "the bundle was kept as asked"
         kept = f"{kept} and replaced the one that was there" if replaced else kept
         raise RefusedError(refusal, lowered, parity, graph_bytes, f"{kept}; do not ship it")
-    return Exported(job.out, manifest, parity, tuple(words), replaced)
+    return Exported(job.out, manifest, parity, tuple(words), _notes(options), replaced)
 
 
 # --- the steps
@@ -305,6 +308,17 @@ def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:
     release_memory()
     job.progress("building the engine" if job.plan.backend else "writing the build bundle")
     return manifest.with_parts(engine=write_engine(job.plan, work, job.preprocessing))
+
+
+def _notes(options: ExportOptions) -> tuple[str, ...]:
+    """What else is worth telling."""
+    used, given = len(used_files(options.speech)), len(options.speech)
+    if used == given:
+        return ()
+    return (
+        f"of {given} files of speech {used} were used for lengths, padding and files; "
+        "--calibration judges agreement on more of them",
+    )
 
 
 def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:

@@ -184,8 +184,11 @@ def next_steps(options: ExportOptions, error: GateError) -> list[str]:
         words = f"calibrate on more than {clips} clips of speech like that of the device"
         tries.append((words, replace(base, calibration=Path("DIR"))))
     for other in _more_precise(target):
-        speech = options.calibration if other.measures else None
-        changed = replace(base, target=other.name, calibration=speech, precision=PrecisionOptions())
+        changed = replace(base, target=other.name, precision=PrecisionOptions())
+        if not other.measures:
+            changed = replace(
+                changed, calibration=None, calibration_audio=None, calibration_split=None
+            )
         tries.append((f"export in {other.precision}", changed))
     if options.runtimes:
         tries.append(("prove it in ONNX Runtime alone", replace(base, runtimes=())))
