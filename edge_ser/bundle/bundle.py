@@ -98,11 +98,11 @@ class Bundle:
 
     @classmethod
     def _open_zip(cls, path: Path) -> Bundle:
-        from edge_ser.bundle import zipped  # what it takes to read one is seldom needed
+        from edge_ser.bundle import temporary, zipped  # what it takes to read one is seldom needed
 
         folder, manifest, text = zipped.unpack(path)
         bundle = cls(folder, manifest, fingerprint_of(text))
-        bundle._remove_unpacked = weakref.finalize(bundle, zipped.remove, folder, os.getpid())
+        bundle._remove_unpacked = weakref.finalize(bundle, temporary.remove, folder, os.getpid())
         try:
             bundle._verify(path)
         except BaseException:

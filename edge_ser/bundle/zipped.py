@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
+import math
 import os
 import shutil
 import struct
@@ -12,6 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from edge_ser.bundle import temporary
 from edge_ser.bundle.files import MANIFEST, altered, safe_name
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, EdgeSerError
@@ -29,12 +32,14 @@ _DAMAGED = (
     OSError,
 )
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+
 
 class Unpacked(NamedTuple):
     """What was unpacked.
 
     Attributes:
-        folder: temporary; whoever unpacks removes it, see `remove`.
+        folder: temporary; whoever unpacks removes it, see `temporary.remove`.
         manifest: checked.
         text: of the manifest, byte for byte.
     """
@@ -52,18 +57,39 @@ def unpack(path: Path) -> Unpacked:
     """
     if not zipfile.is_zipfile(path):
         raise BundleError(path, expected="a bundle (a directory or .zip)", found="another file")
-    folder = Path(tempfile.mkdtemp(prefix="edge-ser-"))
+    try:
+        folder = temporary.new_folder()
+    except OSError as error:
+        raise _no_place(path, error) from error
     try:
         with zipfile.ZipFile(path) as archive:
             return _unpack_into(folder, archive, path)
-    except _DAMAGED as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, EdgeSerError):
+    except BaseException as error:
+        temporary.remove(folder, os.getpid())
+        if isinstance(error, EdgeSerError) or not isinstance(error, _DAMAGED):
             raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise _no_place(path, error) from error
         raise BundleError(path, expected="a sound zip file", found=str(error)) from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+
+
+def _no_place(path: Path, error: OSError) -> BundleError:
+    """What to say where the zip cannot be unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        megabytes = math.ceil(sum(i.file_size for i in archive.infolist()) / 1e6)
+    return BundleError(
+        path,
+        expected=f"{megabytes} MB of room to unpack it, in {_temporary_place()}",
+        found=(error.strerror or str(error)).lower(),
+        advice="set TMPDIR to another place, or unpack it once and give the directory",
+    )
+
+
+def _temporary_place() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # there is none that can be written
+        return "a folder for temporary files"
 
 
 def _unpack_into(folder: Path, archive: zipfile.ZipFile, path: Path) -> Unpacked:
@@ -87,9 +113,3 @@ def _unpack_into(folder: Path, archive: zipfile.ZipFile, path: Path) -> Unpacked
             shutil.copyfileobj(source, out)
     (folder / MANIFEST).write_bytes(text)
     return Unpacked(folder, manifest, text)
-
-
-def remove(folder: Path, pid: int) -> None:
-    """Remove what process `pid` unpacked; one forked from it has a copy of the intention only."""
-    if os.getpid() == pid:
-        shutil.rmtree(folder, ignore_errors=True)

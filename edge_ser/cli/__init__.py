@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.console import told_log
-from edge_ser.cli.failures import complain
+from edge_ser.cli.failures import complain, end_tidily
 from edge_ser.cli.parser import Parser, add_verbose
 from edge_ser.errors import UsageError
 from edge_ser.libraries import loading
@@ -57,6 +57,10 @@ def build_parser(command: str | None = None) -> Parser:
 
 def program() -> int:
     """Run the command as a process of its own; returns its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+    end_tidily()
     if _command(sys.argv[1:]) == "export":
         collect_rarely()
     return main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from typing import NamedTuple
@@ -20,6 +21,31 @@ USAGE = 2
 INTERNAL = 70
 # What libraries in C++ say, in errors of their own, where Python would raise MemoryError.
 _NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "cannot allocate")
+
+
+class TerminatedError(KeyboardInterrupt):
+    """A signal that asks a process to end; handled as Ctrl-C is, so that everything is tidied up.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number  # as shells say it
+
+
+def end_tidily() -> None:
+    """Let SIGTERM, and a terminal that closes, end this process as Ctrl-C does."""
+
+    def end(number: int, _: object) -> None:
+        raise TerminatedError(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # not where the parent, such as nohup, has chosen otherwise
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 class Failure(NamedTuple):
@@ -38,6 +64,8 @@ def explain(error: BaseException) -> Failure:
     """One line and an exit code for whatever stopped a command."""
     if isinstance(error, EdgeSerError):
         return Failure(str(error), error.exit_code)
+    if isinstance(error, TerminatedError):
+        return Failure("terminated", error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", INTERRUPTED)
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

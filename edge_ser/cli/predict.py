@@ -82,8 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
     printer = _PRINTERS[arguments.format]()
     with told_warnings():
         recognizer = load(bundle, arguments.runtime, arguments.threads, provider=arguments.provider)
-        failed = _print_answers(recognizer, sources, arguments.batch_size, printer)
-    printer.close()
+        try:
+            failed = _print_answers(recognizer, sources, arguments.batch_size, printer)
+        finally:
+            printer.close()  # what was answered before Ctrl-C, too
     if recognizer.cut_count > MAX_CUTS_TOLD:
         seconds = recognizer.manifest.preprocessing.max_seconds
         print_warning(

@@ -174,3 +174,22 @@ def test_the_traceback_can_be_had(
 def test_without_it_there_is_none(cli: Cli, tmp_path: Path) -> None:
     assert "EDGE_SER_DEBUG" not in os.environ
     assert "none: expected a bundle" in cli("inspect", tmp_path / "none").error()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell that closes streams")
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["predict", "predict --format csv", "inspect", "doctor", "--help", "predict none.wav"],
+)
+def test_a_stream_that_the_shell_closed_is_as_if_nobody_read_it(
+    arguments: str, redirect: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m edge_ser {arguments} {redirect}', sys.executable],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    refused = "none.wav" in arguments
+    assert done.returncode == (2 if refused else 0), done.stderr
+    assert bool(done.stdout) == (not refused and not redirect.startswith(">"))
+    assert bool(done.stderr) == (refused and "2>" not in redirect)
