@@ -19,7 +19,7 @@ from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerp
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.writing import new_bundle, seal
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import GateError
+from edge_ser.errors import GateError, UsageError
 from edge_ser.session import Session
 from edge_ser.verify import verify
 from edge_ser_export.calibration.draw import CalibrationSet, draw
@@ -29,6 +29,7 @@ from edge_ser_export.contents import describe_architecture, describe_bundle
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
+from edge_ser_export.models.encoders import ENCODERS, find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Gate, Lowered, Lowering
 from edge_ser_export.proof.cases import used_files
@@ -227,11 +228,28 @@ def _prepare(options: ExportOptions, progress: Progress) -> _Job:
     target = find_target(options.target)
     plan = plan_engine(target.precision, options.engine) if target.has_engine else None
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
+    _check_encoder(target, checkpoint.config.encoder.kind)
     preprocessing = checkpoint.config.preprocessing(options.max_seconds, options.short)
     if plan is not None:
         read_profiles(plan.profiles, preprocessing)
     out = options.out or Path(f"{checkpoint.name}-{target.name}")
     return _Job(options, target, plan, checkpoint, preprocessing, out, progress)
+
+
+def _check_encoder(target: Target, kind: str) -> None:
+    """Refuse eight bits for an encoder whose products nobody finds.
+
+    Raises:
+        UsageError: it is traced as Transformers writes it.
+    """
+    if target.in_eight_bits and not find_encoder(kind).quantizes:
+        able = ", ".join(e.name for e in ENCODERS.values() if e.quantizes)
+        raise UsageError(
+            f"--target {target.name}",
+            expected=f"an encoder with a form for devices ({able})",
+            found=f"{kind}, which is exported as Transformers writes it",
+            advice="use --target onnx-fp32 or onnx-fp16",
+        )
 
 
 def _trace(job: _Job, folder: Path) -> _Traced:

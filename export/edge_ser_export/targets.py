@@ -87,6 +87,11 @@ class Target:
         return any(a.format == "engine" for a in self.artefacts)
 
     @property
+    def in_eight_bits(self) -> bool:
+        """Whether products are computed in eight bits."""
+        return self.precision in ("int8", "fp8")
+
+    @property
     def in_place(self) -> bool:
         """Whether the bundle's graph is the traced one."""
         return self.lower is _as_traced

@@ -15,14 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import (
-    HubertConfig,
-    HubertModel,
-    Wav2Vec2Config,
-    Wav2Vec2Model,
-    WavLMConfig,
-    WavLMModel,
-)
+from transformers import CONFIG_MAPPING, MODEL_MAPPING, WavLMConfig, WavLMModel
 
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.joint import JointModel, RegressionHead, StylePooling
@@ -36,6 +29,8 @@ ENCODERS = {
     "wavlm-group": ("wavlm", "group", False),
     "wav2vec2-layer": ("wav2vec2", "layer", True),
     "wav2vec2-group": ("wav2vec2", "group", False),
+    "hubert-layer": ("hubert", "layer", True),
+    "hubert-group": ("hubert", "group", False),
     "spectral": ("spectral", "layer", True),
 }
 
@@ -240,19 +235,23 @@ class Published:
         return folder
 
 
-def other_encoder(kind: str, style: str = "layer", **changes: Any) -> nn.Module:
-    """Transformers' wav2vec 2.0 or HuBERT, small."""
-    build, describe = {
-        "wav2vec2": (Wav2Vec2Model, Wav2Vec2Config),
-        "hubert": (HubertModel, HubertConfig),
-    }[kind]
+def other_config(kind: str, style: str = "layer", **changes: Any) -> Any:
+    """Configuration of any of Transformers' speech encoders, small."""
+    build: Any = CONFIG_MAPPING[kind]
     sizes: dict[str, Any] = dict(
         hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
         conv_dim=[8, 10, 12, 14, 16, 18, 20], feat_extract_norm=style,
         do_stable_layer_norm=style == "layer", conv_bias=style == "layer",
         num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
     )  # fmt: skip
-    return randomize(build(describe(**sizes | changes)), 0)
+    return build(**sizes | changes)
+
+
+def other_encoder(kind: str, style: str = "layer", **changes: Any) -> Any:
+    """Any of Transformers' speech encoders, small."""
+    models: Any = MODEL_MAPPING
+    config = other_config(kind, style, **changes)
+    return randomize(models[type(config)](config), 0)
 
 
 def published_baseline(
@@ -288,15 +287,10 @@ def published_baseline(
     return Published(config, state, answer)
 
 
-def published_audeering(style: str = "layer") -> Published:
-    """audEERING's wav2vec 2.0 dimensional model."""
-    config = Wav2Vec2Config(
-        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-        conv_dim=[8, 10, 12, 14, 16, 18, 20], feat_extract_norm=style,
-        do_stable_layer_norm=style == "layer", conv_bias=style == "layer",
-        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
-    )  # fmt: skip
-    encoder = randomize(Wav2Vec2Model(config), 0)
+def published_audeering(style: str = "layer", kind: str = "wav2vec2", **changes: Any) -> Published:
+    """audEERING's wav2vec 2.0 dimensional model, or its head on another encoder."""
+    encoder = other_encoder(kind, style, **changes)
+    prefix = encoder.base_model_prefix
     dense = randomize(nn.Linear(WIDTH, WIDTH), 1)
     out = randomize(nn.Linear(WIDTH, 3), 2)
 
@@ -305,10 +299,10 @@ def published_audeering(style: str = "layer") -> Published:
             pooled = encoder(samples[None]).last_hidden_state.mean(1)
             return out(torch.tanh(dense(pooled)))
 
-    state = {f"wav2vec2.{k}": v for k, v in encoder.state_dict().items()}
+    state = {f"{prefix}.{k}": v for k, v in encoder.state_dict().items()}
     state |= {f"classifier.dense.{k}": v for k, v in dense.state_dict().items()}
     state |= {f"classifier.out_proj.{k}": v for k, v in out.state_dict().items()}
-    described = config.to_dict() | {"architectures": ["Wav2Vec2ForSpeechClassification"]}
+    described = encoder.config.to_dict() | {"architectures": ["Wav2Vec2ForSpeechClassification"]}
     return Published(described, state, answer)
 
 

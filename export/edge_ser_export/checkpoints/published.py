@@ -30,6 +30,7 @@ from edge_ser_export.checkpoints.sizes import (
 from edge_ser_export.checkpoints.tensors import build_and_fill
 from edge_ser_export.checkpoints.weights import find_weights, read_weights
 from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.reference import base_prefix, is_speech_encoder
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,7 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     """
     described = path / CONFIG
     config = read_json(described)
-    kind = _KINDS.get(str(config.get("model_type")))
-    if kind is None:
-        known = " or ".join(f"{name} ({k.title})" for name, k in _KINDS.items())
-        raise CheckpointError(
-            described,
-            expected=f"model_type {known}",
-            found=f"model_type {config.get('model_type')}",
-        )
+    kind = _find_kind(str(config.get("model_type")), described)
     _check_config(config, kind, described)
     weights = find_weights(path) if weights is None else weights
     tensors, files = read_weights(weights)
@@ -110,6 +104,19 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
         if kind.extracts_features
         else None,
         half=all(t.dtype == torch.float16 for t in tensors.values()),
+    )
+
+
+def _find_kind(model_type: str, described: Path) -> _Kind:
+    if model_type in _KINDS:
+        return _KINDS[model_type]
+    if is_speech_encoder(model_type):  # of Transformers, under the same head as audEERING's
+        return _dimensional_kind(model_type)
+    known = " or ".join(f"{name} ({k.title})" for name, k in _KINDS.items())
+    raise CheckpointError(
+        described,
+        expected=f"model_type {known}, or another of Transformers' speech encoders",
+        found=f"model_type {model_type}",
     )
 
 
@@ -149,18 +156,19 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
     return joint, notes
 
 
-def _wav2vec2_dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
+def _dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
     encoder = encoder_config(files.config, str(files.described))
-    masked = "wav2vec2.masked_spec_embed" in files.tensors
+    masked = f"{base_prefix(encoder.kind)}.masked_spec_embed" in files.tensors
+    published = encoder.kind == "wav2vec2"
     joint = ModelConfig(
-        family="wav2vec2-dimensional",
+        family=f"{encoder.kind}-dimensional",
         encoder=replace(encoder, mask_time_prob=0.05 if masked else 0.0),
         pooling="mean",
         head="tanh",
         region_count=0,
         normalization="utterance",
         eps=1e-7,  # of Transformers' feature extractor
-        weights_licence="CC-BY-NC-SA-4.0",
+        weights_licence="CC-BY-NC-SA-4.0" if published else "unknown",
     )
     normalizes = normalizes_utterances(files.described.parent, files.config)
     if normalizes is None:
@@ -168,6 +176,18 @@ def _wav2vec2_dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
     if not normalizes:  # the formula that changes nothing
         joint = replace(joint, normalization="corpus", mean=0.0, std=1.0, eps=0.0)
     return joint, []
+
+
+def _dimensional_kind(model_type: str, title: str = "") -> _Kind:
+    """An encoder of Transformers under a head of two layers on the mean of its frames."""
+    return _Kind(
+        title=title or f"dimensional model on {model_type}",
+        prefixes={f"{base_prefix(model_type)}.": "encoder.model.", "classifier.": "vad_head."},
+        last_layer="classifier.out_proj",
+        extracts_features=True,
+        poolings=("mean",),
+        read=_dimensional,
+    )
 
 
 # By `model_type` of config.json.
@@ -184,12 +204,5 @@ _KINDS = {
         poolings=("AttentiveStatisticsPooling",),
         read=_challenge_baseline,
     ),
-    "wav2vec2": _Kind(
-        title="audEERING's wav2vec 2.0 dimensional model",
-        prefixes={"wav2vec2.": "encoder.model.", "classifier.": "vad_head."},
-        last_layer="classifier.out_proj",
-        extracts_features=True,
-        poolings=("mean",),
-        read=_wav2vec2_dimensional,
-    ),
+    "wav2vec2": _dimensional_kind("wav2vec2", "audEERING's wav2vec 2.0 dimensional model"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.models.config import EncoderConfig, checked
+from edge_ser_export.models.encoders import ENCODERS
+from edge_ser_export.models.reference import is_speech_encoder, transformers_config
 
 # Fields of Transformers' configurations that change an encoder's arithmetic, with the only value
 # that the encoders here have. Those of training, of other heads and of decoding change nothing.
@@ -27,6 +30,13 @@ _FIXED: dict[str, Any] = {
     "quantization_config": None,
 }
 
+# What only training, decoding and other heads read.
+_CHANGES_NOTHING = re.compile(
+    r"\w*(dropout|layerdrop|spec_augment|initializer|_token_id|_loss)\w*"
+    r"|(mask|ctc|codevector|tdnn|xvector|adapter|contrastive)_\w+"
+    r"|num_(negatives|codevector|clusters|ctc|adapter)\w*"
+    r"|proj_codevector_dim|classifier_proj_size|vocab_size|replace_prob"
+)
 
 # Attention heads by width, of all published wav2vec 2.0 and HuBERT encoders.
 _HEADS = {768: 12, 1024: 16, 1280: 16, 1920: 16}
@@ -156,32 +166,49 @@ def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
     """Our configuration out of Transformers' own.
 
     Raises:
-        CheckpointError: neither WavLM nor wav2vec 2.0, or a variant with an adapter.
+        CheckpointError: of a kind that `encoders.find_encoder` does not know, or a variant whose
+            arithmetic is not that of its kind's published models.
     """
     kind = data.get("model_type")
-    if kind not in ("wavlm", "wav2vec2"):
+    if not isinstance(kind, str) or not is_speech_encoder(kind):
+        known = ", ".join(k for k in ENCODERS if is_speech_encoder(k))
         raise CheckpointError(
-            source, expected="a model of type wavlm or wav2vec2", found=f"type {kind}"
+            source,
+            expected=f"a model of type {known}, or another of Transformers' speech encoders",
+            found=f"type {kind}",
         )
     check_fixed(data, source)
     # what the file leaves out has Transformers' defaults, not ours
-    from transformers import Wav2Vec2Config, WavLMConfig
+    from transformers import CONFIG_MAPPING, PretrainedConfig
 
-    build: Any = WavLMConfig if kind == "wavlm" else Wav2Vec2Config
+    build: Any = CONFIG_MAPPING[kind]
     default = build()
-    names = [
-        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-        "conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feat_extract_norm",
-        "do_stable_layer_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
-        "layer_norm_eps", "mask_time_prob", "hidden_dropout",
-    ]  # fmt: skip
-    if kind == "wavlm":
-        names += ["num_buckets", "max_bucket_distance"]
+    theirs = set(inspect.signature(build).parameters)
+    names = sorted(theirs & {f.name for f in dataclasses.fields(EncoderConfig)})
     values = {n: data.get(n, getattr(default, n)) for n in names}
     if not data.get("apply_spec_augment", True):
         values["mask_time_prob"] = 0.0
     config: EncoderConfig = checked(EncoderConfig, {"kind": kind, **values}, source)
+    of_every_model = set(inspect.signature(PretrainedConfig).parameters)
+    _check_rest(data, config, theirs - of_every_model - set(names), source)
     return config
+
+
+def _check_rest(data: dict[str, Any], config: EncoderConfig, names: set[str], source: str) -> None:
+    """Refuse fields that we have no place for and that the encoder would be built otherwise by.
+
+    Raises:
+        CheckpointError: there is one.
+    """
+    built = transformers_config(config)
+    for name in sorted(names & set(data)):
+        if _CHANGES_NOTHING.fullmatch(name) or name in _FIXED:
+            continue
+        ours = getattr(built, name)
+        if data[name] != (list(ours) if isinstance(ours, tuple) else ours):
+            raise CheckpointError(
+                source, expected=f"{name} {json.dumps(ours)}", found=json.dumps(data[name])[:40]
+            )
 
 
 def head_sizes(tensors: dict[str, Tensor], source: Path) -> tuple[int, int, int]:

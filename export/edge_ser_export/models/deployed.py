@@ -74,7 +74,8 @@ class DeploymentEncoder(nn.Module):
 
     def embed(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What the transformer layers are given: `[batch, frames, hidden]`, and the mask."""
-        x, _ = self.projection(self.stem(samples, lengths))
+        projected = self.projection(self.stem(samples, lengths))
+        x = projected if isinstance(projected, Tensor) else projected[0]  # HuBERT's gives x alone
         mask = conv_frame_mask(lengths, x.shape[1], self.config)
         x = x * mask.unsqueeze(2)
         return x + self.position(x), mask

@@ -52,6 +52,7 @@ class EncoderKind:
         hop: samples from one frame to the next.
         max_batch: rows that may share a run of the exported form; None: any number.
         computes_tables: whether building computes values that no checkpoint holds.
+        quantizes: whether the products of its exported form can become eight-bit ones.
     """
 
     name: str
@@ -61,6 +62,7 @@ class EncoderKind:
     hop: Callable[[EncoderConfig], int]
     max_batch: int | None = None
     computes_tables: bool = False
+    quantizes: bool = True
 
 
 def _deployed(encoder: nn.Module, form: Form) -> nn.Module:
@@ -91,6 +93,8 @@ ENCODERS = {
     for e in (
         EncoderKind("wavlm", TransformersEncoder, _deployed, _field, _hop),
         EncoderKind("wav2vec2", TransformersEncoder, _deployed, _field, _hop),
+        # computes what wav2vec 2.0 does
+        EncoderKind("hubert", TransformersEncoder, _deployed, _field, _hop),
         EncoderKind(
             "spectral",
             SpectralEncoder,
@@ -117,5 +121,6 @@ def find_encoder(kind: str) -> EncoderKind:
     if kind in ENCODERS:
         return ENCODERS[kind]
     return EncoderKind(
-        kind, TransformersEncoder, _as_written, _field, _hop, max_batch=1, computes_tables=True
-    )
+        kind, TransformersEncoder, _as_written, _field, _hop, max_batch=1, computes_tables=True,
+        quantizes=False,
+    )  # fmt: skip

@@ -80,6 +80,18 @@ def is_speech_encoder(kind: str) -> bool:
     return needed <= set(inspect.signature(config).parameters) and config in MODEL_MAPPING
 
 
+def base_prefix(kind: str) -> str:
+    """How the names of an encoder's tensors begin in a Transformers model that holds a head too.
+
+    Args:
+        kind: a `model_type` that `is_speech_encoder` knows.
+    """
+    from transformers import CONFIG_MAPPING, MODEL_MAPPING
+
+    models: Any = MODEL_MAPPING
+    return cast(str, models[CONFIG_MAPPING[kind]].base_model_prefix)
+
+
 class TransformersEncoder(nn.Module):
     """WavLM, wav2vec 2.0 or a relative, exactly as Transformers computes it: the reference."""
 

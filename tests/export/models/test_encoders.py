@@ -38,7 +38,9 @@ def test_a_kind_builds_what_it_says(kind: str) -> None:
 def test_kinds_are_known_or_refused() -> None:
     assert all(is_known(kind) for kind in (*ENCODERS, *OTHERS))
     assert not is_known("bert") and not is_known("whisper") and not is_known("")
-    with pytest.raises(CheckpointError, match="kind one of wavlm, wav2vec2, spectral, or of Trans"):
+    with pytest.raises(
+        CheckpointError, match="kind one of wavlm, wav2vec2, hubert, spectral, or of Trans"
+    ):
         checked(EncoderConfig, {"kind": "bert"}, "x.safetensors")
 
 

@@ -19,7 +19,7 @@ from helpers.tiny_models import (
 )
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import Wav2Vec2Model, WavLMModel
+from transformers import HubertModel, Wav2Vec2Model, WavLMModel
 
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.deployment import DeploymentModel
@@ -38,6 +38,8 @@ from edge_ser_export.models.reference import (
     transformers_config,
 )
 from edge_ser_export.models.spectral import FastLogMel, LogMel, mel_filters
+
+MODELS = {"wavlm": WavLMModel, "wav2vec2": Wav2Vec2Model, "hubert": HubertModel}
 
 Array = NDArray[np.float64]
 POOLINGS = ("style", "attentive-statistics", "mean")
@@ -308,7 +310,7 @@ def test_default_configuration_is_wavlm_large() -> None:
 def test_reference_is_transformers_module_and_the_parts(name: str) -> None:
     config = joint_config(name)
     model = random_joint(config)
-    build = WavLMModel if name.startswith("wavlm") else Wav2Vec2Model
+    build = MODELS[name.partition("-")[0]]
     encoder = build(transformers_config(config.encoder)).eval()
     encoder.load_state_dict(model.encoder.model.state_dict())
     x = noise(9000)
