@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from edge_ser.bundle.files import MANIFEST, sha256
 from edge_ser.bundle.manifest import FileEntry, Manifest
+from edge_ser.bundle.replacing import in_use, put_in_place, remove_abandoned, remove_tree
 from edge_ser.errors import UsageError
 
 
@@ -24,10 +24,8 @@ def check_new_bundle(path: Path) -> None:
     Raises:
         UsageError: `path` exists and is not a bundle, or nothing can be made in its folder.
     """
-    if os.path.lexists(path) and not _may_replace(path):
-        raise UsageError(
-            path, expected="a new directory", found="something else there", advice="choose -o"
-        )
+    if os.path.lexists(path):
+        _check_replaceable(path)
     folder = path.parent
     try:
         while not folder.exists():
@@ -47,31 +45,52 @@ def check_new_bundle(path: Path) -> None:
 def new_bundle(path: Path) -> Iterator[Path]:
     """A temporary sibling to write into, which becomes `path` when the block ends well.
 
-    An existing bundle at `path` is replaced; anything else there is left alone.
+    An existing bundle at `path` is replaced in one step where the system can; anything else there
+    is left alone. What a killed run left beside it is removed.
 
     Raises:
         UsageError: see `check_new_bundle`.
     """
     check_new_bundle(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path)
     work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        yield work
-        # mkdtemp gives 0700, which would follow the bundle to where others must read it
-        work.chmod(0o755)
-        if path.exists():
-            old = work.with_name(work.name + ".old")
-            os.replace(path, old)
-            os.replace(work, path)
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-        else:
-            os.replace(work, path)
+        with in_use(work):
+            yield work
+            # mkdtemp gives 0700, which would follow the bundle to where others must read it
+            work.chmod(0o755)
+            put_in_place(work, path)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_tree(work)
 
 
-def _may_replace(path: Path) -> bool:
-    """Whether what is there is a bundle of ours, as far as its manifest says."""
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace what is no bundle of ours, or holds files that no bundle brought.
+
+    Raises:
+        UsageError: saying what lies there.
+    """
+    listed = _listed_files(path)
+    if listed is None:
+        raise UsageError(
+            path, expected="a new directory", found="something else there", advice="choose -o"
+        )
+    if not path.is_dir():
+        return
+    present = {p.relative_to(path).as_posix() for p in path.rglob("*") if not p.is_dir()}
+    if foreign := sorted(present - listed - {MANIFEST}):
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise UsageError(
+            path,
+            expected="a new directory, or a bundle with nothing else in it",
+            found=f"a bundle beside {foreign[0]}{more}",
+            advice="move what is yours out of it, or choose another -o",
+        )
+
+
+def _listed_files(path: Path) -> set[str] | None:
+    """What the manifest there lists; None where there is no manifest of ours."""
     try:
         if path.is_dir():
             text = (path / MANIFEST).read_bytes()
@@ -81,9 +100,14 @@ def _may_replace(path: Path) -> bool:
                     next(n for n in archive.namelist() if PurePosixPath(n).name == MANIFEST)
                 )
         data = json.loads(text)
-        return isinstance(data, dict) and {"schema", "graph", "files"} <= set(data)
-    except (OSError, ValueError, StopIteration, RuntimeError, zipfile.BadZipFile, zlib.error):
-        return False
+        if not isinstance(data, dict) or not {"schema", "graph", "files"} <= set(data):
+            return None
+        return {str(entry["path"]) for entry in data["files"]}
+    except (
+        OSError, ValueError, TypeError, KeyError, StopIteration, RuntimeError,
+        zipfile.BadZipFile, zlib.error,
+    ):  # fmt: skip
+        return None
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:

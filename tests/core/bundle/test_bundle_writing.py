@@ -39,6 +39,7 @@ def test_a_failed_bundle_leaves_nothing(error: type[BaseException], tmp_path: Pa
 
 def test_an_existing_bundle_is_replaced_whole(bundle_dir: Path) -> None:
     (bundle_dir / "left-over.txt").write_text("old")
+    seal(bundle_dir, Bundle.open(DEFAULT_BUNDLE).manifest)
     with new_bundle(bundle_dir) as work:
         (work / "new.txt").write_text("new")
         seal(work, Bundle.open(DEFAULT_BUNDLE).manifest)
@@ -107,6 +108,16 @@ def test_what_is_no_bundle_is_left_alone(make: Callable[[Path], None], tmp_path:
         (work / "new.txt").write_text("new")
     assert snapshot(tmp_path) == before
     assert listing(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["NOTES.txt", ".git/config", "page.html"])
+def test_files_beside_a_bundle_are_not_deleted_with_it(name: str, bundle_dir: Path) -> None:
+    (bundle_dir / name).parent.mkdir(exist_ok=True)
+    (bundle_dir / name).write_text("mine")
+    before = snapshot(bundle_dir)
+    with pytest.raises(UsageError, match=f"a bundle beside {name}; move what is yours"):
+        check_new_bundle(bundle_dir)
+    assert snapshot(bundle_dir) == before
 
 
 def test_a_link_to_nothing_is_left_alone(tmp_path: Path) -> None:
