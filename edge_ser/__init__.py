@@ -17,6 +17,7 @@ with starting():
     from edge_ser.errors import (
         AudioError,
         BundleError,
+        DamagedAudioWarning,
         DeviceError,
         EdgeSerError,
         LibraryError,
@@ -38,6 +39,7 @@ __all__ = [
     "AudioError",
     "Bundle",
     "BundleError",
+    "DamagedAudioWarning",
     "DeviceError",
     "EdgeSerError",
     "Emotion",

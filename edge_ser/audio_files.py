@@ -7,15 +7,17 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-
-from edge_ser.audio import LOOKAHEAD_SECONDS, Samples, check_rate, finish
+from edge_ser.audio import Samples, finish
 from edge_ser.audio_streams import Beginning, check_stream, is_seekable
 from edge_ser.errors import AudioError, MissingPathError
-from edge_ser.libraries import import_library
-
-# libsndfile's word for "the source does not say how long it is" is the largest count there is.
-_UNKNOWN_FRAMES = 1 << 60
+from edge_ser.sound_file import (
+    Decoded,
+    decode,
+    decode_beginning,
+    position,
+    rewind,
+    unreadable,
+)
 
 
 class Recording(NamedTuple):
@@ -25,10 +27,12 @@ class Recording(NamedTuple):
         samples: `[n]` float32, mono, cut to the seconds that were asked for.
         total_seconds: of the whole source; None where it is longer than what was read of it, and
             does not say how long.
+        damage: why what follows cannot be read; "" where nothing is lost.
     """
 
     samples: Samples
     total_seconds: float | None
+    damage: str = ""
 
 
 def decode_file(
@@ -84,26 +88,10 @@ def read_file(
                 raise AudioError(subject, expected="an audio file", found="an empty file")
             # by descriptor: soundfile neither takes names that are no Unicode, nor reads a WAV file
             # that is called .raw
-            decoded = _decode(file.fileno(), max_seconds, subject)
+            decoded = _decode_or_begin(file.fileno(), max_seconds, subject)
     except OSError as error:
-        raise _unreadable(subject, error) from error
+        raise unreadable(subject, error) from error
     return _recording(decoded, sample_rate, max_seconds, subject)
-
-
-class _Decoded(NamedTuple):
-    """What a file holds of the seconds asked for.
-
-    Attributes:
-        audio: `[n, channels]`.
-        rate: Hz.
-        total: frames of the whole file; None: more than were read, and nobody knows how many.
-        is_enough: whether more of the file would not be used.
-    """
-
-    audio: Samples
-    rate: int
-    total: int | None
-    is_enough: bool
 
 
 def _read_stream(
@@ -120,12 +108,12 @@ def _read_stream(
     while True:
         beginning.grow()
         try:
-            decoded = _decode(beginning.open(), max_seconds, subject)
+            decoded = decode(beginning.open(), max_seconds, subject)
         except AudioError:
             # half a file may be none; half a frame, that the decoder lost its way
             if beginning.may_grow if frames else beginning.may_hold_header:
                 continue
-            raise
+            decoded = _decode_or_begin(beginning.open(), max_seconds, subject)
         ended = 0 < decoded.audio.shape[0] == frames  # the audio, if not the stream
         if decoded.is_enough or ended or not beginning.may_grow:
             if not beginning.is_whole and decoded.is_enough:
@@ -134,65 +122,49 @@ def _read_stream(
         frames = decoded.audio.shape[0]
 
 
-def _decode_from_here(stream: BinaryIO, max_seconds: float | None, subject: str) -> _Decoded:
-    """As `_decode`; of a stream that was read or written before, it says so if it is no audio."""
-    position = stream.tell()
+def _decode_from_here(stream: BinaryIO, max_seconds: float | None, subject: str) -> Decoded:
+    """As `_decode_or_begin`; what was read or written before says so if it is no audio."""
+    start = stream.tell()
     try:
-        return _decode(stream, max_seconds, subject)
+        return _decode_or_begin(stream, max_seconds, subject)
     except AudioError as error:
-        if position == 0:
+        if start == 0:
             raise
         raise AudioError(
             subject,
             expected=error.expected,
-            found=f"none from byte {position} on, where the stream was",
+            found=f"none from byte {start} on, where the stream was",
             advice="call its seek(0) first",
         ) from error
 
 
-def _decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> _Decoded:
-    """The frames that are needed of an open file, or of a stream that can be rewound.
+def _decode_or_begin(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> Decoded:
+    """All that is asked for; of a damaged file, what can be read before the damage.
 
     Raises:
-        AudioError: not audio.
+        AudioError: not audio, or nothing of it can be read.
     """
-    soundfile = import_library("soundfile", "audio files")
+    start = position(opened)
     try:
-        with soundfile.SoundFile(opened, closefd=False) as file:
-            rate = file.samplerate
-            check_rate(rate, subject)
-            frames = -1
-            if max_seconds is not None:
-                frames = int(np.ceil((max_seconds + LOOKAHEAD_SECONDS) * rate))
-            # NaN passes through unclipped, so that it is found and named later
-            audio = file.read(frames, dtype="float32", always_2d=True)
-            total: int | None = audio.shape[0]
-            is_enough = total == frames
-            if is_enough:  # there may be more of it
-                total = file.frames if file.frames < _UNKNOWN_FRAMES else None
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise _unreadable(subject, error) from error
-    return _Decoded(audio, rate, total, is_enough)
-
-
-def _unreadable(subject: str, error: Exception) -> AudioError:
-    reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
-    return AudioError(
-        subject,
-        expected="audio that libsndfile reads (WAV, FLAC, OGG, MP3, ...)",
-        found=str(reason or error).rstrip("."),
-        advice="convert it to WAV or FLAC",
-    )
+        return decode(opened, max_seconds, subject)
+    except AudioError:
+        rewind(opened, start)
+        beginning = decode_beginning(opened, max_seconds, subject)
+        if beginning is None:
+            raise
+        return beginning
 
 
 def _recording(
-    decoded: _Decoded, sample_rate: int, max_seconds: float | None, subject: str
+    decoded: Decoded, sample_rate: int, max_seconds: float | None, subject: str
 ) -> Recording:
-    audio, rate, total, _ = decoded
+    audio, rate, total, _, damage = decoded
     if audio.shape[0] == 0:
         raise AudioError(subject, expected="samples", found="an audio file with none")
     samples = finish(audio, rate, sample_rate, max_seconds, subject)
-    return Recording(samples, None if total is None else total / rate)
+    if damage and max_seconds is not None and audio.shape[0] >= max_seconds * rate:
+        total, damage = None, ""  # nobody hears it
+    return Recording(samples, None if total is None else total / rate, damage)
 
 
 def _not_a_file(path: Path) -> str:

@@ -119,3 +119,7 @@ class GateError(EdgeSerError, RuntimeError):
 
 class LongAudioWarning(UserWarning):
     """Audio that goes on after the last second that the model takes; the rest was not used."""
+
+
+class DamagedAudioWarning(UserWarning):
+    """Audio that ends in damage; what can be read before it was used."""

@@ -42,13 +42,16 @@ class CutNotice:
         message = f"used the first {used_seconds:g} s of {length} of {name}"
         if self.count == MAX_CUTS_TOLD:
             message += "; longer audio after this is cut without a warning"
-        frame = sys._getframe(1)
-        while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
-            frame = frame.f_back
-        module = frame.f_globals.get("__name__", "<unknown>")
-        warnings.warn_explicit(
-            message, LongAudioWarning, frame.f_code.co_filename, frame.f_lineno, module
-        )
+        warn_caller(message, LongAudioWarning)
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the place outside this package that called it."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    module = frame.f_globals.get("__name__", "<unknown>")
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module)
 
 
 def _is_ours(module: str) -> bool:

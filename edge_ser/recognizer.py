@@ -15,8 +15,8 @@ from edge_ser.audio_files import Recording, read_file
 from edge_ser.batching import in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
-from edge_ser.errors import BundleError, EdgeSerError, UsageError
-from edge_ser.long_audio import CutNotice
+from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
+from edge_ser.long_audio import CutNotice, warn_caller
 from edge_ser.session import Session, close_session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
@@ -212,6 +212,7 @@ class Recognizer:
         Warns:
             errors.LongAudioWarning: audio goes on after the bundle's `max_seconds`, and the rest is
                 not used.
+            errors.DamagedAudioWarning: a file is damaged; what lies before that is used.
         """
         if not isinstance(audio, list | tuple):
             one = cast("Source | Array", audio)
@@ -300,7 +301,7 @@ class Recognizer:
             UsageError: samples without their rate, a file with one, or no audio at all.
 
         Warns:
-            errors.LongAudioWarning: see `__call__`.
+            errors.LongAudioWarning, errors.DamagedAudioWarning: see `__call__`.
         """
         p = self.manifest.preprocessing
         source = ""
@@ -331,6 +332,12 @@ class Recognizer:
             source = name = _name(audio)
             heard = read_file(audio, p.sample_rate, p.max_seconds, name)
         utterance = prepare(heard.samples, p, source, name)
+        if heard.damage:
+            warn_caller(
+                f"used the first {utterance.seconds:.2f} s of {name}, where it is damaged: "
+                f"{heard.damage}",
+                DamagedAudioWarning,
+            )
         # less than a frame is nothing that anybody said
         longest = p.max_seconds + p.min_samples / p.sample_rate
         if heard.total_seconds is None or heard.total_seconds >= longest:
