@@ -129,7 +129,7 @@ def page(
     if lost:
         sections.append(section("Not answered", bullets(lost)))
     writer = f"edge-ser {__version__}"
-    sections.append(signing_section(manifest, evidence, fingerprint, writer))
+    sections.append(signing_section(manifest, evidence, fingerprint, writer, written))
     sections.append(element("footer", paragraph(f"Licence of the weights: {manifest.licence}.")))
     return document(f"{manifest.name}, {manifest.target}", sections)
 

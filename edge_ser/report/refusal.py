@@ -6,7 +6,6 @@ Two files beside each other, a page for people and the same as JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ from edge_ser.report.tables import facts_table
 
 # Names of parts in a cell; the JSON has all of them.
 _MOST_NAMED = 3
+# Broken limits in a cell, likewise.
+_MOST_BROKEN = 3
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Refusal:
         calibration: speech that the attempts were made and judged on; None: there was none.
         command: that was refused; empty: not told.
         outcome: what became of the bundle, in words.
+        least_share: of the encoder that must be in integers, 0..1; None: no such limit.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Refusal:
     calibration: Calibration | None = None
     command: str = ""
     outcome: str = "no bundle was written"
+    least_share: float | None = None
 
     @property
     def nearest(self) -> Attempt | None:
@@ -114,7 +117,8 @@ def refusal_page(refusal: Refusal, written: Writing | None = None) -> str:
         )
     ]
     if refusal.advice:
-        sections.append(section("What to try", bullets(refusal.advice)))
+        steps = element("ul", *(element("li", _step(words)) for words in refusal.advice))
+        sections.append(section("What to try", steps))
     if attempts:
         sections.append(
             section(
@@ -123,7 +127,7 @@ def refusal_page(refusal: Refusal, written: Writing | None = None) -> str:
                     "In the order in which they were tried, against the float32 model's answers. "
                     "✗ marks what breaks a limit; ★ the attempt that came nearest."
                 ),
-                attempt_table(attempts, refusal.limits, refusal.nearest),
+                _attempt_table(refusal),
                 paragraph(f"Limits: {limit_words(refusal.limits)}."),
                 paragraph(
                     "CCC: concordance with the float32 model, of the worst of arousal, dominance "
@@ -154,12 +158,18 @@ def refusal_page(refusal: Refusal, written: Writing | None = None) -> str:
     return document(f"{refusal.name}, {refusal.target}: refused", sections)
 
 
-def attempt_table(
-    attempts: Sequence[Attempt], limits: Limits, nearest: Attempt | None = None
-) -> str:
+def _step(words: str) -> str:
+    """Advice, with the command in it as one."""
+    why, colon, command = words.partition(": edge-ser ")
+    if not colon:
+        return text(words)
+    return text(f"{why}: ") + element("code", text(f"edge-ser {command}"))
+
+
+def _attempt_table(refusal: Refusal) -> str:
     """A row per attempt: size, speed, and how far its answers are off."""
-    body = []
-    for attempt in attempts:
+    body, nearest = [], refusal.nearest
+    for attempt in refusal.attempts:
         star = "★ " if attempt is nearest else ""
         head = element(
             "th",
@@ -171,12 +181,13 @@ def attempt_table(
             element(
                 "td", text(words), class_="bad" if words[0] == "✗" else None, data_column=column
             )
-            for column, words in _figures(attempt, limits).items()
+            for column, words in _figures(attempt, refusal).items()
         ]
-        broken = text("; ".join(attempt.failures or ()))
-        cells.append(element("td", broken, class_="why", data_column="broken limits"))
+        cells.append(
+            element("td", text(_broken(attempt)), class_="why", data_column="broken limits")
+        )
         body.append(element("tr", head, *cells))
-    columns = ("recipe", *_figures(Attempt(), limits), "broken limits")
+    columns = ("recipe", *_figures(Attempt(), refusal), "broken limits")
     heads = (element("th", text(c), scope="col") for c in columns)
     table = element(
         "table",
@@ -185,6 +196,14 @@ def attempt_table(
         class_="cards",
     )
     return element("div", table, class_="scroll", tabindex=0)
+
+
+def _broken(attempt: Attempt) -> str:
+    """The first broken limits of an attempt, and how many more there are."""
+    failures = attempt.failures or ()
+    more = len(failures) - _MOST_BROKEN
+    words = "; ".join(failures[:_MOST_BROKEN])
+    return f"{words}; and {more} more" if more > 0 else words
 
 
 def _kept(attempt: Attempt) -> str:
@@ -196,15 +215,16 @@ def _kept(attempt: Attempt) -> str:
     return f"in float32: {', '.join(kept[:_MOST_NAMED])}{more}"
 
 
-def _figures(attempt: Attempt, limits: Limits) -> dict[str, str]:
+def _figures(attempt: Attempt, refusal: Refusal) -> dict[str, str]:
     """Cells by column: what was not measured as a dash, what breaks a limit with a cross."""
+    limits = refusal.limits
     share = attempt.integer_share.encoder if attempt.integer_share is not None else None
     speedup = attempt.speed.speedup if attempt.speed is not None else None
     worst_ccc = min(attempt.ccc.values(), default=None) if attempt.ccc else None
     largest = [v for v in (attempt.vad_max, attempt.vad_max_padded) if v is not None]
     return {
         "MB": _cell(None if attempt.bytes is None else attempt.bytes / 1e6, "{:.2f}"),
-        "in integers": _cell(share, "{:.1%}"),
+        "in integers": _cell(share, "{:.1%}", refusal.least_share, least=True),
         "speed": _cell(speedup, "{:.2f}×"),
         "CCC": _cell(worst_ccc, "{:.4f}", limits.ccc, least=True),
         "mean angle": _cell(attempt.angle_mean_degrees, "{:.2f}°", limits.angle_mean_degrees),

@@ -8,6 +8,7 @@ from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.provenance import Row
 from edge_ser.report.data import Evidence
 from edge_ser.report.document import section
+from edge_ser.report.origin import Writing, place_rows
 from edge_ser.report.svg import element, text
 from edge_ser.report.tables import facts_table
 
@@ -15,7 +16,11 @@ _FIELDS = ("Name", "Role", "Date", "Signature")
 
 
 def signing_section(
-    manifest: Manifest, evidence: Evidence, fingerprint: str, written_by: str
+    manifest: Manifest,
+    evidence: Evidence,
+    fingerprint: str,
+    written_by: str,
+    written: Writing | None = None,
 ) -> str:
     """The part of a page that is signed.
 
@@ -24,14 +29,16 @@ def signing_section(
         evidence: the comparisons of the page.
         fingerprint: of the bundle; empty: not known.
         written_by: product and version that wrote the page.
+        written: when and where; None: not told.
     """
+    rows = signing_rows(manifest, evidence, fingerprint, written_by)
     lines = (
         element("div", element("span", text(name)), element("span", "", class_="line"))
         for name in _FIELDS
     )
     return section(
         "To sign",
-        facts_table(signing_rows(manifest, evidence, fingerprint, written_by)),
+        facts_table([*rows, *(place_rows(written) if written is not None else [])]),
         element("div", *lines, class_="signature"),
     )
 

@@ -121,6 +121,7 @@ def _describe(error: GateError, options: ExportOptions, name: str, outcome: str)
         calibration=calibration,
         command=spell_command(options, names_only=False),
         outcome=outcome,
+        least_share=MIN_INTEGER_SHARE if target.precision == "int8" else None,
     )
 
 

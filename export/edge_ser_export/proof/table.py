@@ -27,7 +27,7 @@ def parity_table(
         notes: what else to say.
     """
     head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
-    lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'near edge':>11}"]
+    lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'borderline':>11}"]
     for name, r in groups.items():
         logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
         far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
@@ -62,6 +62,6 @@ def _agreement(r: Fidelity) -> list[str]:
             f"{r.radius_mean:.1e}"
         )
         lines.append(
-            f"{'':<28}regions changed {r.flip_rate:.1%}, near edge {r.flip_rate_near:.1%}{head}"
+            f"{'':<28}regions changed {r.flip_rate:.1%}, borderline {r.flip_rate_near:.1%}{head}"
         )
     return lines

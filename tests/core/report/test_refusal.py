@@ -65,6 +65,24 @@ def test_every_attempt_is_told_with_size_speed_and_agreement() -> None:
     assert "CCC of valence is 0.900000, limit 0.995; mean angle is 14.700°, limit 2°" in far
 
 
+def test_too_small_a_share_in_integers_is_marked() -> None:
+    far, near = table_rows(refusal_page(replace(REFUSAL, least_share=0.97)))
+    assert ">99.9%</td>" in far and ">✗ 96.0%</td>" in near
+
+
+def test_many_broken_limits_are_told_up_to_a_number() -> None:
+    many = replace(FAR, failures=tuple(f"limit {i}" for i in range(7)))
+    (row,) = table_rows(refusal_page(replace(REFUSAL, attempts=(many,))))
+    assert "limit 0; limit 1; limit 2; and 4 more" in row and "limit 3" not in row
+
+
+def test_a_command_among_the_advice_is_set_as_one() -> None:
+    advice = ("export in fp16: edge-ser export a&b --target onnx-fp16", "more speech")
+    html = refusal_page(replace(REFUSAL, advice=advice))
+    assert "fp16: <code>edge-ser export a&amp;b --target onnx-fp16</code></li>" in html
+    assert "<li>more speech</li>" in html
+
+
 def test_what_was_not_judged_is_not_marked() -> None:
     few = replace(INT8, ccc=None, vad_p99=None, angle_mean_degrees=None)
     far, _ = table_rows(refusal_page(replace(REFUSAL, limits=few)))

@@ -1,11 +1,12 @@
 """What is signed: which bundle, made of what, proved on which speech."""
 
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.evidence import FP32, Page, document
+from helpers.evidence import FP32, MACHINE, Page, document
 from helpers.manifest_parts import ENGINE
 
 import edge_ser
@@ -13,6 +14,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Calibration, Lowering
 from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.report.data import load_evidence, read_evidence
+from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
 from edge_ser.report.signing import signing_rows
 
@@ -83,8 +85,11 @@ def test_the_speech_of_the_proof_is_listed(manifest: Manifest) -> None:
 
 def test_a_page_has_room_for_a_signature(bundle_dir: Path, tmp_path: Path) -> None:
     bundle = Bundle.open(bundle_dir)
-    write_report(tmp_path / "r.html", bundle, load_evidence(bundle))
+    written = Writing(datetime(2031, 5, 6, tzinfo=timezone.utc), MACHINE, "onnx")
+    write_report(tmp_path / "r.html", bundle, load_evidence(bundle), written=written)
     read = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert "To sign" in read.text and read.text.count(bundle.fingerprint) >= 3
+    signed_part = read.text.split("To sign")[1]
+    assert "2031-05-06 00:00 UTC" in signed_part and str(MACHINE) in signed_part
     for field in ("Name", "Role", "Date", "Signature"):
         assert field in read.text

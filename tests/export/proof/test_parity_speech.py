@@ -239,7 +239,7 @@ def test_summary_tells_of_the_largest_group_of_speech() -> None:
 def test_table_tells_agreement() -> None:
     table = run(only("more 3", 0.05)).table()
     for word in ("CCC with the reference", "Pearson with the reference", "angle mean",
-                 "radius mean", "regions changed 0.0%", "near edge 0.0%", "head same 100.0%",
+                 "radius mean", "regions changed 0.0%", "borderline 0.0%", "head same 100.0%",
                  "over 9 of speech", "over 20 of speech"):  # fmt: skip
         assert word in table, word
 
