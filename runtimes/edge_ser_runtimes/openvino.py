@@ -26,6 +26,9 @@ GRID_SAMPLES = 4000
 # Kernels that are kept, of those lengths and numbers of rows that were met last: about enough for
 # one row of every length up to 12 s. OpenVINO's own limit is five times that, gigabytes of code.
 KEPT_KERNELS = 1000
+# Rows of one run: a batch is run in parts of these sizes, so that there are few numbers of rows to
+# meet, too. More rows at once than the largest are no faster.
+PART_ROWS = (8, 4, 2, 1)
 
 
 class OpenVinoSession(BaseSession):
@@ -98,8 +101,10 @@ class OpenVinoSession(BaseSession):
             samples = np.pad(samples, ((0, 0), (0, rest)))
         try:
             with self._lock:  # a request has one place for its answers
-                results = self._request.infer(self._feed(samples, lengths))
-                arrays = {name: results[name].copy() for name in self._output_names}
+                parts = [
+                    self._infer(samples[first:last], lengths[first:last])
+                    for first, last in part_rows(lengths.size)
+                ]
         except Exception as error:  # as above
             self._check_open()  # another thread may have closed it since
             raise BundleError(
@@ -108,11 +113,30 @@ class OpenVinoSession(BaseSession):
                 found=str(error).strip().splitlines()[-1],
                 advice="use runtime onnx",
             ) from error
-        return Outputs(arrays)
+        return Outputs({n: np.concatenate([p[n] for p in parts]) for n in self._output_names})
+
+    def _infer(
+        self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
+        results = self._request.infer(self._feed(samples, lengths))
+        return {name: results[name].copy() for name in self._output_names}
 
     def _release(self) -> None:
         with self._lock:  # not while another thread runs
             del self._request, self.compiled
+
+
+def part_rows(rows: int) -> Iterable[tuple[int, int]]:
+    """First row, and the one after the last, of each part that a batch is run in.
+
+    Args:
+        rows: of the batch.
+    """
+    first = 0
+    for size in PART_ROWS:
+        while rows - first >= size:
+            yield first, first + size
+            first += size
 
 
 def _precision(bundle: Bundle, core: Any) -> str:

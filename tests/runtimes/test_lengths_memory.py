@@ -53,3 +53,41 @@ def test_3000_lengths_leave_memory_as_it_was(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 5  # MB
+
+
+# Every number of rows with every length, in no order. What each part of a batch costs once, and the
+# largest batch, is not counted.
+ROWS = """
+import os, sys
+import numpy as np
+import edge_ser
+session = edge_ser.load(sys.argv[1], runtime=sys.argv[2], threads=1).session
+noise = np.random.default_rng(0).standard_normal((24, 12_000), np.float32)
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+def run(rows, length):
+    session.run(np.ascontiguousarray(noise[:rows, :length]), np.full(rows, length))
+
+lengths = (4000, 8000, 12_000)
+for length in lengths:
+    for rows in (24, 8, 4, 2, 1):
+        run(rows, length)
+before = resident()
+shapes = [(rows, length) for rows in range(1, 25) for length in lengths]
+for index in np.random.default_rng(1).permutation(len(shapes)):
+    run(*shapes[index])
+print(resident() - before)
+"""
+
+
+@needs_proc
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_72_shapes_of_batches_leave_memory_as_it_was(runtime: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ROWS, str(DEFAULT_BUNDLE), runtime],
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 25  # MB; kernels for each shape took 161 in OpenVINO

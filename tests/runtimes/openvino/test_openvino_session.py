@@ -19,7 +19,13 @@ from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser.session import pad_batch
 from edge_ser.verify import verify
 from edge_ser_runtimes.onnxruntime.session import OrtSession
-from edge_ser_runtimes.openvino import GRID_SAMPLES, KEPT_KERNELS, OpenVinoSession
+from edge_ser_runtimes.openvino import (
+    GRID_SAMPLES,
+    KEPT_KERNELS,
+    PART_ROWS,
+    OpenVinoSession,
+    part_rows,
+)
 from edge_ser_runtimes.registry import describe, open_session
 
 TinyBundle = Callable[..., Path]
@@ -52,6 +58,24 @@ def test_padding_to_the_grid_changes_no_answer(
     np.testing.assert_allclose(given.vad, expected.vad, atol=2e-5)
     assert given.region_logits is not None and expected.region_logits is not None
     np.testing.assert_allclose(given.region_logits, expected.region_logits, atol=2e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 9, 23])
+def test_a_batch_in_parts_gives_what_its_rows_give_alone(
+    session: OpenVinoSession, rows: int
+) -> None:
+    spans = list(part_rows(rows))
+    assert [i for first, last in spans for i in range(first, last)] == list(range(rows))
+    assert {last - first for first, last in spans} <= set(PART_ROWS)
+    rng = np.random.default_rng(rows)
+    alone = [rng.standard_normal(int(n)).astype(np.float32) for n in rng.integers(400, 16000, rows)]
+    together = session.run(*pad_batch(alone))
+    assert together.region_logits is not None
+    for x, vad, logits in zip(alone, together.vad, together.region_logits, strict=True):
+        given = session.run(*pad_batch([x]))
+        assert given.region_logits is not None
+        np.testing.assert_allclose(vad, given.vad[0], atol=2e-5)
+        np.testing.assert_allclose(logits, given.region_logits[0], atol=2e-4)
 
 
 def test_answers_outlive_the_next_run(session: OpenVinoSession) -> None:
