@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, NamedTuple, cast, overload
 
 import numpy as np
 
-from edge_ser.audio import decode_array
-from edge_ser.audio_files import Recording, read_file
+from edge_ser.audio_inputs import Array, Source, are_numbers, hear
 from edge_ser.batching import in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
@@ -23,9 +21,6 @@ from edge_ser.utterance import Utterance, answer, infer, prepare
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
 
-Source = str | Path | BinaryIO
-# of any type that `decode_array` takes; spelt so that type checkers show it in a few words
-Array = np.ndarray[Any, Any]
 _BATCH_SIZE = 8
 
 
@@ -199,8 +194,8 @@ class Recognizer:
         """Recognise the emotion of one utterance, or of each of a list.
 
         Args:
-            audio: a file (path or binary stream), samples `[n]` or `[n, channels]`, a list of
-                files, or a list of such samples.
+            audio: a file (path, binary stream, or its bytes), samples `[n]` or `[n, channels]`, a
+                list of files, or a list of such samples.
             sample_rate: Hz, of samples, the same for all of a list; not of files, which say their
                 own.
 
@@ -214,7 +209,7 @@ class Recognizer:
                 not used.
             errors.DamagedAudioWarning: a file is damaged; what lies before that is used.
         """
-        if not isinstance(audio, list | tuple):
+        if not isinstance(audio, list | tuple) or are_numbers(audio):
             one = cast("Source | Array", audio)
             utterance = self.prepare(one, sample_rate)
             return self.decode(self.infer([utterance]), [utterance])[0]
@@ -260,7 +255,7 @@ class Recognizer:
         Raises:
             UsageError: one utterance in place of several, or `batch_size` is below 1.
         """
-        if isinstance(audio, str | Path | np.ndarray):
+        if isinstance(audio, str | Path | bytes | np.ndarray):
             raise UsageError(
                 "audio",
                 expected="several files or arrays",
@@ -291,7 +286,7 @@ class Recognizer:
         """First step: read, resample, cut, check and normalise one utterance.
 
         Args:
-            audio: a file (path or binary stream), or samples `[n]` or `[n, channels]`.
+            audio: a file (path, binary stream, or its bytes), or samples `[n]` or `[n, channels]`.
             sample_rate: Hz, of samples; not of files, which say their own.
             name: of samples, in errors.
 
@@ -304,33 +299,7 @@ class Recognizer:
             errors.LongAudioWarning, errors.DamagedAudioWarning: see `__call__`.
         """
         p = self.manifest.preprocessing
-        source = ""
-        if isinstance(audio, np.ndarray):
-            if sample_rate is None:
-                raise UsageError(
-                    name,
-                    expected="their sample rate in Hz",
-                    found="none",
-                    advice="call ser(samples, sample_rate), or ser([a, b], sample_rate)",
-                )
-            x = decode_array(audio, sample_rate, p.sample_rate, p.max_seconds, name)
-            heard = Recording(x, audio.shape[0] / sample_rate)
-        else:
-            if not _is_file(audio):
-                raise UsageError(
-                    "audio",
-                    expected="a path, a binary stream, an array, or a list of files or of arrays",
-                    found=type(audio).__name__,
-                )
-            if sample_rate is not None:
-                raise UsageError(
-                    "sample rate",
-                    expected="none beside a file, which says its own",
-                    found=f"{sample_rate!r:.40}",
-                    advice="call ser(file), or ser(samples, sample_rate) with an array",
-                )
-            source = name = _name(audio)
-            heard = read_file(audio, p.sample_rate, p.max_seconds, name)
+        heard, source, name = hear(audio, sample_rate, p, name)
         utterance = prepare(heard.samples, p, source, name)
         if heard.damage:
             warn_caller(
@@ -367,16 +336,3 @@ class Recognizer:
         if self._closed:
             return "Recognizer(closed)"
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
-
-
-def _is_file(source: object) -> bool:
-    return isinstance(source, str | Path) or hasattr(source, "read")
-
-
-def _name(source: Source) -> str:
-    if isinstance(source, str | Path):
-        return str(source)
-    if source is getattr(sys.stdin, "buffer", None):
-        return "<stdin>"
-    name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "<stream>"  # a pipe's is the number of it

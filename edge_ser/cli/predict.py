@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_ser.audio_inputs import Source
 from edge_ser.bundle.bundle import is_bundle
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
@@ -20,7 +21,7 @@ from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
 from edge_ser.libraries import import_library
 from edge_ser.load import load
 from edge_ser.long_audio import MAX_CUTS_TOLD
-from edge_ser.recognizer import Recognizer, Source
+from edge_ser.recognizer import Recognizer
 
 # Suffixes looked for inside a directory; a file named outright is read whatever its suffix.
 _SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
