@@ -280,11 +280,11 @@ def parity_audio(folder: Path | None) -> list[Path]:
         MissingPathError: there is nothing.
         UsageError: a folder without audio.
     """
-    from edge_ser.cli.predict import audio_files
+    from edge_ser.cli.folders import audio_files
     from edge_ser.data import sample_utterances
 
     if folder is None:
         return sample_utterances()
     if not folder.exists():
         raise MissingPathError(folder, expected="a folder of audio", found="nothing there")
-    return audio_files([folder])
+    return audio_files([folder])[0]

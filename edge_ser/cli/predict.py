@@ -15,6 +15,7 @@ from edge_ser.audio_inputs import Source
 from edge_ser.bundle.bundle import is_bundle
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
+from edge_ser.cli.folders import audio_files
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
@@ -23,8 +24,6 @@ from edge_ser.load import load
 from edge_ser.long_audio import MAX_CUTS_TOLD
 from edge_ser.recognizer import Recognizer
 
-# Suffixes looked for inside a directory; a file named outright is read whatever its suffix.
-_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
 _COLUMNS = (
     "source", "seconds", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
     "region", "temperament", "boundary_margin", "region_head", "region_head_probability",
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = [Path(i) if i != _STDIN else None for i in inputs]
     if given.count(None) > 1:
         raise UsageError("-", expected="stdin once", found="twice")
-    sources = _sources(given) if inputs else list[Source](sample_utterances())
+    sources, unreadable = _sources(given) if inputs else (list[Source](sample_utterances()), 0)
     printer = _PRINTERS[arguments.format]()
     with told_warnings():
         recognizer = load(bundle, arguments.runtime, arguments.threads, provider=arguments.provider)
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_warning(
             f"used the first {seconds:g} s of {recognizer.cut_count} files that are longer"
         )
-    return 2 if failed else 0
+    return 2 if failed or unreadable else 0
 
 
 def _print_answers(
@@ -131,36 +130,20 @@ def _progress(total: int) -> contextlib.AbstractContextManager[Any]:
     return bar
 
 
-def audio_files(paths: list[Path]) -> list[Path]:
-    """Files as given, and the audio files inside directories, sorted.
-
-    Raises:
-        UsageError: a directory without audio.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inside = sorted(
-            p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.is_dir()
-        )
-        if not inside:
-            raise UsageError(path, expected="a folder with audio files", found="none in it")
-        files += inside
-    return files
-
-
-def _sources(given: list[Path | None]) -> list[Source]:
+def _sources(given: list[Path | None]) -> tuple[list[Source], int]:
+    """Files and streams to answer, and how many subfolders could not be looked into."""
     sources: list[Source] = []
+    unreadable = 0
     for path in given:
         if path is None:
             if sys.stdin is None:
                 raise UsageError("-", expected="audio on stdin", found="a closed stream")
             sources.append(sys.stdin.buffer)
         else:
-            sources += audio_files([path])
-    return sources
+            files, unreadable_here = audio_files([path])
+            sources += files
+            unreadable += unreadable_here
+    return sources, unreadable
 
 
 class _Table:

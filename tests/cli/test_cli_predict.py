@@ -137,6 +137,23 @@ def test_a_directory_gives_its_audio_sorted(cli: Cli, folder: Path) -> None:
     assert found == [str(folder / n) for n in ("a.flac", "b.wav", "inner/C.WAV")]
 
 
+def test_what_is_audio_under_another_name_is_counted_and_named(
+    cli: Cli, folder: Path, noise: np.ndarray
+) -> None:
+    for number in range(7):
+        soundfile.write(folder / f"{number}.wav.bak", noise, 16_000, format="WAV")
+    done = cli("predict", "--json", *ONE, folder)
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 3
+    assert done.err == (
+        f"edge-ser: warning: {folder}: skipped 7 files that are audio by their content, not by "
+        "name: 0.wav.bak, 1.wav.bak, 2.wav.bak, 3.wav.bak, 4.wav.bak and 2 more; name them "
+        "outright\n"
+    )
+    outright = cli("predict", "--json", *ONE, folder / "0.wav.bak")
+    assert outright.code == 0 and len(outright.out.splitlines()) == 1
+
+
 def test_a_directory_inside_that_is_named_like_audio_is_no_file(cli: Cli, folder: Path) -> None:
     (folder / "takes.wav").mkdir()
     assert len(rows(cli("predict", "--json", *ONE, folder))) == 3

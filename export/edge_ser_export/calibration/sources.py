@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_ser.audio_folders import AUDIO_SUFFIXES, find_audio
 from edge_ser.errors import DataError, MissingPathError
 from edge_ser.label_table import (
     FILE_COLUMN,
@@ -15,12 +16,6 @@ from edge_ser.label_table import (
     find_corpus,
     holds_labels,
     read_rows,
-)
-
-# What `edge-ser predict` looks for inside a directory. The command line is out of this package's
-# reach: it knows the runtimes.
-AUDIO_SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
 )
 
 
@@ -71,8 +66,8 @@ def list_candidates(
     if is_table and source.suffix.lower() not in AUDIO_SUFFIXES:
         found = _read_table(source, audio, split)
     elif source.is_dir():
-        inside = (p for p in source.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        found = [Candidate(p.relative_to(source).as_posix(), p) for p in inside if not p.is_dir()]
+        inside = find_audio(source).files
+        found = [Candidate(p.relative_to(source).as_posix(), p) for p in inside]
     elif not source.is_file():
         raise MissingPathError(source, expected=asked, found="no such file or folder")
     else:

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 from helpers.calibration_files import names, octants, of, speak
 
-from edge_ser.cli import predict
+from edge_ser.cli.folders import audio_files
 from edge_ser.errors import DataError, MissingPathError, UsageError
-from edge_ser_export.calibration.sources import AUDIO_SUFFIXES
+from edge_ser_export.calibration.sources import list_candidates
 
 
 def write_table(path: Path, *lines: str) -> Path:
@@ -162,8 +162,13 @@ def test_settings_out_of_range_are_refused(count: int, seed: int) -> None:
         of(None, count, seed)
 
 
-def test_folders_are_searched_as_for_prediction() -> None:
-    assert predict._SUFFIXES == AUDIO_SUFFIXES
+def test_folders_are_searched_as_for_prediction(tmp_path: Path) -> None:
+    speak(tmp_path / "inner" / "a.wav").rename(tmp_path / "inner" / "a.WAVE")
+    speak(tmp_path / "b.aiff").rename(tmp_path / "b.aifc")
+    speak(tmp_path / "c.dat.wav").rename(tmp_path / "c.dat")
+    files, _ = audio_files([tmp_path])
+    assert [p.relative_to(tmp_path).as_posix() for p in files] == ["b.aifc", "inner/a.WAVE"]
+    assert [c.path for c in list_candidates(tmp_path)] == files
 
 
 # --- splits
