@@ -17,9 +17,10 @@ from typing import Any
 from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.console import told_log
 from edge_ser.cli.failures import complain, end_tidily
-from edge_ser.cli.parser import Parser, add_verbose
+from edge_ser.cli.parser import Parser, add_verbosity
 from edge_ser.errors import UsageError
 from edge_ser.libraries import loading
+from edge_ser.progress import silent
 from edge_ser.version import __version__
 
 # A file of this folder each.
@@ -51,7 +52,7 @@ def build_parser(command: str | None = None) -> Parser:
         _module(command).add_targets(commands.choices[command])
     if command == "train":
         _module(command).add_recipe(commands.choices[command])
-    add_verbose(parser, commands.choices.values())
+    add_verbosity(parser, commands.choices.values())
     return parser
 
 
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _refuse_empty(given)
         arguments = build_parser(_command(given)).parse_args(given)
-        with told_log(arguments.verbose):
+        with told_log(arguments.verbose), silent(arguments.quiet):
             code: int = arguments.run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -9,21 +9,14 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from edge_ser.libraries import import_library
+from edge_ser.progress import is_silent, watched
 
 
 def steps(total: int | None, quiet: bool = False) -> Any:
-    """A progress bar for `total` steps, or a count of them; call `step(bar, word)`."""
-    tqdm = import_library("tqdm", "edge-ser").tqdm
-
+    """Progress of `total` steps, or a count of them; call `step(bar, word)`."""
     layout = "{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
-    return tqdm(
-        total=total,
-        file=sys.stderr,
-        disable=quiet or None,  # None: off where stderr is not a terminal
-        leave=False,
-        bar_format=layout if total is not None else "step {n_fmt} [{elapsed}] {postfix}",
-    )
+    counted = "step {n_fmt} [{elapsed}] {postfix}"
+    return watched(total=total, quiet=quiet, layout=counted if total is None else layout)
 
 
 def step(bar: Any, word: str) -> None:
@@ -33,18 +26,20 @@ def step(bar: Any, word: str) -> None:
 
 
 def print_warning(message: object) -> None:
-    """One line; a bar that is being drawn makes room for it."""
-    _print(f"edge-ser: warning: {message}")
+    """One line, unless `--quiet`; a bar that is being drawn makes room for it."""
+    if not is_silent():
+        _print(f"edge-ser: warning: {message}")
 
 
 def print_error(message: object) -> None:
-    """The same for what went wrong."""
+    """The same for what went wrong; never left out."""
     _print(f"edge-ser: error: {message}")
 
 
 def print_note(message: object) -> None:
-    """The same for what is only good to know."""
-    _print(f"edge-ser: {message}")
+    """As a warning, for what is only good to know."""
+    if not is_silent():
+        _print(f"edge-ser: {message}")
 
 
 def _print(line: str) -> None:
@@ -72,7 +67,9 @@ def told_log(verbose: bool) -> Iterator[None]:
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(relativeCreated)6d ms  %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("edge_ser", "edge_ser_runtimes")]
+    loggers = [
+        logging.getLogger(name) for name in ("edge_ser", "edge_ser_runtimes", "edge_ser_export")
+    ]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)

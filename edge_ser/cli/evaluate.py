@@ -11,9 +11,9 @@ from edge_ser.cli.common import add_corpus, add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.parser import Several
 from edge_ser.errors import DataError, GateError, UsageError
-from edge_ser.libraries import import_library
 from edge_ser.load import load
 from edge_ser.plotting import check_plot_path
+from edge_ser.progress import watched
 from edge_ser.scoring.answers import read_answers, write_answers
 from edge_ser.scoring.budgets import broken, parse_least
 from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips, read_clips
@@ -85,15 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
             found=f"{len(missing)} missing, first {missing[0]}",
             advice="name their folder with --audio, or leave them out with --skip-bad",
         )
-    tqdm = import_library("tqdm", "edge-ser").tqdm
     with (
         told_warnings(),
         load(
             arguments.bundle, arguments.runtime, arguments.threads, provider=arguments.provider
         ) as recognizer,
-        tqdm(
-            total=len(clips.files), unit="clip", desc="evaluate", leave=False, disable=None
-        ) as bar,
+        watched(total=len(clips.files), unit="clip", name="evaluate") as bar,
     ):
         source = "" if arguments.answers is None else arguments.answers.name
         evaluation = evaluate_clips(

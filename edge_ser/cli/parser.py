@@ -231,8 +231,8 @@ def _near(word: str, names: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(names), n=1)), "")
 
 
-def add_verbose(parser: Parser, commands: Iterable[Parser]) -> None:
-    """Declare -v, which may stand before the command or after it."""
+def add_verbosity(parser: Parser, commands: Iterable[Parser]) -> None:
+    """Declare -v and --quiet, which may stand before the command or after it."""
     for place, default in ((parser, False), *((c, argparse.SUPPRESS) for c in commands)):
         place.add_argument(
             "-v",
@@ -240,4 +240,10 @@ def add_verbose(parser: Parser, commands: Iterable[Parser]) -> None:
             action="store_true",
             default=default,
             help="say more on stderr, and give the traceback of an error",
+        )
+        place.add_argument(
+            "--quiet",
+            action="store_true",
+            default=default,
+            help="no progress and no warnings on stderr: errors alone",
         )

@@ -19,9 +19,9 @@ from edge_ser.cli.folders import audio_files
 from edge_ser.data import sample_utterances
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
-from edge_ser.libraries import import_library
 from edge_ser.load import load
 from edge_ser.long_audio import MAX_CUTS_TOLD
+from edge_ser.progress import watched
 from edge_ser.recognizer import Recognizer
 
 _COLUMNS = (
@@ -119,14 +119,10 @@ def _print_answers(
 
 
 def _progress(total: int) -> contextlib.AbstractContextManager[Any]:
-    """A bar over many files, on a terminal; None over few."""
+    """Progress over many files; None over few."""
     if total < 8:
         return contextlib.nullcontext()
-    tqdm = import_library("tqdm", "edge-ser").tqdm
-
-    bar: contextlib.AbstractContextManager[Any] = tqdm(
-        total=total, unit="file", desc="predict", leave=False, disable=None
-    )
+    bar: contextlib.AbstractContextManager[Any] = watched(total=total, unit="file", name="predict")
     return bar
 
 

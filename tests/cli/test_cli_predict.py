@@ -290,7 +290,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    assert out.startswith("usage: edge-ser [-h] [--version] [-v] COMMAND ...")
+    assert out.startswith("usage: edge-ser [-h] [--version] [-v] [--quiet] COMMAND ...")
     for command in ("export", "verify", "predict", "inspect", "train"):
         assert command in out
 

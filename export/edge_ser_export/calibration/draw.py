@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing
 from edge_ser.audio_files import decode_file
@@ -26,6 +25,7 @@ from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import AudioError, DataError, MissingPathError, UsageError
 from edge_ser.label_table import Scores
+from edge_ser.progress import watched
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.calibration.sources import Candidate, list_candidates
 
@@ -161,8 +161,7 @@ def draw(
         step = len(candidates) / MAX_CANDIDATES
         candidates = [candidates[int(i * step)] for i in range(MAX_CANDIDATES)]
     survey = _Survey(source or _BUILT_IN, preprocessing, partition, answer)
-    # None: no bar where nobody watches
-    for candidate in tqdm(candidates, desc="calibration", unit="file", leave=False, disable=None):
+    for candidate in watched(candidates, name="calibration", unit="file"):
         survey.look_into(candidate)
     survey.check(len(candidates))
     digests, utterances = list(survey.usable), list(survey.usable.values())

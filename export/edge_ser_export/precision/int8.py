@@ -8,6 +8,7 @@ until the gate holds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,11 +34,13 @@ from edge_ser_export.graph.run import (
 )
 from edge_ser_export.memory import forget_weights
 from edge_ser_export.precision.job import Gate
+from edge_ser_export.precision.pace import Pace
 from edge_ser_export.precision.recipes import RECIPES, Cpu, Recipe
 from edge_ser_export.precision.search import Outcome, Parts, count_multiplications, give_back
 from edge_ser_export.proof.speed import SAME_SPEED, Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
+_LOG = logging.getLogger(__name__)
 # Less of the encoder's arithmetic in integers, and "INT8" would be the wrong name.
 MIN_INTEGER_SHARE = 0.95
 # Length of the utterance that shares and times are taken for.
@@ -132,6 +135,7 @@ class Quantizer:
         products = find_products(ir.load(optimized))
         self.groups = list(dict.fromkeys(p.group for p in products))
         self._extremes: dict[str, Extremes] | None = None
+        self._giving_back: Pace | None = None
         session = open_graph(baseline)
         self.expected = answers(session, calibration.samples(calibration.judge))
 
@@ -157,6 +161,7 @@ class Quantizer:
             self.progress(f"timing: {trial.recipe}")
             speed = graph_speed(self.baseline, path, SPEECH_SECONDS)
             trial = replace(trial, speed=speed)
+            _LOG.debug("%s: %.2f times float32", trial.recipe, speed.speedup)
             self.trials[-1] = trial
             if best is None or _worth(trial) > _worth(best[1]):
                 best = path, trial
@@ -208,8 +213,9 @@ class Quantizer:
         part_of = {p.node.name or "": p.group for p in find_products(ir.load(self.optimized))}
         macs = count_multiplications(self.optimized, part_of, SPEECH_SECONDS).parts
         damages = []
+        pace = Pace(len(self.groups))
         for group in self.groups:
-            self.progress(f"sensitivity: {group}")
+            self.progress(f"sensitivity of {pace.next()}: {group}")
             path = self.build(replace(recipe, kept=(), scores=True), self.work / "one.onnx", group)
             given = answers(open_graph(path), self.calibration.samples(some))
             result = compare(expected, given, self.partition)
@@ -259,10 +265,16 @@ class Quantizer:
             return Outcome.FAILS
 
         worst = [d.name for d in self.rank(recipe) if recipe.chosen(d.name)]
-        return None if give_back(worst, attempt) is None else (path, self.trials[-1])
+        _LOG.debug("parts by the damage of eight bits, worst first: %s", ", ".join(worst))
+        self._giving_back = Pace(2 * len(worst))
+        try:
+            passed = give_back(worst, attempt) is not None
+        finally:
+            self._giving_back = None
+        return (path, self.trials[-1]) if passed else None
 
     def _try(self, recipe: Recipe, path: Path) -> Trial:
-        self.progress(f"trying {recipe}")
+        self.progress(f"trying {recipe} (attempt {len(self.trials) + 1}{self._search_left()})")
         self.build(recipe, path)
         share = share_of("int8", path, SPEECH_SECONDS)
         fidelity, padded = self.judge(path, recipe)
@@ -277,7 +289,11 @@ class Quantizer:
         size = sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*"))
         trial = Trial(recipe, size, fidelity, padded, tuple(failures), share)
         self.trials.append(trial)
+        _LOG.debug("%s: %s", recipe, "; ".join(failures) or "passes")
         return trial
+
+    def _search_left(self) -> str:
+        return "" if self._giving_back is None else f", at most {self._giving_back.next()}"
 
     def _measured(self) -> dict[str, Extremes]:
         if self._extremes is None:

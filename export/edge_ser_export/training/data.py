@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_ser.audio import Preprocessing, from_int16, to_int16
 from edge_ser.audio_files import decode_file
 from edge_ser.emotion.scale import unit_from_scores
 from edge_ser.errors import DataError
 from edge_ser.label_table import ALL_SPLITS, LabelTable, find_corpus, read_labels
+from edge_ser.progress import watched
 
 
 def read_training_labels(path: Path, audio: Path) -> LabelTable:
@@ -92,7 +92,7 @@ class Corpus:
         ends, total = [], 0
         partial = store.with_suffix(".partial")
         with partial.open("wb") as out:
-            for name in tqdm(self.table.files, desc="decoding", unit="file", disable=None):
+            for name in watched(self.table.files, name="decoding", unit="file", leave=True):
                 # checked as for prediction: one row without a frame would make all weights NaN
                 x = check.apply(decode_file(audio / name, check.sample_rate, max_seconds), name)
                 to_int16(x).tofile(out)

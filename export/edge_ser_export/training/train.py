@@ -15,11 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import to_cartesian
 from edge_ser.errors import CheckpointError, DataError, UsageError
+from edge_ser.progress import watched
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.checkpoints.safe_pickle import load_torch
 from edge_ser_export.models.deployed import DeploymentEncoder
@@ -157,14 +157,7 @@ class Trainer:
         source = self.corpus.batches(
             self.train_rows, self.config.batch_size, self.preprocessing, self.crop, rng
         )
-        bar = tqdm(
-            source,
-            total=batches,
-            desc=f"epoch {epoch + 1}",
-            unit="batch",
-            leave=False,
-            disable=None,
-        )
+        bar = watched(source, total=batches, name=f"epoch {epoch + 1}", unit="batch")
         self.optimizer.zero_grad()
         for step, (rows, samples, lengths) in enumerate(bar):
             loss, parts = self._loss(rows, samples, lengths, weight)
@@ -252,7 +245,7 @@ class Trainer:
         total = self.config.stem_steps
         teacher = self.distill.teacher if self.distill else None
         errors = pretrain_stem(encoder, teacher, self._endless(), total, STEM_RATE)
-        bar = tqdm(errors, total=total, desc="stem", unit="step", disable=None)
+        bar = watched(errors, total=total, name="stem", leave=True)
         last: list[float] = []
         for error in bar:
             last = [*last[-49:], error]

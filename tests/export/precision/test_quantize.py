@@ -3,6 +3,7 @@
 The outlier twin is where plain INT8 fails although the model says the same: see `outlier_twin`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -380,3 +381,23 @@ def test_of_two_within_the_noise_rows_that_may_share_a_run(
         for name, speedup in (("dynamic", dynamic), ("static", static))
     }
     assert max(some, key=lambda name: quantize._worth(some[name])) == chosen
+
+
+def test_the_search_says_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Steps with their number and the time that is left; with -v the outcome of each."""
+    quantizer = quick("spectral", "original")
+    words: list[str] = []
+    quantizer.progress = words.append
+    with caplog.at_level("DEBUG", logger="edge_ser_export.precision.int8"):
+        assert quantizer._repair(Recipe("dynamic")) is not None
+    assert words[0] == "trying dynamic (attempt 1)"
+    ranked = [w for w in words if w.startswith("sensitivity of ")]
+    parts = len(quantizer.groups)
+    assert ranked[0].startswith(f"sensitivity of 1 of {parts}: ")
+    assert re.match(rf"sensitivity of {parts} of {parts}, \d+ s left: ", ranked[-1])
+    again = [w for w in words if "in float32 (attempt " in w]
+    assert again and f"(attempt 3, at most 1 of {2 * parts})" in again[0]
+    told = [r.getMessage() for r in caplog.records if r.name == quantize.__name__]
+    assert told[0].startswith("dynamic: VAD differs by ")
+    assert any(line.startswith("parts by the damage of eight bits, worst first: ") for line in told)
+    assert told[-1] == f"{quantizer.trials[-1].recipe}: passes"
