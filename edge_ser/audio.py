@@ -62,25 +62,25 @@ class Preprocessing:
         numbers = (self.max_seconds, self.mean, self.std, self.eps)
         if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
             raise UsageError("pre-processing", expected="finite numbers", found=f"{numbers}")
-        rate, seconds, least = self.sample_rate, self.max_seconds, self.min_samples
+        rate, seconds, shortest = self.sample_rate, self.max_seconds, self.min_samples
         rates = f"sample_rate in {_MIN_RATE_HZ}..{_MAX_RATE_HZ} Hz"
         kinds = ("corpus", "utterance")
         # in this order: the product of rate and seconds is taken of sensible ones only
-        for rule, found, holds in (
+        for rule, value, holds in (
             (rates, rate, _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ),
             (f"max_seconds in 0..{_MAX_SECONDS}", seconds, 0 < seconds <= _MAX_SECONDS),
-            ("min_samples > 0", least, least > 0),
+            ("min_samples > 0", shortest, shortest > 0),
             ("std > 0", self.std, self.std > 0),
             ("eps >= 0", self.eps, self.eps >= 0),
             ("short refuse or pad", self.short, self.short in ("refuse", "pad")),
             ("normalization corpus or utterance", self.normalization, self.normalization in kinds),
         ):
             if not holds:
-                raise UsageError("pre-processing", expected=rule, found=f"{found!r:.40}")
-        if self.max_samples < least:
+                raise UsageError("pre-processing", expected=rule, found=f"{value!r:.40}")
+        if self.max_samples < shortest:
             raise UsageError(
                 "pre-processing",
-                expected=f"max_seconds that hold min_samples, {least}",
+                expected=f"max_seconds that hold min_samples, {shortest}",
                 found=f"{seconds:g} s, {self.max_samples} samples",
             )
 

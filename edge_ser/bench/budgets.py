@@ -97,19 +97,19 @@ def broken(budgets: Sequence[Budget], records: Sequence[Record]) -> list[str]:
 
     A figure that could not be measured breaks its budget: nobody knows that it holds.
     """
-    found = []
+    sentences = []
     for budget in budgets:
         _, figure, of_length = FIGURES[budget.name]
         some = list(records) if of_length else one_per_system(records)
         if budget.seconds is not None:
             some = [r for r in some if r.seconds == budget.seconds]
         if not some:
-            found.append(f"{budget.text}: not measured")
+            sentences.append(f"{budget.text}: not measured")
         for record in some:
             value = figure(record)
             place = record.place if of_length else record.system
             if value is None:
-                found.append(f"{budget.text}: not measured ({place})")
+                sentences.append(f"{budget.text}: not measured ({place})")
             elif value > budget.limit:
-                found.append(f"{budget.text}: {value:.4g} ({place})")
-    return found
+                sentences.append(f"{budget.text}: {value:.4g} ({place})")
+    return sentences

@@ -115,7 +115,7 @@ def compare(
             here.setdefault(record.key, []).append(record)
     changes: list[Change] = []
     unmatched: list[str] = []
-    told: set[tuple[str, int, str]] = set()
+    compared: set[tuple[str, int, str]] = set()
     runs: set[str] = set()
     for record in records:
         earlier = here.get(record.key, [])[-_LATEST_RUNS:]
@@ -132,9 +132,9 @@ def compare(
             place = record.place
             if metric not in _OF_LENGTH:  # the same for all lengths: told once
                 place = record.system
-                if (place, record.threads, metric) in told:
+                if (place, record.threads, metric) in compared:
                     continue
-                told.add((place, record.threads, metric))
+                compared.add((place, record.threads, metric))
             changes.append(_change(place, metric, before, now, threshold))
     if not changes:
         raise UsageError(
@@ -153,22 +153,22 @@ _OF_LENGTH = {_LATENCY}
 def _spans(record: Record) -> dict[str, Span]:
     """The figures of a record that are compared."""
     t, fresh = record.latency, record.fresh
-    found = {
+    spans = {
         _LATENCY: Span(t.p50_ms, t.low_ms, t.high_ms, t.p10_ms, t.preempted),
         _SIZE: Span(record.size_mb, record.size_mb, record.size_mb),
     }
     if fresh is not None:
         # like with like: another first file, or other utterances in memory, are other figures
         key = f"{_FIRST}, {fresh.seconds:g} s"
-        found[key] = Span(
+        spans[key] = Span(
             fresh.first_result_ms, fresh.low_ms, fresh.high_ms, fresh.low_ms, t.preempted
         )
         if None not in (fresh.peak_rss_mb, fresh.rss_low_mb, fresh.rss_high_mb):
             key = f"{_MEMORY}, {fresh.memory_batch} x {fresh.memory_seconds:g} s"
-            found[key] = Span(
+            spans[key] = Span(
                 fresh.peak_rss_mb or 0.0, fresh.rss_low_mb or 0.0, fresh.rss_high_mb or 0.0
             )
-    return found
+    return spans
 
 
 def _change(place: str, metric: str, before: list[Span], new: Span, threshold: float) -> Change:

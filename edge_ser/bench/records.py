@@ -280,10 +280,10 @@ def threads_of(record: Record) -> str:
 
 def one_per_system(records: Sequence[Record]) -> list[Record]:
     """The first record of every system and number of threads, for what all of them share."""
-    found: dict[tuple[str, int], Record] = {}
+    first_records: dict[tuple[str, int], Record] = {}
     for record in records:
-        found.setdefault((record.system, record.threads), record)
-    return list(found.values())
+        first_records.setdefault((record.system, record.threads), record)
+    return list(first_records.values())
 
 
 def _foreign(source: str, found: str) -> UsageError:

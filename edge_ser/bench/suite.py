@@ -158,14 +158,14 @@ class Suite:
                 lengths[c.name] = (min(readable), max(readable))
                 first, longest = (self._file(work, s) for s in lengths[c.name])
                 systems[c.name] = c.cold(threads, first, longest, batch)
-        found, errors = measure_cold(
+        colds, errors = measure_cold(
             systems,
             self.options.processes,
             progress=lambda name: self.progress(f"{name}: fresh process", 1),
         )
         for error in errors.values():
             self.complain(error)
-        return {name: _fresh_record(cold, *lengths[name], batch) for name, cold in found.items()}
+        return {name: _fresh_record(cold, *lengths[name], batch) for name, cold in colds.items()}
 
     @contextmanager
     def _open(self, some: Sequence[System], threads: int) -> Iterator[list[_Opened]]:
@@ -217,13 +217,13 @@ class Suite:
             rate = o.candidate.manifest.preprocessing.sample_rate
             systems[o.candidate.name] = _pipeline(o, [self._samples(seconds, rate)] * batch)
             by_name[o.candidate.name] = o
-        done = 0
+        reached = 0
 
         def move(share: float) -> None:
-            nonlocal done
+            nonlocal reached
             now = int(share * _STEPS)
-            self.progress(place, max(0, now - done))
-            done = max(now, done)
+            self.progress(place, max(0, now - reached))
+            reached = max(now, reached)
 
         self.progress(place, 0)
         result = measure(systems, None, self.options.plan, move)

@@ -58,7 +58,7 @@ class Products:
                 "lengths": np.array([n], np.int64),
             }
             try:
-                found = products(self.graph, inputs)
+                computed = products(self.graph, inputs)
             except EdgeSerError:
                 raise
             except Exception as error:  # the binding's exception classes are not exported
@@ -68,8 +68,8 @@ class Products:
                     found=str(error).splitlines()[0],
                 ) from error
             if self.as_float:
-                found = [replace(p, kind="float") for p in found]
-            self._found[seconds] = found
+                computed = [replace(p, kind="float") for p in computed]
+            self._found[seconds] = computed
         return self._found[seconds]
 
 

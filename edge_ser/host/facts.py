@@ -115,7 +115,7 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
     governors = {_read(f / "scaling_governor").strip() for f in frequencies} - {""}
     load = _read(root / "proc/loadavg").split()
     free = available_memory(root)
-    found = {
+    conditions = {
         "clock_mhz": [round(c) for c in clocks] or None,
         "clock_limit_mhz": max((m / 1000 for m in limits if m is not None), default=None),
         "governor": ", ".join(sorted(governors)) or None,
@@ -128,7 +128,7 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
         )
         or None,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in conditions.items() if value is not None}
 
 
 def available_memory(root: Path = _ROOT) -> int | None:
@@ -169,8 +169,8 @@ def same_machine(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 def _power_mode() -> str | None:
     """Of a Jetson, as its own tool tells it."""
-    told = _ask("nvpmodel", "-q")
-    lines = [line.split(":", 1)[1] for line in told if "Power Mode:" in line]
+    printed = _ask("nvpmodel", "-q")
+    lines = [line.split(":", 1)[1] for line in printed if "Power Mode:" in line]
     return lines[0].strip() if lines else None
 
 
@@ -187,22 +187,22 @@ def _ask(tool: str, *arguments: str) -> list[str]:
     if path is None:
         return []
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [path, *arguments], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return done.stdout.splitlines() if done.returncode == 0 else []
+    return process.stdout.splitlines() if process.returncode == 0 else []
 
 
 def _temperatures(root: Path) -> dict[str, float]:
     """Degrees Celsius by thermal zone."""
-    found = {}
+    degrees = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         value = _number(zone / "temp")
         if value is not None:
-            found[_read(zone / "type").strip() or zone.name] = round(value / 1000, 1)
-    return found
+            degrees[_read(zone / "type").strip() or zone.name] = round(value / 1000, 1)
+    return degrees
 
 
 def _meminfo(root: Path) -> dict[str, int]:

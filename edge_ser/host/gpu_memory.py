@@ -33,10 +33,10 @@ def _library() -> tuple[Any, ctypes.c_void_p] | None:
 
 def device_memory() -> int | None:
     """Bytes of the first GPU in use, by whoever; None without NVIDIA's driver."""
-    found = _library()
-    if found is None:
+    opened = _library()
+    if opened is None:
         return None
-    library, handle = found
+    library, handle = opened
     memory = _Memory()
     if library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)):
         return None

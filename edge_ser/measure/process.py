@@ -109,7 +109,7 @@ def measure_cold(
     Returns:
         figures, and the errors of the systems that failed.
     """
-    found: dict[str, list[_Start]] = {name: [] for name in systems}
+    starts: dict[str, list[_Start]] = {name: [] for name in systems}
     errors: dict[str, MeasurementError] = {}
     for turn in range(rounds + 1):
         for name, system in systems.items():
@@ -121,9 +121,9 @@ def measure_cold(
                 errors[name] = error
                 continue
             if turn:
-                found[name].append(start)
+                starts[name].append(start)
             progress(name)
-    return {name: _summary(found[name]) for name in systems if name not in errors}, errors
+    return {name: _summary(starts[name]) for name in systems if name not in errors}, errors
 
 
 @dataclass(frozen=True)

@@ -75,13 +75,13 @@ def products(graph: Path, inputs: Mapping[str, NDArray[Any]]) -> list[Product]:
         session = cpu_session(str(graph), 1, Path(folder) / "profile")
         session.run(None, dict(inputs))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    found = []
+    computed = []
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             product = _product(event["name"].removesuffix("_kernel_time"), event["args"])
             if product is not None:
-                found.append(product)
-    return found
+                computed.append(product)
+    return computed
 
 
 def _product(node: str, facts: dict[str, Any]) -> Product | None:
@@ -114,11 +114,11 @@ def _shapes(entries: list[dict[str, list[int]]]) -> list[tuple[str, list[int]]]:
     return [next(iter(entry.items())) for entry in entries]
 
 
-def heaviest(found: Iterable[Product], kind: Kind, share: float = 0.9) -> dict[Shape, int]:
+def heaviest(all_products: Iterable[Product], kind: Kind, share: float = 0.9) -> dict[Shape, int]:
     """The shapes that make up most of the work of a kind, and how often each is computed.
 
     Args:
-        found: by `products`.
+        all_products: by `products`.
         kind: of the arithmetic.
         share: of the multiply-accumulates that is enough.
 
@@ -127,18 +127,18 @@ def heaviest(found: Iterable[Product], kind: Kind, share: float = 0.9) -> dict[S
     """
     name = {"fp32": "float", "int8": "int8"}[kind]
     counts: Counter[Shape] = Counter()
-    for p in found:
+    for p in all_products:
         if p.kind == name:
             counts[p.m, p.k, p.n] += p.count
     ranked = sorted(counts, key=lambda s: -counts[s] * math.prod(s))
-    total, done = sum(counts[s] * math.prod(s) for s in ranked), 0
-    kept: dict[Shape, int] = {}
+    total, covered = sum(counts[s] * math.prod(s) for s in ranked), 0
+    heavy: dict[Shape, int] = {}
     for shape in ranked:
-        if done >= share * total:
+        if covered >= share * total:
             break
-        kept[shape] = counts[shape]
-        done += counts[shape] * math.prod(shape)
-    return kept
+        heavy[shape] = counts[shape]
+        covered += counts[shape] * math.prod(shape)
+    return heavy
 
 
 def cpu_session(model: str | bytes, threads: int, profile: Path | None = None) -> Any:

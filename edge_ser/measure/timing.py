@@ -148,18 +148,18 @@ def measure(
             {name: _warm_up(run, batch, plan, len(systems) > 1, clock)}))  # fmt: skip
     timings = {name: Timing(name) for name in systems}
     gc.collect()
-    stable, done = False, 0
-    while active and done < plan.max_rounds and not stable:
-        if done and clock() - began > plan.max_seconds:
+    stable, rounds = False, 0
+    while active and rounds < plan.max_rounds and not stable:
+        if rounds and clock() - began > plan.max_seconds:
             break
         for name, run in list(active.items()):
             attempt(name, lambda name=name, run=run: _turn(  # type: ignore[misc]
                 timings[name], run, batch, *shape[name], clock))  # fmt: skip
-        done += 1
+        rounds += 1
         good = [timings[name] for name in active]
-        stable = bool(good) and done >= plan.min_rounds and _precise(good, plan.precision)
+        stable = bool(good) and rounds >= plan.min_rounds and _precise(good, plan.precision)
         spent = (clock() - began) / max(plan.max_seconds, 1e-9)
-        progress(min(1.0, max(spent, done / plan.max_rounds)))
+        progress(min(1.0, max(spent, rounds / plan.max_rounds)))
     return Result(
         timings={name: timings[name] for name in active},
         errors=errors,
@@ -176,13 +176,13 @@ def _warm_up(
     clock: Callable[[], float],
 ) -> tuple[int, int]:
     """Run a system a few times; says how many runs of a turn are not timed, and how many are."""
-    least = math.inf
+    shortest = math.inf
     for _ in range(max(1, plan.warmup)):
         started = clock()
         run(batch)
-        least = min(least, clock() - started)
-    timed = math.ceil(plan.turn_seconds / max(least, 1e-9))
-    return int(several and least < _LEAD_BELOW_SECONDS), max(1, min(timed, _MOST_RUNS_PER_TURN))
+        shortest = min(shortest, clock() - started)
+    timed = math.ceil(plan.turn_seconds / max(shortest, 1e-9))
+    return int(several and shortest < _LEAD_BELOW_SECONDS), max(1, min(timed, _MOST_RUNS_PER_TURN))
 
 
 def _turn(

@@ -70,7 +70,7 @@ class OpenVinoSession(BaseSession):
             options["INFERENCE_NUM_THREADS"] = threads
         try:
             model = core.read_model(bundle.graph_path)
-            found = {i.any_name: i.element_type.get_type_name() for i in model.inputs}
+            graph_inputs = {i.any_name: i.element_type.get_type_name() for i in model.inputs}
             outputs = {o.any_name for o in model.outputs}
             self.compiled = core.compile_model(model, "CPU", options)
         except Exception as error:  # the binding raises RuntimeError and its own kinds
@@ -82,9 +82,9 @@ class OpenVinoSession(BaseSession):
             ) from error
         short = {"float32": "f32", "int64": "i64"}
         expected = {name: short[kind] for name, kind in self._input_types.items()}
-        if found != expected:
+        if graph_inputs != expected:
             words = ", ".join(f"{name} {kind}" for name, kind in expected.items())
-            raise BundleError(bundle.graph_path, expected=words, found=f"{found}")
+            raise BundleError(bundle.graph_path, expected=words, found=f"{graph_inputs}")
         missing = set(self._output_names) - outputs
         if missing:
             raise BundleError(

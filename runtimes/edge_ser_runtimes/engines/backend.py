@@ -56,8 +56,8 @@ def load_backend(name: str) -> Backend:
         version = str(module.__version__)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         raise _missing(name, error) from error
-    found = tuple(int(p) for p in version.split(".")[:2] if p.isdigit())
-    if name == "tensorrt" and found < _OLDEST:
+    release = tuple(int(p) for p in version.split(".")[:2] if p.isdigit())
+    if name == "tensorrt" and release < _OLDEST:
         raise UsageError(
             "TensorRT", expected="10.3 or newer (JetPack 6 or 7)", found=version,
             advice="upgrade JetPack, or use an onnx target",

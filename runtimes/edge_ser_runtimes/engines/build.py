@@ -118,15 +118,15 @@ def _build(
         _add_profile(builder, config, network, profile)
     plan = _run(trt, builder, network, config, log, interrupts)
     del parser  # it owns the weights that the network reads
-    told = "\n".join(log.facts)
+    account = "\n".join(log.facts)
     return Built(
         plan=plan,
         version=backend.version,
         io=_io(trt, network),
         census=replace(census, fused_attention=fused_attention(plan)),
         seconds=time.perf_counter() - started,
-        activation_bytes=_number(_ACTIVATION, told),
-        weight_bytes=_number(_WEIGHTS, told),
+        activation_bytes=_number(_ACTIVATION, account),
+        weight_bytes=_number(_WEIGHTS, account),
     )
 
 
@@ -162,14 +162,14 @@ def parse(backend: Backend, builder: Any, graph: Path, log: _Log | None = None) 
     parser = trt.OnnxParser(network, _logger(trt, log or _Log()))
     if not parser.parse_from_file(str(graph)):
         errors = [parser.get_error(i) for i in range(min(3, parser.num_errors))]
-        found = "; ".join(
+        complaints = "; ".join(
             f"{e.node_operator()} {e.node_name()}: {e.desc().splitlines()[0]}" for e in errors
         )
         raise BundleError(
             graph.name,
             expected=f"a graph that the parser of {backend.module.__name__} {backend.version} "
             "takes",
-            found=found or "a file that it cannot read",
+            found=complaints or "a file that it cannot read",
             advice="export again",
         )
     return network, parser
@@ -191,8 +191,8 @@ class _Log:
     @property
     def reason(self) -> str:
         # the last words are a macro's; the first cause stands before them
-        told = [m for m in self.errors if "checkMacros" not in m]
-        return told[-1] if told else "no reason given"
+        causes = [m for m in self.errors if "checkMacros" not in m]
+        return causes[-1] if causes else "no reason given"
 
 
 # TensorRT keeps the first logger of a process for ever: one that hands on to whoever listens.
@@ -251,7 +251,7 @@ def _run(
         monitor = _monitor(trt, bar, stop)
         config.progress_monitor = monitor
 
-        done = threading.Event()
+        ended = threading.Event()
 
         def work() -> None:
             try:
@@ -259,15 +259,15 @@ def _run(
             except BaseException as error:  # handed to the thread that waits
                 outcome["error"] = error
             finally:
-                done.set()
+                ended.set()
 
         thread = threading.Thread(target=work, name="tensorrt-build", daemon=True)
         thread.start()
         interrupted: KeyboardInterrupt | None = None
-        while not done.is_set():
+        while not ended.is_set():
             try:
                 # not join(): an interrupt in it makes Python 3.11 take the thread for finished
-                while not done.wait(0.05):
+                while not ended.wait(0.05):
                     if interrupts.asked:
                         stop.set()
             except KeyboardInterrupt as error:
@@ -304,20 +304,20 @@ def _monitor(trt: Any, bar: Any, stop: threading.Event) -> Any:
             trt.IProgressMonitor.__init__(self)
             # phase -> where it begins, how much of the whole each step is, where it ends
             self.phases: dict[str, tuple[float, float, float]] = {}
-            self.done: dict[str, int] = {}
+            self.steps_done: dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             begin, span = 0.0, 1.0
             if parent_phase in self.phases:
                 start, span, _ = self.phases[parent_phase]
-                begin = start + span * self.done.get(parent_phase, 0)
+                begin = start + span * self.steps_done.get(parent_phase, 0)
             self.phases[phase_name] = (begin, span / max(1, num_steps), begin + span)
-            self.done[phase_name] = 0
+            self.steps_done[phase_name] = 0
             bar.set_postfix_str(phase_name.lower(), refresh=False)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             begin, span, _ = self.phases.get(phase_name, (0.0, 0.0, 0.0))
-            self.done[phase_name] = step + 1
+            self.steps_done[phase_name] = step + 1
             self.advance(begin + span * (step + 1))
             return not stop.is_set()
 

@@ -133,8 +133,8 @@ def _product(trt: Any, layer: Any, producers: Mapping[str, Any]) -> _Product | N
         operands = [t for t in (left, layer.get_input(1)) if t is not None]
     macs = math.prod(result.shape) * inner
     eight = {_eight_bits(t, producers) for t in operands}
-    found = eight.pop() if len(eight) == 1 else None
-    precision = found or _KINDS.get(result.dtype.name, result.dtype.name.lower())
+    quantised = eight.pop() if len(eight) == 1 else None
+    precision = quantised or _KINDS.get(result.dtype.name, result.dtype.name.lower())
     return _Product(layer.name, precision, macs, attention)
 
 

@@ -39,10 +39,10 @@ def parse_profile(text: str, preprocessing: Preprocessing) -> Profile:
             model's longest.
     """
     parts = text.strip().lower().split(":")
-    found = [_PART.fullmatch(p) for p in parts]
-    if len(parts) not in (1, 3) or None in found:
+    matches = [_PART.fullmatch(p) for p in parts]
+    if len(parts) not in (1, 3) or None in matches:
         raise UsageError("--profile", expected=_FORM.removeprefix("--profile "), found=text)
-    pairs = [(int(m[1]), round(float(m[2]) * preprocessing.sample_rate)) for m in found if m]
+    pairs = [(int(m[1]), round(float(m[2]) * preprocessing.sample_rate)) for m in matches if m]
     pairs = pairs * 3 if len(pairs) == 1 else pairs
     pairs = [(b, max(n, preprocessing.min_samples)) for b, n in pairs]
     batch, samples = zip(*pairs, strict=True)

@@ -32,9 +32,9 @@ _OLDEST = (10, 3)
 
 def find_trtexec() -> Path | None:
     """The program, on the path or where JetPack puts it."""
-    found = shutil.which("trtexec")
-    if found is not None:
-        return Path(found)
+    on_path = shutil.which("trtexec")
+    if on_path is not None:
+        return Path(on_path)
     return _JETPACK if _JETPACK.is_file() else None
 
 
@@ -75,14 +75,14 @@ class Trtexec:
             )
             for index, which in enumerate(("min", "opt", "max"))
         ]
-        told = self.call(
+        log = self.call(
             f"--onnx={graph}", f"--saveEngine={engine}", "--stronglyTyped", "--noTF32",
             "--skipInference", *shapes,
         )  # fmt: skip
-        match = _VERSION.search(told)
+        match = _VERSION.search(log)
         if match is None or not engine.is_file():
             raise DeviceError(
-                self.path, expected="an engine and a version of TensorRT", found=_last(told)
+                self.path, expected="an engine and a version of TensorRT", found=_last(log)
             )
         version = tuple(int(g) for g in match.groups())
         if version < _OLDEST:
@@ -98,16 +98,16 @@ class Trtexec:
         Raises:
             DeviceError: it fails, with its first error.
         """
-        done = subprocess.run(
+        process = subprocess.run(
             [str(self.path), *arguments], capture_output=True, text=True, errors="replace",
             check=False,
         )  # fmt: skip
-        if done.returncode:
+        if process.returncode:
             raise DeviceError(
-                self.path, expected="success", found=_last(done.stdout + "\n" + done.stderr),
+                self.path, expected="success", found=_last(process.stdout + "\n" + process.stderr),
                 advice=f"run it by hand: {' '.join([self.path.name, *arguments])}",
             )  # fmt: skip
-        return done.stdout + done.stderr
+        return process.stdout + process.stderr
 
 
 class TrtexecSession:
@@ -160,16 +160,16 @@ class TrtexecSession:
                 f"--exportOutput={here / 'outputs.json'}",
                 "--iterations=1", "--warmUp=0", "--duration=0",
             )  # fmt: skip
-            found = self._read(here / "outputs.json", batch)
-        missing_names = [n for n in self.outputs if n not in found]
+            answers = self._read(here / "outputs.json", batch)
+        missing_names = [n for n in self.outputs if n not in answers]
         if missing_names:
             raise DeviceError(
                 self.program.path, expected=f"outputs {', '.join(self.outputs)}",
                 found=f"no {', '.join(missing_names)}",
             )  # fmt: skip
-        if any(not np.isfinite(found[n][:rows]).all() for n in self.outputs):
+        if any(not np.isfinite(answers[n][:rows]).all() for n in self.outputs):
             raise self._not_finite()
-        return Outputs({name: found[name][:rows] for name in self.outputs})
+        return Outputs({name: answers[name][:rows] for name in self.outputs})
 
     def _read(self, path: Path, batch: int) -> dict[str, NDArray[np.float32]]:
         """Outputs `[batch, n]` by name."""

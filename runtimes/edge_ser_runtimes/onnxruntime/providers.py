@@ -60,12 +60,12 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
             _check_built_in(ort, provider)
         session = _open_built_in(ort, graph, options, _with_options(provider))
     session.disable_fallback()  # releases that do not know the keyword above
-    found = session.get_providers()
-    if name not in found:
+    started = session.get_providers()
+    if name not in started:
         raise DeviceError(
             f"provider {provider}",
             expected=f"{name} to start",
-            found=f"{', '.join(found)} instead",
+            found=f"{', '.join(started)} instead",
             advice="see ONNX Runtime's page on it for the CUDA and cuDNN it needs",
         )
     return session

@@ -64,9 +64,11 @@ class OrtSession(BaseSession):
                 advice="upgrade onnxruntime, or export again",
             ) from error
         types = {"tensor(float)": "float32", "tensor(int64)": "int64"}
-        found = {i.name: types.get(i.type, i.type) for i in self.session.get_inputs()}
-        if found != self._input_types:
-            raise BundleError(bundle.graph_path, expected=self._expected_inputs(), found=f"{found}")
+        graph_inputs = {i.name: types.get(i.type, i.type) for i in self.session.get_inputs()}
+        if graph_inputs != self._input_types:
+            raise BundleError(
+                bundle.graph_path, expected=self._expected_inputs(), found=f"{graph_inputs}"
+            )
         missing = set(self._output_names) - {o.name for o in self.session.get_outputs()}
         if missing:
             raise BundleError(

@@ -131,12 +131,12 @@ class Driver:
         """
         code = getattr(self._library, name)(*arguments)
         if code:
-            found = self.error_name(code)
+            reason = self.error_name(code)
             raise DeviceError(
                 "GPU",
                 expected=f"{name} to succeed",
-                found=found,
-                advice="use smaller batches or shorter audio" if found == _OUT_OF_MEMORY else "",
+                found=reason,
+                advice="use smaller batches or shorter audio" if reason == _OUT_OF_MEMORY else "",
             )
 
     def handle(self, name: str, *arguments: Any) -> int:

@@ -129,14 +129,14 @@ def building(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Answer:
         tensorrt: what is installed of it.
         jetson: whether this is one.
     """
-    state, found, advice = running(driver, tensorrt, jetson)
+    state, words, advice = running(driver, tensorrt, jetson)
     if state == "ok":
-        return "ok", f"builds and runs here: {found}", ""
+        return "ok", f"builds and runs here: {words}", ""
     rtx = tensorrt.modules.get("tensorrt_rtx")
     if rtx is not None:
         return (
             "advice",
-            f"builds here with tensorrt_rtx {rtx} for other GPUs; does not run here: {found}",
+            f"builds here with tensorrt_rtx {rtx} for other GPUs; does not run here: {words}",
             "say with --device which GPU it is for",
         )
     if tensorrt.trtexec and not tensorrt.modules and driver.gpus:
@@ -148,7 +148,7 @@ def building(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Answer:
                 "no Python module",
                 advice,
             )
-    return "missing", found, ""
+    return "missing", words, ""
 
 
 def _names(tensorrt: TensorRt) -> str:

@@ -134,7 +134,7 @@ def load_module(record: Record, driver: Driver) -> Any:
     """
     try:
         trt = importlib.import_module(record.module)
-        found = str(trt.__version__)
+        module_version = str(trt.__version__)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         advice = _INSTALL[record.backend]
         if not isinstance(error, ModuleNotFoundError):
@@ -153,11 +153,11 @@ def load_module(record: Record, driver: Driver) -> Any:
     # engines of TensorRT for RTX fit one release exactly; its builds differ in the fourth part
     parts = 4 if record.backend == "rtx" else 3
     made = record.version
-    if found.split(".")[:parts] != made.split(".")[:parts]:
+    if module_version.split(".")[:parts] != made.split(".")[:parts]:
         raise DeviceError(
             record.path.name,
             expected=f"{record.module} {made}, which built it",
-            found=f"{record.module} {found}",
+            found=f"{record.module} {module_version}",
             advice=record.advice,
         )
     return trt

@@ -136,8 +136,8 @@ class Execution:
         context, log = self._context, self._log
         self._shape, self._runs = None, 0  # unknown, should anything here fail
         if shape.profile != self._profile:
-            done = context.set_optimization_profile_async(shape.profile, self._gpu.stream)
-            must(done, "set_optimization_profile_async", log)
+            succeeded = context.set_optimization_profile_async(shape.profile, self._gpu.stream)
+            must(succeeded, "set_optimization_profile_async", log)
             self._profile = shape.profile
         for name in self._inputs:
             must(context.set_input_shape(name, feeds[name].shape), f"set_input_shape {name}", log)
@@ -152,12 +152,12 @@ class Execution:
     def _hold(self, name: str, size: int) -> None:
         buffer = self._buffers[name]
         buffer.hold(size)
-        done = self._context.set_tensor_address(name, buffer.address)
-        must(done, f"set_tensor_address {name}", self._log)
+        succeeded = self._context.set_tensor_address(name, buffer.address)
+        must(succeeded, f"set_tensor_address {name}", self._log)
 
     def _execute(self) -> None:
-        done = self._context.execute_async_v3(self._gpu.stream)
-        must(done, "execute_async_v3", self._log)
+        succeeded = self._context.execute_async_v3(self._gpu.stream)
+        must(succeeded, "execute_async_v3", self._log)
 
     def _record(self) -> None:
         # not the first run: that one still allocates, which cannot be recorded
