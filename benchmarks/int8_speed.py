@@ -47,7 +47,7 @@ from onnx import TensorProto, helper
 from edge_ser.fidelity.limits import INT8_LIMITS
 from edge_ser.host.child import code_command
 from edge_ser.host.cpu import VNNI, instruction_sets
-from edge_ser.host.offline import import_onnxruntime, import_openvino
+from edge_ser.host.offline import import_nncf, import_onnxruntime, import_openvino
 from edge_ser.session import pad_batch
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
@@ -203,9 +203,7 @@ def _openvino_models(graph: Path, ours: Path, calibration: Any) -> list[tuple[st
     """NNCF's INT8 of the exported graph, and this project's."""
     if not (importlib.util.find_spec("openvino") and importlib.util.find_spec("nncf")):
         return []
-    openvino = import_openvino()
-    import nncf
-
+    openvino, nncf = import_openvino(), import_nncf()
     nncf.set_log_level(40)
     core = openvino.Core()
     rows = [feed([x]) for x in calibration.samples(calibration.fit)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.host.offline import import_onnxruntime, import_openvino
+from edge_ser.host.offline import import_nncf, import_onnxruntime, import_openvino
 
 Run = Callable[[], Any]
 THREADS = 1
@@ -127,9 +127,7 @@ def build_optimum_int8(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def build_openvino(arguments: dict[str, Any]) -> None:
     """NNCF's post-training quantisation of the float32 graph, with the same calibration speech."""
-    openvino = import_openvino()
-    import nncf
-
+    openvino, nncf = import_openvino(), import_nncf()
     nncf.set_log_level(40)
     with np.load(arguments["calibration"]) as archive:
         rows = [

@@ -7,8 +7,11 @@ neither: whatever here needs one of the two libraries imports it by these functi
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from edge_ser.libraries import import_library
@@ -48,12 +51,30 @@ def import_openvino() -> Any:
         MissingExtraError: it is not installed.
         LibraryError: it is, and does not load.
     """
+    with _telemetry_hidden():
+        return import_library("openvino", "runtime openvino", extra="openvino")
+
+
+def import_nncf() -> Any:
+    """NNCF, OpenVINO's quantiser, which benchmarks compare with, without its telemetry.
+
+    It reports by the same package as OpenVINO, and has a stand-in for it as well.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    with _telemetry_hidden():
+        return importlib.import_module("nncf")
+
+
+@contextlib.contextmanager
+def _telemetry_hidden() -> Iterator[None]:
     modules: dict[str, Any] = sys.modules
     absent = object()
     hidden = modules.get(_OPENVINO_TELEMETRY, absent)
     modules[_OPENVINO_TELEMETRY] = None  # what Python takes for "not installed"
     try:
-        return import_library("openvino", "runtime openvino", extra="openvino")
+        yield
     finally:
         if hidden is absent:
             del modules[_OPENVINO_TELEMETRY]

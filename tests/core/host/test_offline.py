@@ -194,6 +194,23 @@ import openvino_telemetry  # still there for others
     subprocess.run([sys.executable, "-c", code], check=True, env=environment(), timeout=60)
 
 
+def test_nncf_finds_no_telemetry_either(tmp_path: Path) -> None:
+    # what NNCF does as it is imported: benchmarks alone need it, so that it is not installed here
+    (tmp_path / "nncf.py").write_text(
+        "try:\n    import openvino_telemetry\n    sends = True\n"
+        "except ImportError:\n    sends = False\n"
+    )
+    (tmp_path / "openvino_telemetry.py").write_text("")
+    code = (
+        "from edge_ser.host.offline import import_nncf\n"
+        "assert import_nncf().sends is False\n"
+        "import openvino_telemetry  # still there for others"
+    )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    quiet = environment() | {"PYTHONPATH": paths}
+    subprocess.run([sys.executable, "-c", code], check=True, env=quiet, timeout=60)
+
+
 def test_a_telemetry_package_of_the_caller_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = type(sys)("openvino_telemetry")
     monkeypatch.setitem(sys.modules, "openvino_telemetry", theirs)
