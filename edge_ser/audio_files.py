@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple
 from edge_ser.audio import Samples, finish
 from edge_ser.audio_streams import Beginning, check_stream, is_seekable
 from edge_ser.errors import AudioError, MissingPathError
+from edge_ser.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
 from edge_ser.sound_file import (
     Decoded,
     decode,
@@ -42,6 +43,8 @@ def decode_file(
     name: str | None = None,
 ) -> Samples:
     """Read any file libsndfile knows (WAV, FLAC, OGG, MP3, ...) as mono at `sample_rate`.
+
+    Files of other kinds (M4A, AAC, WebM, AMR, ...) are decoded by the program ffmpeg.
 
     Only the part that is needed is read, so the length of the file costs nothing.
 
@@ -88,7 +91,12 @@ def read_file(
                 raise AudioError(subject, expected="an audio file", found="an empty file")
             # by descriptor: soundfile neither takes names that are no Unicode, nor reads a WAV file
             # that is called .raw
-            decoded = _decode_or_begin(file.fileno(), max_seconds, subject)
+            try:
+                decoded = _decode_or_begin(file.fileno(), max_seconds, subject)
+            except AudioError:
+                if not is_for_ffmpeg(path):
+                    raise
+                decoded = decode_by_ffmpeg(path, max_seconds, subject)
     except OSError as error:
         raise unreadable(subject, error) from error
     return _recording(decoded, sample_rate, max_seconds, subject)

@@ -1,0 +1,140 @@
+"""Audio that libsndfile does not read - M4A, AAC, WebM, AMR - through the program ffmpeg.
+
+It decodes what strangers recorded, so it is a process of its own: with a limit on its time and on
+what it may write, without a network, and with no other file than the one that it is given.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from edge_ser.audio import LOOKAHEAD_SECONDS
+from edge_ser.audio_folders import OTHER_SUFFIXES
+from edge_ser.errors import AudioError
+from edge_ser.sound_file import Decoded, decode
+
+PROGRAM = "ffmpeg"
+# Ten minutes of speech take a second.
+_SECONDS = 60
+# 12 s of eight channels at 192 kHz take a third of this.
+_MAX_BYTES = 256 << 20
+# Of files of these kinds alone: a playlist would name other files.
+_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,amrnb,amrwb,matroska,webm,asf,ac3"
+# How they begin, whatever they are called: (offset, bytes).
+_SIGNATURES = (
+    (4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"#!AMR"), (0, b"\xff\xf1"), (0, b"\x0bw"),
+    (0, b"0&\xb2u\x8ef\xcf\x11"),
+)  # fmt: skip
+
+
+def is_for_ffmpeg(path: Path) -> bool:
+    """Whether a file that libsndfile does not read is of a kind that ffmpeg is for."""
+    if path.suffix.lower() in OTHER_SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        head = file.read(16)
+    return any(head.startswith(words, offset) for offset, words in _SIGNATURES)
+
+
+def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Decoded:
+    """The frames that are needed of a file, in its own rate and channels.
+
+    Args:
+        path: of the file.
+        max_seconds: of audio that are needed; None: all.
+        subject: named in errors.
+
+    Raises:
+        AudioError: no ffmpeg, or it cannot decode the file, or not within its limits.
+    """
+    program = _find_program()
+    if program is None:
+        name = shlex.quote(path.name)
+        raise AudioError(
+            subject,
+            expected=f"the program {PROGRAM}, which decodes what libsndfile does not read",
+            found="none on the PATH",
+            advice=f"install it, or run where there is one: {PROGRAM} -i {name} -ac 1 "
+            f"{shlex.quote(path.stem + '.wav')}",
+        )
+    length = None if max_seconds is None else max_seconds + LOOKAHEAD_SECONDS
+    wav = _run(_command(program, path, length), subject)
+    decoded = decode(io.BytesIO(wav), max_seconds, subject)
+    # where it was told to stop, nobody knows how much there is
+    return decoded._replace(total=None) if decoded.is_enough else decoded
+
+
+def _find_program() -> str | None:
+    """Where ffmpeg is; not in the folder that the user stands in, whatever PATH says."""
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(PROGRAM, path=os.pathsep.join(p for p in places if os.path.isabs(p)))
+
+
+def _command(program: str, path: Path, seconds: float | None) -> list[str]:
+    source = ["-protocol_whitelist", "file,pipe", "-format_whitelist", _DEMUXERS]
+    # `file:` and an absolute path: no name is taken for an option or an address
+    source += ["-threads", "1", "-i", f"file:{path.absolute()}", "-map", "0:a:0"]
+    limit = [] if seconds is None else ["-t", f"{seconds:.6f}"]
+    quiet = ["-nostdin", "-hide_banner", "-loglevel", "error"]
+    return [program, *quiet, *source, *limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+
+
+def _run(command: list[str], subject: str) -> bytes:
+    """What the program writes; it is ended when that takes too long, or is too much.
+
+    Raises:
+        AudioError: it fails, or reaches a limit.
+    """
+    # without what would let it write a report or load code from elsewhere
+    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    overdue = threading.Event()
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            cwd=os.sep,
+            env=environment,
+        ) as child,
+    ):
+
+        def end() -> None:
+            overdue.set()
+            child.kill()
+
+        alarm = threading.Timer(_SECONDS, end)
+        alarm.start()
+        try:
+            assert child.stdout is not None
+            wav = child.stdout.read(_MAX_BYTES + 1)
+            if len(wav) <= _MAX_BYTES:
+                child.wait()
+        finally:
+            alarm.cancel()
+            child.kill()
+        if overdue.is_set():
+            reason = f"no end of it after {_SECONDS} s"
+        elif len(wav) > _MAX_BYTES:
+            reason = f"more than {_MAX_BYTES >> 20} MB of samples"
+        elif child.returncode:
+            said.seek(0)
+            lines = said.read(4096).decode(errors="replace").strip().splitlines()
+            reason = lines[-1].strip() if lines else f"exit code {child.returncode}"
+        else:
+            return wav
+    raise AudioError(
+        subject,
+        expected=f"audio that libsndfile reads or {PROGRAM} decodes",
+        found=reason,
+        advice="convert it to WAV or FLAC",
+    )
