@@ -152,7 +152,7 @@ def _writing(runtime: str) -> Writing:
 
 
 def _write(path: Path, subject: _Subject) -> Conclusion:
-    runtime = subject.runs[0].runtime if subject.runs else "nothing here"
+    runtime = subject.runs[0].runtime if subject.runs else ""
     return write_report(
         path, subject.bundle, subject.evidence, subject.runs, _writing(runtime), subject.speeds
     )

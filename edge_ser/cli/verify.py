@@ -180,11 +180,14 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                 missing=speech.missing,
             )
     if arguments.json:
-        print(json.dumps(parity.to_dict(), indent=1))
+        record = {"fingerprint": bundle.fingerprint, **parity.to_dict()}
+        print(json.dumps(record, indent=1))
     elif parity.passed or not other:
         print(parity.table())
+        print(f"fingerprint {bundle.fingerprint}")
     if arguments.report is not None:
-        evidence = read_evidence(parity.to_dict(), "parity")
+        # as it would be read from a file: tuples are lists there
+        evidence = read_evidence(json.loads(json.dumps(parity.to_dict())), "parity")
         _report(arguments, bundle, session, evidence, reference=checkpoint.sha256)
     if not parity.passed:
         if not other:

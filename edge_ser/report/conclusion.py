@@ -10,6 +10,7 @@ from edge_ser.bundle.manifest import Manifest
 from edge_ser.report.data import Evidence
 from edge_ser.report.device_run import DeviceRun
 from edge_ser.report.document import Tone
+from edge_ser.report.origin import Writing
 from edge_ser.report.tables import broken_cells
 
 
@@ -33,7 +34,10 @@ class Conclusion:
 
 
 def conclude(
-    manifest: Manifest, evidence: Evidence, runs: Sequence[DeviceRun] = (), ran_engine: bool = False
+    manifest: Manifest,
+    evidence: Evidence,
+    runs: Sequence[DeviceRun] = (),
+    written: Writing | None = None,
 ) -> Conclusion:
     """Judge what a page shows.
 
@@ -41,7 +45,7 @@ def conclude(
         manifest: of the bundle.
         evidence: comparisons with the reference.
         runs: of the recorded utterances, on devices.
-        ran_engine: whether `evidence` was made with the bundle's TensorRT engine.
+        written: how the page was made: whether `evidence` is of here and now, and of the engine.
     """
     failures = list(evidence.failures)
     not_judged = [*evidence.not_judged, *_only_shown(evidence)]
@@ -55,6 +59,7 @@ def conclude(
         not_judged += [f"{name}, {note}" for note in run.not_judged]
         if not run.passed and not run.failures:
             failures.append(f"{name}: recorded as failed")
+    ran_engine = written is not None and written.ran_engine
     tried = ran_engine or any(run.engine == "ran" for run in runs)
     not_run = () if manifest.engine is None or tried else _engine_words(manifest.engine, runs)
     if failures or not evidence.passed:
@@ -63,8 +68,11 @@ def conclude(
     if not_run:
         words = "Not run: the TensorRT engine. Its graph passed, which does not prove the engine"
         return Conclusion("open", words, (), tuple(not_judged), not_run)
-    words = "Passed: what was judged is within the limits"
-    return Conclusion("good", words, (), tuple(not_judged))
+    ran_here = runs or (written is not None and written.reference)
+    when = "Passed" if ran_here else "Passed at export, and not run for this page"
+    return Conclusion(
+        "good", f"{when}: what was judged is within the limits", (), tuple(not_judged)
+    )
 
 
 def device_name(number: int, runs: Sequence[DeviceRun]) -> str:

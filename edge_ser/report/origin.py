@@ -42,15 +42,22 @@ def place_rows(written: Writing) -> list[Row]:
     return [*rows, ("with", f"{written.runtime}, Python {written.machine.python}")]
 
 
-def writing_rows(written: Writing) -> list[Row]:
-    """About the page of a bundle that was run for it."""
+def writing_rows(written: Writing, ran: bool = True) -> list[Row]:
+    """About the page of a bundle.
+
+    Args:
+        written: when and where.
+        ran: whether a device ran the recorded answers for it.
+    """
     *rows, (_, runtime) = place_rows(written)
-    rows.append(("run by", runtime))
+    rows.append(("run by" if ran or written.reference else "written by", runtime))
+    exported = "the checkpoint itself, when the bundle was exported"
     if written.reference:
         rows.append(("against", f"the checkpoint sha256 {written.reference}, here and now"))
+    elif ran:
+        rows.append(("against", f"the recorded answers, on the device; {exported}"))
     else:
-        words = "the recorded answers, here; the checkpoint itself, when the bundle was exported"
-        rows.append(("against", words))
+        rows.append(("against", exported))
     return rows
 
 

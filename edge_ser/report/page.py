@@ -73,7 +73,7 @@ def write_report(
     manifest, damage = bundle.manifest, load_damage(bundle)
     html = page(manifest, evidence, damage, runs, written, bundle.fingerprint, speeds)
     write_page(path, html)
-    return conclude(manifest, evidence, runs, written is not None and written.ran_engine)
+    return conclude(manifest, evidence, runs, written)
 
 
 def page(
@@ -96,10 +96,10 @@ def page(
         fingerprint: of the bundle; empty: not known.
         speeds: what `edge-ser bench` measured of it.
     """
-    first = conclude(manifest, evidence, runs, written is not None and written.ran_engine)
+    first = conclude(manifest, evidence, runs, written)
     sections = [_header(manifest, fingerprint, first)]
     if written is not None:
-        sections.append(section("This page", facts_table(writing_rows(written))))
+        sections.append(section("This page", facts_table(writing_rows(written, bool(runs)))))
     sections += [
         section("This bundle", facts_table(bundle_rows(manifest))),
         _comparison(evidence, manifest.limits),
@@ -176,7 +176,7 @@ def _device_sections(runs: Sequence[DeviceRun], limits: Limits) -> list[str]:
     for number, run in enumerate(runs, 1):
         rows = [
             ("device", str(run.machine)),
-            ("run by", f"{run.runtime}, Python {run.machine.python}"),
+            ("runtime", f"{run.runtime}, Python {run.machine.python}"),
             ("date", run.date),
         ]
         if run.engine != "none":

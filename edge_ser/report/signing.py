@@ -62,6 +62,7 @@ def signing_rows(
     rows.append(("made from", f"checkpoint sha256 {origin.checkpoint.sha256 or 'unknown'}"))
     exported_by = origin.versions.get("edge-ser")
     product = f"exported by edge-ser {exported_by}" if exported_by else "exporter unknown"
+    product += f" at {origin.date}" if origin.date else ""
     rows.append(("product", f"{product}; page by {written_by}"))
     calibration = manifest.lowered.calibration if manifest.lowered is not None else None
     rows.append(("calibration", "none" if calibration is None else calibration_words(calibration)))

@@ -161,7 +161,7 @@ def test_the_report_says_what_ran_where(cli: Cli, tmp_path: Path) -> None:
     runtime = f"onnx (onnxruntime {onnxruntime.__version__}), provider cpu, 1 thread, edge-ser "
     assert runtime + edge_ser.__version__ in html
     assert f"{platform.machine()}, " in html
-    assert "the recorded answers, here; the checkpoint itself, when" in html
+    assert "the recorded answers, on the device; the checkpoint itself, when" in html
 
 
 def test_the_report_beside_json(cli: Cli, zip_bundle: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,18 +1,21 @@
 """What a page says first: green only where all ran, and no limit is broken."""
 
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
-from helpers.evidence import FP32, INT8, Page, device_run, document, evidence, rows
+from helpers.evidence import FP32, INT8, MACHINE, Page, device_run, document, evidence, rows
 from helpers.manifest_parts import ENGINE
 
 import edge_ser
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.report.conclusion import conclude
 from edge_ser.report.data import Evidence, read_evidence
+from edge_ser.report.origin import Writing
 from edge_ser.report.page import page
 
 SAME = ((0.2, 0.3, 0.4), (0.2, 0.3, 0.4))
+WRITTEN = Writing(datetime(2031, 5, 6, tzinfo=timezone.utc), MACHINE, "edge-ser 0.1.0")
 # far enough apart to correlate
 NINE = [((i / 10, 1 - i / 10, i / 20),) * 2 for i in range(9)]
 
@@ -75,7 +78,8 @@ def test_an_engine_that_is_not_built_says_how(engine: Manifest) -> None:
 @pytest.mark.parametrize("by_reference", [False, True])
 def test_an_engine_that_ran_here_passes(by_reference: bool, engine: Manifest) -> None:
     runs = [] if by_reference else [device_run("single", *SAME, engine="ran")]
-    first = conclude(engine, evidence(), runs, ran_engine=by_reference)
+    written = replace(WRITTEN, reference="ab" * 32, ran_engine=True) if by_reference else WRITTEN
+    first = conclude(engine, evidence(), runs, written)
     assert (first.tone, first.not_run) == ("good", ())
 
 
@@ -114,6 +118,17 @@ def test_a_group_without_limits_is_only_shown(manifest: Manifest) -> None:
 
 
 # --- devices
+
+
+def test_a_page_for_which_nothing_ran_says_so(manifest: Manifest) -> None:
+    assert conclude(manifest, evidence(), (), WRITTEN).words.startswith("Passed at export, and not")
+    html = page(manifest, evidence(), written=WRITTEN)
+    assert "the recorded answers" not in rows(html)["against"] and "run by" not in rows(html)
+    run = [device_run("single", *SAME)]
+    assert conclude(manifest, evidence(), run, WRITTEN).words.startswith("Passed: ")
+    assert "the recorded answers" in rows(page(manifest, evidence(), (), run, WRITTEN))["against"]
+    against = replace(WRITTEN, reference="ab" * 32)
+    assert conclude(manifest, evidence(), (), against).words.startswith("Passed: ")
 
 
 def test_notes_and_failures_of_devices_are_told(manifest: Manifest) -> None:

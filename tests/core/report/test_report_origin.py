@@ -42,13 +42,14 @@ def manifest(ser: edge_ser.Recognizer) -> Manifest:
 
 
 def test_when_and_where_the_page_was_written(manifest: Manifest) -> None:
-    html = page(manifest, evidence(), written=WRITTEN)
+    run = device_run("single", (0.1, 0.2, 0.3), (0.1, 0.2, 0.3))
+    html = page(manifest, evidence(), runs=[run], written=WRITTEN)
     table, text = rows(html), Page(html).text
     assert "2031-05-06 07:08 UTC" in table["written"]
     assert "aarch64, Cortex-A76, Linux, 4 logical cores" in table["on"]
     assert "asimddp, i8mm" in table["instructions"]
     assert "onnx (onnxruntime 9.9.9), Python 3.12.1" in table["run by"]
-    assert "the recorded answers, here; the checkpoint itself, when" in table["against"]
+    assert "the recorded answers, on the device; the checkpoint itself, when" in table["against"]
     assert text.index("Passed") < text.index("This page") < text.index("This bundle")
     assert text.index("This bundle") < text.index("Comparison with the reference")
 

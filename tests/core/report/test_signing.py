@@ -43,6 +43,9 @@ def test_hashes_are_those_of_the_files(manifest: Manifest, ser: edge_ser.Recogni
     assert sha256 is not None and rows["made from"] == f"checkpoint sha256 {sha256}"
     assert rows["product"].endswith("page by edge-ser 9.9")
     assert "exported by edge-ser " in rows["product"]
+    dated = replace(manifest.provenance, date="2031-05-06T07:08:09Z")
+    rows = dict(signed(manifest.with_parts(provenance=dated)))
+    assert " at 2031-05-06T07:08:09Z; page by" in rows["product"]
 
 
 def test_an_engine_and_its_graph_are_signed_too(manifest: Manifest) -> None:

@@ -59,6 +59,7 @@ def test_export_and_both_verifications_agree(
     assert main(["verify", str(out), "--reference", "wavlm-tiny", "--json"]) == 0
     here = json.loads(capsys.readouterr().out)
     there = json.loads((out / PARITY).read_text())
+    assert here["fingerprint"] == Bundle.open(out).fingerprint
     assert list(here["groups"]) == ["single", "padded", "files", "speech"]
     for key in ("limits", "speech", "failures", "not_judged"):
         assert here[key] == there[key], key
