@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from edge_ser.audio import Samples, finish
-from edge_ser.audio_streams import Beginning, check_stream, is_seekable
+from edge_ser.audio_streams import Beginning, check_stream, empty_stream, is_seekable
 from edge_ser.errors import AudioError, MissingPathError
 from edge_ser.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
 from edge_ser.sound_file import (
@@ -137,6 +137,8 @@ def _decode_from_here(stream: BinaryIO, max_seconds: float | None, subject: str)
         return _decode_or_begin(stream, max_seconds, subject)
     except AudioError as error:
         if start == 0:
+            if stream.seek(0, os.SEEK_END) == 0:
+                raise empty_stream(subject) from error
             raise
         raise AudioError(
             subject,

@@ -60,13 +60,14 @@ def find_audio(folder: Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) -> Folder
         for path in (Path(place, name) for name in names):
             if path.suffix.lower() in taken:
                 files.append(path)
-            elif _begins_as_audio(path):
+            elif begins_as_audio(path):
                 skipped.append(path)
     unreadable = ((Path(e.filename), str(e.strerror).lower()) for e in errors)
     return FolderAudio(tuple(sorted(files)), tuple(sorted(skipped)), tuple(sorted(unreadable)))
 
 
-def _begins_as_audio(path: Path) -> bool:
+def begins_as_audio(path: Path) -> bool:
+    """Whether the first bytes of a file are those of audio, whatever it is called."""
     if not path.is_file():  # a pipe would wait for its writer
         return False
     try:

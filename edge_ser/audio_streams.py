@@ -40,6 +40,16 @@ def check_stream(stream: Any, subject: object) -> None:
         )
 
 
+def empty_stream(subject: object) -> AudioError:
+    """What is said of a stream that ends before it begins."""
+    return AudioError(
+        subject,
+        expected="audio",
+        found="an empty stream",
+        advice="send it a file, such as: edge-ser predict - < speech.wav",
+    )
+
+
 def is_seekable(stream: Any) -> bool:
     """Whether a stream can be rewound; what does not say so is tried."""
     try:
@@ -113,3 +123,5 @@ class Beginning:
                 )
             self._data += block
             self.is_whole = not block
+        if not self._data:
+            raise empty_stream(self._subject)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.audio import Samples
+from edge_ser.bench.complaints import not_run, too_small
 from edge_ser.bench.records import Against, EnergyUse, Fresh, Latency, Record, Work
 from edge_ser.bench.speech import FILE_RATE_HZ, speech, write_wav
 from edge_ser.bench.stages import stages
@@ -100,7 +101,12 @@ class Suite:
         options: what to measure.
         complain: is told what cannot be measured, and why; everything else goes on.
         progress: is told what is being done, and how many steps were.
+
+    Attributes:
+        is_interrupted: whether Ctrl-C ended the measuring.
     """
+
+    is_interrupted = False
 
     def __init__(self, options: Options, complain: Complain, progress: Progress) -> None:
         self.options, self.complain, self.progress = options, complain, progress
@@ -110,6 +116,8 @@ class Suite:
 
     def run(self, candidates: Sequence[System]) -> list[Record]:
         """Measure all systems; the first is what the others are compared with.
+
+        Ctrl-C ends it early: what was measured until then is kept, and `is_interrupted` says so.
 
         Returns:
             records by threads, batch and length; of what could be measured.
@@ -123,19 +131,26 @@ class Suite:
         facts = machine()
         records: list[Record] = []
         with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-            work = Path(folder)
-            for threads in self.options.threads:
-                fitting = [c for c in candidates if self._fits(c)]
-                fresh = self._fresh(fitting, threads, work)
-                with self._open(fitting, threads) as opened:
-                    for batch in self.options.batches:
-                        for seconds in self.options.seconds:
-                            records += self._one(opened, fresh, seconds, batch, threads, work)
+            try:
+                for some in self._measured(candidates, Path(folder)):
+                    records += some
+            except KeyboardInterrupt:
+                self.is_interrupted = True
         after = state()
         return [
             replace(r, run=identity, time=moment, machine=facts, before=before, after=after)
             for r in records
         ]
+
+    def _measured(self, candidates: Sequence[System], work: Path) -> Iterator[list[Record]]:
+        """The records of each number of threads, batch and length in turn."""
+        for threads in self.options.threads:
+            fitting = [c for c in candidates if self._fits(c)]
+            fresh = self._fresh(fitting, threads, work)
+            with self._open(fitting, threads) as opened:
+                for batch in self.options.batches:
+                    for seconds in self.options.seconds:
+                        yield self._one(opened, fresh, seconds, batch, threads, work)
 
     def _fits(self, candidate: System) -> bool:
         free = available_memory()
@@ -182,7 +197,7 @@ class Suite:
             except EdgeSerError as error:
                 self.complain(error)
             except Exception as error:
-                self.complain(_failed(c.name, "a model that loads", error))
+                self.complain(not_run(c.name, "a model that loads", error))
             else:
                 opened.append(_Opened(c, session, time.perf_counter() - started))
         try:
@@ -229,7 +244,7 @@ class Suite:
         result = measure(systems, None, self.options.plan, move)
         for name, error in result.errors.items():
             complaint = error if isinstance(error, EdgeSerError) else None
-            self.complain(complaint or _failed(f"{name} with {place}", "a run", error))
+            self.complain(complaint or not_run(f"{name} with {place}", "a run", error))
         records = []
         for name, timing in result.timings.items():
             try:
@@ -351,22 +366,6 @@ def _pipeline(opened: _Opened, rows: list[Samples]) -> Callable[[Any], Any]:
         return answer(outputs, utterances, manifest.partition)
 
     return run
-
-
-def too_small(name: str, need: int, free: int) -> MeasurementError:
-    """What is said where memory would not do."""
-    return MeasurementError(
-        name,
-        expected=f"about {need / 1e6:.0f} MB of free memory",
-        found=f"{free / 1e6:.0f} MB",
-        advice="free some, or take a smaller model or a lower precision",
-    )
-
-
-def _failed(subject: str, expected: str, error: Exception) -> MeasurementError:
-    words = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
-    return MeasurementError(subject, expected=expected, found=said)
 
 
 def _against(result: Result, name: str, first: str) -> Against:

@@ -21,6 +21,7 @@ from edge_ser.bundle.files import (
     safe_name,
     sha256,
 )
+from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, EdgeSerError, MissingPathError
 
@@ -32,6 +33,8 @@ def is_bundle(path: Path) -> bool:
     """Whether a path looks like a bundle: a directory or a zip file with a manifest in it."""
     if path.is_dir():
         return (path / MANIFEST).is_file()
+    if not path.is_file():  # reading a pipe would take what it gives from whoever wants it
+        return False
     import zipfile
 
     try:
@@ -84,12 +87,7 @@ class Bundle:
         if path.is_file():
             return cls._open_zip(path)
         if not (path / MANIFEST).is_file():
-            raise BundleError(
-                path,
-                expected=f"a bundle with {MANIFEST}",
-                found="none",
-                advice="make one with: edge-ser export",
-            )
+            raise no_bundle(path, f"a bundle with {MANIFEST}", "none")
         text = (path / MANIFEST).read_bytes()
         manifest = Manifest.from_json(text, str(path / MANIFEST))
         bundle = cls(path, manifest, fingerprint_of(text))

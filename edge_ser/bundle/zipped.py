@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from edge_ser.bundle import temporary
 from edge_ser.bundle.files import MANIFEST, altered, safe_name
+from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, EdgeSerError
 
@@ -56,7 +57,7 @@ def unpack(path: Path) -> Unpacked:
         BundleError: no zip file, a damaged one, or one without a manifest that can be read.
     """
     if not zipfile.is_zipfile(path):
-        raise BundleError(path, expected="a bundle (a directory or .zip)", found="another file")
+        raise no_bundle(path, "a bundle (a directory or .zip)", "another file")
     try:
         folder = temporary.new_folder()
     except OSError as error:

@@ -48,7 +48,12 @@ def run_bench(arguments: argparse.Namespace) -> int:
             bar.set_postfix_str(word, refresh=count == 0)
             bar.update(count)
 
-        records = Suite(options, complain_over_bar, progress).run(systems)
+        suite = Suite(options, complain_over_bar, progress)
+        records = suite.run(systems)
+    if suite.is_interrupted:
+        if records:
+            _write(arguments, records, None)
+        raise KeyboardInterrupt  # nothing is judged on a part
     if not records:
         return 2
     comparison = None

@@ -204,11 +204,11 @@ def _is_option(word: str) -> bool:
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """Name and value of `--name=value` or `-nvalue`; None where there is no value in the word."""
+    """Name and value of `--name=value`, `-nvalue` or `-n=value`; None for no value in the word."""
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         return name, value if equals else None
-    return word[:2], word[2:] or None
+    return word[:2], word[2:].removeprefix("=") or None
 
 
 def _label(action: argparse.Action) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TextIO
 
 from edge_ser.audio_inputs import Source
-from edge_ser.bundle.bundle import is_bundle
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
-from edge_ser.cli.folders import audio_files
-from edge_ser.data import sample_utterances
+from edge_ser.cli.inputs import read_inputs
 from edge_ser.emotion.decode import Emotion
-from edge_ser.errors import EdgeSerError, MissingPathError, UsageError
+from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
 from edge_ser.long_audio import MAX_CUTS_TOLD
 from edge_ser.progress import watched
@@ -29,7 +28,6 @@ _COLUMNS = (
     "region", "temperament", "boundary_margin", "region_head", "region_head_probability",
     "regions_agree",
 )  # fmt: skip
-_STDIN = "-"
 
 
 def add_parser(commands: Any) -> None:
@@ -51,6 +49,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="JSON, one line per file"
     )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="write there, as a whole, in place of stdout"
+    )
     add_runtime_options(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="files per run (default 8)")
     parser.set_defaults(run=run)
@@ -60,32 +61,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command: 2 if any input could not be used, after all others were."""
     if arguments.batch_size < 1:
         raise UsageError("--batch-size", expected="at least 1", found=str(arguments.batch_size))
-    inputs, bundle = list(arguments.inputs), arguments.bundle
-    if bundle is None and inputs and inputs[0] != _STDIN and is_bundle(Path(inputs[0])):
-        bundle = Path(inputs.pop(0))
-    first = Path(inputs[0]) if inputs else None
-    if (
-        first is not None
-        and str(first) != _STDIN
-        and bundle is None
-        and not first.suffix
-        and not first.exists()
-    ):
-        # a mistyped bundle, most likely: the default model's answer would look like that one's
-        raise MissingPathError(
-            first, expected="a bundle, an audio file or a folder", found="nothing there"
-        )
-    given = [Path(i) if i != _STDIN else None for i in inputs]
-    if given.count(None) > 1:
-        raise UsageError("-", expected="stdin once", found="twice")
-    sources, unreadable = _sources(given) if inputs else (list[Source](sample_utterances()), 0)
-    printer = _PRINTERS[arguments.format]()
+    if arguments.out is not None:
+        from edge_ser.report.files import check_output_path
+
+        check_output_path(arguments.out)
+    bundle, sources, unreadable = read_inputs(arguments.inputs, arguments.bundle)
     with told_warnings():
         recognizer = load(bundle, arguments.runtime, arguments.threads, provider=arguments.provider)
-        try:
+        with _output(arguments.out) as stream:
+            printer = _PRINTERS[arguments.format](stream)
             failed = _print_answers(recognizer, sources, arguments.batch_size, printer)
-        finally:
-            printer.close()  # what was answered before Ctrl-C, too
     if recognizer.cut_count > MAX_CUTS_TOLD:
         seconds = recognizer.manifest.preprocessing.max_seconds
         print_warning(
@@ -94,27 +79,61 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if failed or unreadable else 0
 
 
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    """Where rows go: to stdout, or into a file that appears as a whole, after Ctrl-C too."""
+    if path is None:
+        yield sys.stdout
+        return
+    from edge_ser.report.files import write_whole
+
+    rows = io.StringIO()
+    try:
+        yield rows
+    except KeyboardInterrupt:
+        write_whole(path, rows.getvalue())
+        raise
+    write_whole(path, rows.getvalue())
+
+
 def _print_answers(
-    recognizer: Recognizer, sources: Sequence[Source], batch_size: int, printer: Any
+    recognizer: Recognizer, sources: Sequence[Source], batch_size: int, printer: _Printer
 ) -> int:
-    """Print every answer in the order given; returns how many could not be had."""
+    """Print every answer in the order given; returns how many could not be had.
+
+    Raises:
+        KeyboardInterrupt: after what was answered until then is printed.
+    """
     failed = following = 0
     waiting: dict[int, Emotion | EdgeSerError] = {}
-    with _progress(len(sources)) as bar:
-        for index, outcome in recognizer.each(sources, batch_size=batch_size):
-            waiting[index] = outcome
+
+    def show(answer: Emotion | EdgeSerError) -> None:
+        nonlocal failed
+        if isinstance(answer, EdgeSerError):
+            failed += 1
+            print_error(answer)
+        else:
             if bar is not None:
-                bar.update()
-            while following in waiting:  # batched by length, printed in the order given
-                answer = waiting.pop(following)
-                following += 1
-                if isinstance(answer, EdgeSerError):
-                    failed += 1
-                    print_error(answer)
-                else:
-                    if bar is not None:
-                        bar.clear()
-                    printer.row(answer)
+                bar.clear()
+            printer.row(answer)
+
+    with _progress(len(sources)) as bar:
+        try:
+            for index, outcome in recognizer.each(sources, batch_size=batch_size):
+                waiting[index] = outcome
+                if bar is not None:
+                    bar.update()
+                while following in waiting:  # batched by length, printed in the order given
+                    show(waiting.pop(following))
+                    following += 1
+        except KeyboardInterrupt:
+            count = following + len(waiting)
+            for index in sorted(waiting):
+                show(waiting[index])
+            printer.close()
+            print_warning(f"interrupted after {count} of {len(sources)} files, which are kept")
+            raise
+    printer.close()
     return failed
 
 
@@ -126,26 +145,21 @@ def _progress(total: int) -> contextlib.AbstractContextManager[Any]:
     return bar
 
 
-def _sources(given: list[Path | None]) -> tuple[list[Source], int]:
-    """Files and streams to answer, and how many subfolders could not be looked into."""
-    sources: list[Source] = []
-    unreadable = 0
-    for path in given:
-        if path is None:
-            if sys.stdin is None:
-                raise UsageError("-", expected="audio on stdin", found="a closed stream")
-            sources.append(sys.stdin.buffer)
-        else:
-            files, unreadable_here = audio_files([path])
-            sources += files
-            unreadable += unreadable_here
-    return sources, unreadable
+class _Printer(Protocol):
+    """Writes rows in a format."""
+
+    def row(self, e: Emotion) -> None:
+        """Take an answer."""
+
+    def close(self) -> None:
+        """Write what waited for the last one."""
 
 
 class _Table:
     """Rows aligned for people; widths are known only when all rows are."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
         self.rows = [("file", "arousal", "dominance", "valence", "region", "margin", "head")]
 
     def row(self, e: Emotion) -> None:
@@ -175,7 +189,7 @@ class _Table:
                 c.rjust(w) if i in right else c.ljust(w)
                 for i, (c, w) in enumerate(zip(row, widths, strict=True))
             ]
-            print("  ".join(cells).rstrip())
+            print("  ".join(cells).rstrip(), file=self.stream)
 
 
 def _short(name: str, width: int = 48) -> str:
@@ -188,16 +202,19 @@ def _short(name: str, width: int = 48) -> str:
 
 
 class _JsonLines:
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
     def row(self, e: Emotion) -> None:
-        print(json.dumps(e.to_dict()), flush=True)
+        print(json.dumps(e.to_dict()), file=self.stream, flush=True)
 
     def close(self) -> None:
         """Every line is complete already."""
 
 
 class _Csv:
-    def __init__(self) -> None:
-        self.writer = csv.writer(sys.stdout, lineterminator="\n")
+    def __init__(self, stream: TextIO) -> None:
+        self.writer = csv.writer(stream, lineterminator="\n")
         self.writer.writerow(_COLUMNS)
 
     def row(self, e: Emotion) -> None:
@@ -216,4 +233,8 @@ class _Csv:
         """Every row is written already."""
 
 
-_PRINTERS: dict[str, Any] = {"table": _Table, "json": _JsonLines, "csv": _Csv}
+_PRINTERS: dict[str, Callable[[TextIO], _Printer]] = {
+    "table": _Table,
+    "json": _JsonLines,
+    "csv": _Csv,
+}

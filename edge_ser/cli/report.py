@@ -19,7 +19,7 @@ from edge_ser.report.conclusion import Conclusion, conclude
 from edge_ser.report.data import Evidence, load_evidence
 from edge_ser.report.device_run import DeviceRun, read_device_run, run_on_device
 from edge_ser.report.document import Tone
-from edge_ser.report.files import check_report_path, write_page
+from edge_ser.report.files import check_output_path, write_page
 from edge_ser.report.index import IndexRow, index_page
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
@@ -117,9 +117,9 @@ def _check(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
         raise UsageError(
             out, expected="a name that ends in .html or .pdf", found=out.suffix or "no ending"
         )
-    check_report_path(out)
+    check_output_path(out)
     for path in paths:
-        check_report_path(out, path)
+        check_output_path(out, path)
 
 
 def _subject(

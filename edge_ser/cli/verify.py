@@ -24,7 +24,7 @@ from edge_ser.fidelity.limits import limit_words
 from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, Measures, load_evidence, read_evidence
 from edge_ser.report.device_run import DeviceRun, run_on_device
-from edge_ser.report.files import check_report_path
+from edge_ser.report.files import check_output_path
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
 from edge_ser.session import Session
@@ -60,7 +60,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.report is not None:
-        check_report_path(arguments.report, Path(arguments.bundle))
+        check_output_path(arguments.report, Path(arguments.bundle))
     bundle = Bundle.open(arguments.bundle)
     bundle.manifest.check_evidence()
     if arguments.reference:

@@ -1,4 +1,4 @@
-"""Where a report may be written, and writing it whole or not at all."""
+"""Where a file may be written, and writing it whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edge_ser.errors import MissingPathError, UsageError
 from edge_ser.report.pdf import find_browser, print_pdf
 
 
-def check_report_path(path: Path, bundle: Path | None = None) -> None:
-    """Refuse a path that no report can be written to, before the work that it would tell of.
+def check_output_path(path: Path, bundle: Path | None = None) -> None:
+    """Refuse a path that no file can be written to, before the work that it would tell of.
 
     Args:
-        path: of the page.
+        path: of the file.
         bundle: directory or .zip that it is about; None: there is none.
 
     Raises:
@@ -65,7 +65,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     work = None
     try:
         with tempfile.NamedTemporaryFile(
-            "wb", dir=path.parent, prefix=".edge-ser-report-", delete=False
+            "wb", dir=path.parent, prefix=".edge-ser-", delete=False
         ) as file:
             work = Path(file.name)
             file.write(content.encode() if isinstance(content, str) else content)

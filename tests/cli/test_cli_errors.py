@@ -68,7 +68,7 @@ def bad(tmp_path: Path, noise: np.ndarray, bundle_dir: Path) -> Path:
         (["predict", "@old", "@good.wav"], "expected manifest schema 2, found schema 99; upgrade"),
         (["predict", "@broken", "@good.wav"], "manifest.json: expected JSON, found"),
         (["predict", "@bundle", "@none.wav"], "none.wav: expected an audio file"),
-        (["predict", "@good.wav", "@bundle"], "bundle: expected"),
+        (["predict", "@good.wav", "@bundle"], "command line: expected the bundle first, found"),
         (["verify", "@nowhere"], "nowhere: expected a bundle, found no such"),
         (["verify", "@empty-folder"], "expected a bundle with manifest.json, found none"),
         (["verify", "@good.wav"], "good.wav: expected a bundle"),

@@ -45,6 +45,7 @@ def test_options_stand_anywhere_between_the_arguments(words: tuple[str, ...]) ->
         ("export", {"device": (), "checkpoint": None, "verbose": False}),
         ("export --neutral-radius -1 CKPT", {"neutral_radius": -1.0, "checkpoint": "CKPT"}),
         ("export -oDIR CKPT", {"out": Path("DIR"), "checkpoint": "CKPT"}),
+        ("export -o=DIR", {"out": Path("DIR")}),
         ("export -voDIR", {"out": Path("DIR"), "verbose": True}),
         ("export --out=DIR=1", {"out": Path("DIR=1")}),
         ("export --keep", {"keep_failed": True}),
@@ -99,6 +100,7 @@ def test_commands_declare_nothing_that_is_not_read() -> None:
 def test_defaults_are_those_of_argparse() -> None:
     for name, parser in commands():
         places = [a for a in parser._actions if not a.option_strings and a.nargs is None]
-        words = [name, *("word" for _ in places)]
+        needed = [a.option_strings[0] for a in parser._actions if a.required and a.option_strings]
+        words = [name, *("word" for _ in places), *(f"{option}=word" for option in needed)]
         expected = argparse.ArgumentParser.parse_args(build_parser(name), words)
         assert read(*words) == vars(expected)

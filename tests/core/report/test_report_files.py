@@ -15,7 +15,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.writing import seal
 from edge_ser.errors import BundleError, MissingPathError, UsageError
 from edge_ser.report.data import load_damage, load_evidence, read_evidence
-from edge_ser.report.files import check_report_path
+from edge_ser.report.files import check_output_path
 from edge_ser.report.page import write_report
 
 PAIRS = [((0.2, 0.3, 0.4), (0.2, 0.3, 0.5)), ((0.6, 0.3, 0.4), (0.6, 0.3, 0.4))]
@@ -185,16 +185,16 @@ def test_a_page_that_cannot_be_written_leaves_nothing(
 
 
 def test_paths_that_no_page_can_be_at_are_refused(bundle_dir: Path, tmp_path: Path) -> None:
-    check_report_path(tmp_path / "report.html", bundle_dir)
+    check_output_path(tmp_path / "report.html", bundle_dir)
     with pytest.raises(UsageError, match="expected a file to write, found a directory"):
-        check_report_path(tmp_path, bundle_dir)
+        check_output_path(tmp_path, bundle_dir)
     with pytest.raises(MissingPathError, match=r"expected an existing folder, found no folder"):
-        check_report_path(tmp_path / "none" / "report.html", bundle_dir)
+        check_output_path(tmp_path / "none" / "report.html", bundle_dir)
     (tmp_path / "file").touch()
     with pytest.raises(MissingPathError, match="no folder"):
-        check_report_path(tmp_path / "file" / "report.html", bundle_dir)
+        check_output_path(tmp_path / "file" / "report.html", bundle_dir)
     with pytest.raises(UsageError, match="expected a file that can be written"):
-        check_report_path(tmp_path / ("x" * 300) / "r.html", bundle_dir)
+        check_output_path(tmp_path / ("x" * 300) / "r.html", bundle_dir)
 
 
 @pytest.mark.parametrize("name", ["parity.json", "report.html", "sub/report.html"])
@@ -204,11 +204,11 @@ def test_a_page_is_not_written_over_the_bundle(name: str, bundle_dir: Path, tmp_
     link.symlink_to(bundle_dir)
     for folder in (bundle_dir, link):
         with pytest.raises(UsageError, match="expected a file outside the bundle"):
-            check_report_path(folder / name, bundle_dir)
+            check_output_path(folder / name, bundle_dir)
     zipped = tmp_path / "bundle.zip"
     zipped.touch()
     with pytest.raises(UsageError, match="expected a file outside the bundle"):
-        check_report_path(zipped, zipped)
+        check_output_path(zipped, zipped)
 
 
 def test_limits_of_the_page_are_those_of_the_manifest(bundle_dir: Path, tmp_path: Path) -> None:

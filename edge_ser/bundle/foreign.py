@@ -1,0 +1,50 @@
+"""What a path holds where a bundle or audio was expected: what people try, and the way on."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from edge_ser.bundle.files import MANIFEST
+from edge_ser.errors import BundleError
+
+_CHECKPOINTS = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors"}
+_ALONE = {".onnx": "an ONNX graph", ".data": "weights of an ONNX graph", ".engine": "an engine"}
+
+
+def describe_foreign(path: Path) -> tuple[str, str]:
+    """What is there, and what to do about it; twice "" if it is nothing known.
+
+    Args:
+        path: no sound bundle.
+    """
+    if path.is_file() and (path.parent / MANIFEST).is_file():
+        folder = shlex.quote(str(path.parent))
+        return f"a file of the bundle {folder}", f"give the bundle itself: {folder}"
+    if path.is_dir():
+        graph = next(iter(sorted(p.name for p in path.glob("*.onnx"))), "")
+        if graph:
+            return f"{graph} without a {MANIFEST} beside it", "copy the whole bundle"
+    suffix = path.suffix.lower()
+    if suffix in _CHECKPOINTS:
+        return "a checkpoint", f"make a bundle of it: edge-ser export {shlex.quote(str(path))}"
+    if suffix in _ALONE:
+        return f"{_ALONE[suffix]} without its bundle", (
+            f"give the folder with its {MANIFEST}, or make one: edge-ser export CKPT"
+        )
+    if suffix == ".zip":
+        return "a damaged or incomplete zip file", "copy it again"
+    return "", ""
+
+
+def no_bundle(path: Path, expected: str, found: str) -> BundleError:
+    """What is said of a path that is no bundle.
+
+    Args:
+        path: that was given.
+        expected: a bundle, in words.
+        found: what is there, where nothing better is known.
+    """
+    known, advice = describe_foreign(path)
+    advice = advice or "make one with: edge-ser export"
+    return BundleError(path, expected=expected, found=known or found, advice=advice)
