@@ -36,7 +36,7 @@ from peers_.link import Clock, PeerError, Worker, build
 
 from edge_ser.bench.speech import speech
 from edge_ser.host.facts import machine, state
-from edge_ser.measure import Estimate, Plan, measure, verdict
+from edge_ser.measure import Estimate, Plan, claim, measure
 from edge_ser.session import pad_batch
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.precision.recipes import Recipe
@@ -328,7 +328,7 @@ def _verdicts(peers: list[Peer], result: Any) -> dict[str, dict[str, str]]:
     """What may be said about ours and every peer."""
     known = [p.name for p in peers if p.name in result.timings]
     ours = [n for n in known if n.startswith(page.OURS)]
-    return {o: {n: verdict(result.ratio(o, n)) for n in known if n not in ours} for o in ours}
+    return {o: {n: claim(result.ratio(o, n)) for n in known if n not in ours} for o in ours}
 
 
 def write(records: list[dict[str, Any]], environments: dict[str, Environment]) -> None:

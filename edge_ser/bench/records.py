@@ -59,7 +59,7 @@ class Against:
         low: lower end of its interval.
         high: upper end.
         confidence: of that interval.
-        verdict: "faster", "slower" or "no difference".
+        verdict: what the ratio allows to say, one of `measure.stats.Claim`.
     """
 
     system: str

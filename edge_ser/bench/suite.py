@@ -23,7 +23,7 @@ from edge_ser.errors import EdgeSerError, MeasurementError, UsageError
 from edge_ser.host.facts import available_memory, machine, state
 from edge_ser.measure.energy import find_meter, measure_energy
 from edge_ser.measure.process import Cold, ColdSystem, measure_cold
-from edge_ser.measure.stats import verdict
+from edge_ser.measure.stats import claim
 from edge_ser.measure.timing import Plan, Result, Timing, measure
 from edge_ser.session import Session
 from edge_ser.utterance import answer, infer, prepare
@@ -370,7 +370,7 @@ def _pipeline(opened: _Opened, rows: list[Samples]) -> Callable[[Any], Any]:
 
 def _against(result: Result, name: str, first: str) -> Against:
     ratio = result.ratio(name, first)
-    return Against(first, ratio.value, ratio.low, ratio.high, ratio.confidence, verdict(ratio))
+    return Against(first, ratio.value, ratio.low, ratio.high, ratio.confidence, claim(ratio))
 
 
 def _fresh_record(cold: Cold, first: float, longest: float, batch: int) -> Fresh:

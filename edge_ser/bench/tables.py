@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from edge_ser.bench.compare import Comparison, Span
 from edge_ser.bench.records import Record, one_per_system, threads_of
 from edge_ser.bench.stages import STAGES
+from edge_ser.measure.stats import FEWEST_ROUNDS, TOO_FEW
 
 Rows = list[tuple[str, ...]]
 # Share of interrupted runs that is worth a word; a quiet machine has a few percent.
@@ -108,6 +109,8 @@ def notes(records: Sequence[Record]) -> list[str]:
     said.append(line)
     if any(r.against for r in records):
         said.append("ratios: of runs in the same round; = means that no difference was found")
+    if any(r.against and r.against.verdict == TOO_FEW for r in records):
+        said.append(f"? of fewer than {FEWEST_ROUNDS} rounds nothing can be said: measure longer")
     if any(r.work and r.work.peak_share for r in records):
         said.append("of the peak: time of the model's matrix products alone, over its time")
     split = f"read .. answer: one file of 48 kHz, {split_length(records):g} s"
@@ -218,5 +221,5 @@ def _against(record: Record) -> str:
     a = record.against
     if a is None:
         return "1"
-    sign = {"no difference": "= ", "faster": "", "slower": ""}[a.verdict]
+    sign = {"no difference": "= ", TOO_FEW: "? "}.get(a.verdict, "")
     return f"{sign}{a.ratio:.2f} ({a.low:.2f}..{a.high:.2f}) {a.verdict}"

@@ -6,21 +6,21 @@ result and for peak memory. Neither knows what a system is: a callable, or a few
 """
 
 from edge_ser.measure.process import Cold, ColdSystem, measure_cold
-from edge_ser.measure.stats import Estimate, Verdict, median, quantile, ratio, verdict
+from edge_ser.measure.stats import Claim, Estimate, claim, median, quantile, ratio
 from edge_ser.measure.timing import Plan, Result, Timing, measure
 
 __all__ = [
+    "Claim",
     "Cold",
     "ColdSystem",
     "Estimate",
     "Plan",
     "Result",
     "Timing",
-    "Verdict",
+    "claim",
     "measure",
     "measure_cold",
     "median",
     "quantile",
     "ratio",
-    "verdict",
 ]

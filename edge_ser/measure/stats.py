@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -19,10 +19,13 @@ import numpy as np
 CONFIDENCE = 0.95
 # Of a claim that two systems differ. A table makes many such claims, and none should be chance.
 CLAIM_CONFIDENCE = 0.99
+# Of fewer values the extremes enclose the median with less than that.
+FEWEST_ROUNDS = 8
 # Smaller differences are not worth a claim, and where code lies in memory alone can make them.
 LEAST_DIFFERENCE = 0.01
 
-Verdict = Literal["faster", "slower", "no difference"]
+TOO_FEW: Final = "too few rounds to judge"
+Claim = Literal["faster", "slower", "no difference", "too few rounds to judge"]
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,11 @@ def ratio(a: Sequence[float], b: Sequence[float], confidence: float = CLAIM_CONF
     return median([x / y for x, y in zip(a, b, strict=True)], confidence)
 
 
-def verdict(
+def claim(
     estimate: Estimate,
     least: float = LEAST_DIFFERENCE,
     confidence: float = CLAIM_CONFIDENCE,
-) -> Verdict:
+) -> Claim:
     """What a ratio of times allows to say about its first system.
 
     Args:
@@ -110,9 +113,10 @@ def verdict(
     Returns:
         "faster" or "slower" only where the whole interval lies beyond 1 and its median beyond
         `least`; otherwise "no difference", which says that none was found, not that there is none.
+        Of fewer rounds than the confidence needs, nothing is said but that.
     """
     if estimate.confidence < confidence:
-        return "no difference"
+        return TOO_FEW
     if estimate.high < 1 and estimate.value < 1 - least:
         return "faster"
     if estimate.low > 1 and estimate.value > 1 + least:

@@ -43,6 +43,14 @@ def test_latency_rows_put_systems_of_a_length_together() -> None:
     assert len({len(row) for row in rows}) == 1
 
 
+def test_too_few_rounds_are_no_finding() -> None:
+    few = Against("a/onnx", 1.01, 0.9, 1.1, 0.75, "too few rounds to judge")
+    records = [record(), record(system="b/onnx", against=few)]
+    assert tables.latency_rows(records)[2][-1] == "? 1.01 (0.90..1.10) too few rounds to judge"
+    assert "? of fewer than 8 rounds nothing can be said: measure longer" in tables.notes(records)
+    assert not any(note.startswith("?") for note in tables.notes(three_systems()))
+
+
 def test_batch_and_threads_are_columns_only_where_they_differ() -> None:
     assert "threads" not in tables.latency_rows([record()])[0]
     header, one, two = tables.latency_rows([record(), record(threads=2)])

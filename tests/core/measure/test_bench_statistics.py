@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from edge_ser.measure import Estimate, median, quantile, ratio, verdict
-from edge_ser.measure.stats import CLAIM_CONFIDENCE
+from edge_ser.measure import Estimate, claim, median, quantile, ratio
+from edge_ser.measure.stats import CLAIM_CONFIDENCE, FEWEST_ROUNDS
 
 
 def skewed(rng: np.random.Generator, count: int, typical: float = 0.01) -> list[float]:
@@ -61,8 +61,8 @@ def test_a_known_difference_is_found_in_noise_that_hides_it_from_unpaired_times(
     b = 0.0100 * machine * (1 + rng.normal(0, 0.01, 60))
     found = ratio(list(a), list(b))
     assert found.low < 0.95 < found.high and found.precision < 0.01
-    assert verdict(found) == "faster"
-    assert verdict(ratio(list(b), list(a))) == "slower"
+    assert claim(found) == "faster"
+    assert claim(ratio(list(b), list(a))) == "slower"
     alone_a, alone_b = median(list(a)), median(list(b))
     assert alone_a.high > alone_b.low, "their own intervals overlap"
 
@@ -70,7 +70,7 @@ def test_a_known_difference_is_found_in_noise_that_hides_it_from_unpaired_times(
 def test_no_winner_inside_the_noise() -> None:
     rng = np.random.default_rng(2)
     claims = [
-        verdict(ratio(skewed(rng, 20), skewed(rng, 20))) != "no difference" for _ in range(1000)
+        claim(ratio(skewed(rng, 20), skewed(rng, 20))) != "no difference" for _ in range(1000)
     ]
     # 1 % by the interval alone
     assert sum(claims) <= 20
@@ -84,16 +84,17 @@ def test_no_winner_inside_the_noise() -> None:
         (Estimate(0.9, 0.8, 1.01, 0.99, 20), "no difference"),
         (Estimate(1.1, 0.99, 1.2, 0.99, 20), "no difference"),
         (Estimate(0.995, 0.993, 0.997, 0.99, 200), "no difference"),  # sure, but not worth a word
-        (Estimate(0.5, 0.49, 0.51, 0.75, 3), "no difference"),  # three rounds prove nothing
+        (Estimate(0.5, 0.49, 0.51, 0.75, 3), "too few rounds to judge"),
+        (Estimate(1.0, 0.99, 1.01, 0.98, 7), "too few rounds to judge"),
     ],
 )
-def test_verdict(estimate: Estimate, said: str) -> None:
-    assert verdict(estimate) == said
+def test_claim(estimate: Estimate, said: str) -> None:
+    assert claim(estimate) == said
 
 
 def test_fewest_rounds_for_a_claim() -> None:
-    assert median([1.0] * 7, CLAIM_CONFIDENCE).confidence < CLAIM_CONFIDENCE
-    assert median([1.0] * 8, CLAIM_CONFIDENCE).confidence >= CLAIM_CONFIDENCE
+    assert median([1.0] * (FEWEST_ROUNDS - 1), CLAIM_CONFIDENCE).confidence < CLAIM_CONFIDENCE
+    assert median([1.0] * FEWEST_ROUNDS, CLAIM_CONFIDENCE).confidence >= CLAIM_CONFIDENCE
 
 
 def test_quantile() -> None:

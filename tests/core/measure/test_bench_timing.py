@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_ser.measure import Plan, measure, verdict
+from edge_ser.measure import Plan, claim, measure
 
 
 class Clock:
@@ -92,9 +92,9 @@ def test_differences_are_found_and_noise_is_none(clock: Clock) -> None:
         "slower": clock.system("3", takes(0.12)),
     }
     result = measure(systems, None, Plan(max_seconds=1e9, max_rounds=80), clock=clock)
-    assert verdict(result.ratio("same", "first")) == "no difference"
+    assert claim(result.ratio("same", "first")) == "no difference"
     found = result.ratio("slower", "first")
-    assert verdict(found) == "slower"
+    assert claim(found) == "slower"
     assert found.low < 1.2 < found.high
 
 
@@ -167,5 +167,5 @@ def test_the_real_clock_measures_a_real_difference() -> None:
     systems = {"one": lambda _: time.sleep(0.002), "two": lambda _: time.sleep(0.004)}
     result = measure(systems, None, Plan(max_seconds=3))
     found = result.ratio("two", "one")
-    assert verdict(found) == "slower"
+    assert claim(found) == "slower"
     assert found.value > 1.4
