@@ -24,7 +24,7 @@ def figure(evaluation: Evaluation) -> Any:
     count = len(clips.files)
     for column, (name, axes) in enumerate(zip(DIMENSIONS, panels, strict=True)):
         x, y = clips.labels[:, column], evaluation.answers[:, column].clip(SCORE_MIN, SCORE_MAX)
-        axes.plot(ends, ends, color="0.6", lw=1, zorder=0)
+        axes.plot(ends, ends, color="0.4", lw=1, zorder=3)
         if count > _MANY:
             axes.hexbin(x, y, gridsize=40, extent=(*ends, *ends), mincnt=1, bins="log", lw=0)
         else:

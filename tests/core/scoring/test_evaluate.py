@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -151,3 +152,18 @@ def test_the_picture_shows_every_clip(ser: edge_ser.Recognizer, root: Path, tmp_
         assert np.array_equal(points[:, 1], evaluation.answers[:, column].clip(1, 7))
     plot.write_plot(tmp_path / "scatter.svg", evaluation)
     assert ElementTree.parse(tmp_path / "scatter.svg").getroot().tag.endswith("svg")
+
+
+def test_many_clips_are_drawn_by_their_density(ser: edge_ser.Recognizer, root: Path) -> None:
+    few = edge_ser.evaluate(ser, root)
+    rng = np.random.default_rng(0)
+    labels = rng.normal(4, 1, (3000, 3)).clip(1, 7)
+    files = tuple(f"{i}.wav" for i in range(3000))
+    many = replace(
+        few,
+        clips=replace(few.clips, files=files, labels=labels),
+        answers=labels + rng.normal(0, 0.5, labels.shape),
+    )
+    for panel in plot.figure(many).axes:
+        (density,) = panel.collections
+        assert density.get_array().sum() == 3000, "every clip is counted"
