@@ -19,7 +19,8 @@ if sys.platform != "win32":
 _PREFIX = "edge-ser-"
 # Of a folder that has no lock yet: nobody takes it for a forgotten one.
 _UNFINISHED_PREFIX = "edge-ser.new-"
-_LOCK = ".in-use"
+# What lies in it: the lock, and what is given out.
+_LOCK, _INSIDE = "in-use", "bundle"
 # Of this process's folders; None where the system has no such locks.
 _locks: dict[Path, BinaryIO | None] = {}
 
@@ -36,10 +37,12 @@ def new_folder() -> Path:
     folder = parent / (_PREFIX + unfinished.name.removeprefix(_UNFINISHED_PREFIX))
     try:
         lock = _lock(unfinished)
+        (unfinished / _INSIDE).mkdir()
         unfinished.rename(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    folder /= _INSIDE
     _locks[folder] = lock
     workers = sys.modules.get("multiprocessing.util")
     if workers is not None:  # its processes end without what Python does at the end of others
@@ -61,7 +64,7 @@ def remove(folder: Path, pid: int) -> None:
         return
     if folder in _locks:
         lock = _locks.pop(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)
         if lock is not None:
             lock.close()
 

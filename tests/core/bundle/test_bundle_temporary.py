@@ -60,7 +60,7 @@ def test_the_next_one_removes_what_a_killed_process_left(
     left = root_of(holder)
     holder.send_signal(number)
     holder.wait(SECONDS)
-    assert left.is_dir() and left.parent == scratch
+    assert left.is_dir() and left.parent.parent == scratch
     with edge_ser.load(archive, threads=1) as ser:
         assert not left.exists()
         assert ser.bundle.graph_path.is_file()
@@ -96,7 +96,7 @@ def test_workers_leave_nothing_when_their_pool_ends(
     ser = edge_ser.load(archive, threads=1)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(kind)) as pool:
         list(pool.map(answer, [ser] * 4, [utterances[0]] * 4))
-    assert [path.name for path in scratch.glob("edge-ser-*")] == [ser.bundle.root.name]
+    assert list(scratch.glob("edge-ser-*")) == [ser.bundle.root.parent]
     ser.close()
     assert list(scratch.glob("edge-ser-*")) == []
 
