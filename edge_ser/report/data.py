@@ -77,7 +77,8 @@ class SpeechFiles:
         """Source and names; all speech of the package is synthetic, which is said."""
         synthetic = ", synthetic" if self.source.startswith("the package's") else ""
         names = ", ".join(name for name, _ in self.files)
-        return f"{len(self.files)} files of {self.source}{synthetic}: {names}"
+        count = f"{len(self.files)} file{'s' if len(self.files) != 1 else ''}"
+        return f"{count} of {self.source}{synthetic}: {names}"
 
 
 @dataclass(frozen=True)

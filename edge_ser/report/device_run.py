@@ -13,7 +13,6 @@ from typing import Any, Literal
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import MissingPathError, UsageError
 from edge_ser.fidelity.limits import Limits
-from edge_ser.fidelity.verdict import Verdict
 from edge_ser.host.facts import Machine, this_machine
 from edge_ser.report.data import Measures, Vad, measures
 from edge_ser.session import Session
@@ -108,7 +107,7 @@ def run_on_device(bundle: Bundle, session: Session, runtime: str, ran_engine: bo
         BundleError: the bundle holds no recorded answers.
     """
     runs = run_recorded(bundle, session)
-    verdict: Verdict = judge(bundle, runs)
+    verdict = judge(bundle, runs)
     golden, manifest = bundle.golden(), bundle.manifest
     state: EngineState = "ran" if ran_engine else "not run"
     return DeviceRun(

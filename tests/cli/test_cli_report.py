@@ -120,6 +120,19 @@ def test_latencies_of_bench_are_shown(cli: Cli, out: Path, tmp_path: Path, devic
     assert " ms for" not in other
 
 
+def test_bundles_of_earlier_versions_have_pages_too(cli: Cli, out: Path) -> None:
+    old = sorted((Path(__file__).parents[1] / "data" / "bundles-schema-1").glob("*.zip"))
+    assert len(old) >= 6
+    assert cli("report", *old, "-o", out, "--no-run").code == 0
+    for number, bundle in enumerate(old, 1):
+        html = read(out.with_name(f"index-{number}-{bundle.stem}.html"))
+        tone = "open" if bundle.stem.startswith("trt") else "good"
+        assert f'class="verdict {tone}"' in html and "✗" not in html
+    html = read(out)
+    assert html.count(">engine not run</td>") == sum(b.stem.startswith("trt") for b in old)
+    assert html.count("not run; proof of the export") == len(old)
+
+
 # --- refused
 
 

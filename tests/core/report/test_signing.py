@@ -78,7 +78,7 @@ def test_synthetic_calibration_is_said(manifest: Manifest) -> None:
 def test_the_speech_of_the_proof_is_listed(manifest: Manifest) -> None:
     lists = [words for name, words in signed(manifest, speech=SPEECH) if name == "speech"]
     assert lists == [
-        "1 files of the package's samples, synthetic: a.flac",
+        "1 file of the package's samples, synthetic: a.flac",
         "2 files of call centre: b.wav, c.wav",
     ]
     # of a version that did not record files, what its comparisons are named after
