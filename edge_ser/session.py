@@ -32,6 +32,14 @@ class Session(Protocol):
         """
 
 
+def computation_of(session: Session) -> str:
+    """What its answers are computed by: a runtime's name, "onnx" where the session does not say.
+
+    With another precision than the runtime's usual one behind it, such as "openvino-bf16".
+    """
+    return str(getattr(session, "computation", "onnx"))
+
+
 def close_session(session: Session) -> None:
     """Let go of what a session holds; nothing, where it has no `close`."""
     close = getattr(session, "close", None)

@@ -1,4 +1,8 @@
-"""Proof on the device: does the bundle, here, give the recorded reference answers?"""
+"""Proof on the device: does the bundle, here, give the recorded answers?
+
+Recorded are the reference's, which the gate of the export judges, and the bundle's own, which other
+versions of a runtime and other processors hardly move: they are held much more tightly.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,27 @@ from dataclasses import dataclass
 
 from edge_ser.audio import from_int16
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.parity_record import read_parity_record
 from edge_ser.emotion.decode import Outputs
 from edge_ser.fidelity.compare import compare, concatenate
+from edge_ser.fidelity.limits import (
+    MIN_JUDGED,
+    OF_THE_WHOLE,
+    Limits,
+    ceiling,
+    own_limits,
+    stricter,
+    weaker_words,
+)
 from edge_ser.fidelity.verdict import Verdict
-from edge_ser.session import Session
+from edge_ser.session import Session, computation_of
 from edge_ser.utterance import infer
+
+# Names of the groups: recorded utterances one by one and in padded batches, against the
+# reference's answers; both against the bundle's own.
+RECORDED, BATCHED, OWN = "recorded", "batched", "own"
+# Rows of a padded batch: enough for padding to show, and no more than engines take.
+BATCH_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -19,22 +39,25 @@ class RecordedRuns:
 
     Attributes:
         single: one utterance a run.
-        padded: all of them as one padded batch.
+        batched: in padded batches of four.
+        computation: that answered; see `session.computation_of`.
     """
 
     single: Outputs
-    padded: Outputs
+    batched: Outputs
+    computation: str = "onnx"
 
 
 def verify(bundle: Bundle, session: Session) -> Verdict:
-    """Run the recorded utterances, one by one and as one padded batch.
+    """Run the recorded utterances, one by one and in padded batches.
 
     Args:
         bundle: with recorded answers.
         session: opened from it.
 
     Returns:
-        fidelity to the recorded answers, for "single" and "padded", judged by the bundle's limits.
+        the groups "recorded" and "batched", judged by the limits that the bundle may have at most,
+        and "own" where the bundle's own answers are recorded.
 
     Raises:
         BundleError: the bundle holds no recorded answers, or its evidence is malformed.
@@ -51,20 +74,84 @@ def run_recorded(bundle: Bundle, session: Session) -> RecordedRuns:
     bundle.manifest.check_evidence()
     preprocessing = bundle.manifest.preprocessing
     rows = [preprocessing.normalize(from_int16(x)) for x in bundle.golden().samples]
-    return RecordedRuns(concatenate([infer(session, [x]) for x in rows]), infer(session, rows))
+    batches = [rows[i : i + BATCH_ROWS] for i in range(0, len(rows), BATCH_ROWS)]
+    return RecordedRuns(
+        concatenate([infer(session, [row]) for row in rows]),
+        concatenate([infer(session, batch) for batch in batches]),
+        computation_of(session),
+    )
 
 
 def judge(bundle: Bundle, runs: RecordedRuns) -> Verdict:
-    """How far answers of `run_recorded` are from the recorded ones, judged by the bundle's limits.
+    """How far answers of `run_recorded` are from the recorded ones; see `verify`.
 
     Raises:
-        BundleError: the bundle holds no recorded answers.
+        BundleError: the bundle holds no recorded answers, or its evidence is malformed.
     """
-    golden = bundle.golden()
-    reference = Outputs.of(golden.vad, golden.region_logits)
-    partition, limits = bundle.manifest.partition, bundle.manifest.limits
+    golden, manifest = bundle.golden(), bundle.manifest
+    count = len(golden.names)
+    limits, notes = limits_of(bundle)
+    if not agrees_on_recorded(bundle):
+        limits = limits.of_each
     groups = {
-        "single": compare(reference, runs.single, partition, limits.margin),
-        "padded": compare(reference, runs.padded, partition, limits.margin),
+        RECORDED: compare(golden.reference, runs.single, manifest.partition, limits.margin),
+        BATCHED: compare(golden.reference, runs.batched, manifest.partition, limits.margin),
     }
-    return Verdict(groups, dict.fromkeys(groups, limits))
+    asked = dict.fromkeys(groups, limits)
+    own = golden.own_in(runs.computation)
+    if own is not None:
+        asked[OWN] = own_limits(manifest.target, runs.computation == "trt")
+        both = concatenate([runs.single, runs.batched])
+        groups[OWN] = compare(concatenate([own, own]), both, manifest.partition, asked[OWN].margin)
+    else:
+        asked = {name: limits.of_count(count) for name in groups}
+        few = " and statistics" if limits.has_agreement and count < MIN_JUDGED else ""
+        notes += (
+            f"{count} clips, recorded by an earlier version: the bundle's own answers{few} "
+            "are not judged",
+        )
+    return Verdict(groups, asked, notes)
+
+
+def limits_of(bundle: Bundle) -> tuple[Limits, tuple[str, ...]]:
+    """What a bundle is judged by, whatever its files say: never less than its target asks for.
+
+    Returns:
+        the limits, and in words what the bundle says otherwise.
+
+    Raises:
+        BundleError: `parity.json` is damaged.
+    """
+    manifest, record = bundle.manifest, read_parity_record(bundle)
+    most = ceiling(manifest.target)
+    notes = []
+    limits = stricter(manifest.limits, most)
+    weaker = weaker_words(manifest.limits, most)
+    if weaker:
+        notes.append(
+            f"the manifest's limits are weaker than {manifest.target} allows, and were replaced: "
+            f"{weaker}"
+        )
+    other = None if record is None else record.limits
+    if other is not None and other != manifest.limits:
+        notes.append("manifest and parity.json disagree about the limits: the stricter were taken")
+        limits = stricter(limits, other)
+    return limits, tuple(notes)
+
+
+def agrees_on_recorded(bundle: Bundle) -> bool:
+    """Whether agreement as a whole is judged on the recorded answers.
+
+    It is, unless the export says that it has other speech for it.
+
+    Raises:
+        BundleError: the record of the export is damaged.
+    """
+    manifest, record = bundle.manifest, read_parity_record(bundle)
+    judged = [manifest.parity.judged.get(RECORDED)] if manifest.parity is not None else []
+    if record is not None and RECORDED in record.judged:
+        judged.append(record.judged[RECORDED].to_dict())
+    known = [limits for limits in judged if limits is not None]
+    return not known or any(
+        limits.get(name) is not None for limits in known for name in OF_THE_WHOLE
+    )

@@ -17,6 +17,7 @@ from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
+from edge_ser.emotion.decode import Outputs
 from edge_ser.host.cpu import usable_cores
 
 # of tests that import ONNX Runtime themselves
@@ -148,9 +149,8 @@ def tiny_bundle(tmp_path: Path) -> Callable[..., Path]:
         )
         (folder / graph).write_bytes(model.SerializeToString())
         one = np.full(1600, 3277, np.int16)
-        Golden(["one"], [one], np.zeros((1, 3), np.float32), np.zeros((1, 8), np.float32)).save(
-            folder / "golden.npz"
-        )
+        zeros = Outputs.of(np.zeros((1, 3), np.float32), np.zeros((1, 8), np.float32))
+        Golden(["one"], [one], zeros).save(folder / "golden.npz")
         manifest = replace(
             template,
             name="tiny",

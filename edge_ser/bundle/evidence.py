@@ -12,7 +12,6 @@ from typing import Any
 
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.labels import LabelFidelity
-from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import OpenEnded, Reader
 
 
@@ -45,8 +44,7 @@ class ParitySummary(OpenEnded):
         radius_max: largest difference of the radius.
         region_flips: utterances that changed region.
         not_judged: limits that a group was too small for, in words.
-        judged: what decided: limits by name of the group, None where one was not judged; empty: not
-            told.
+        judged: what decided, as `Limits.to_dict` of each group by its name; empty: not told.
         labels: agreement with labels; None without them.
         agreement: of the group that tells most; None: no group was answered.
         runtimes: the same comparison in other runtimes, by their names.
@@ -59,7 +57,7 @@ class ParitySummary(OpenEnded):
     radius_max: float | None = None
     region_flips: int | None = None
     not_judged: tuple[str, ...] = ()
-    judged: dict[str, Limits] = field(default_factory=dict)
+    judged: dict[str, dict[str, float | None]] = field(default_factory=dict)
     labels: LabelFidelity | None = None
     agreement: Agreement | None = None
     runtimes: dict[str, RuntimeProof] = field(default_factory=dict)
@@ -67,7 +65,6 @@ class ParitySummary(OpenEnded):
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
         data = asdict(self)
-        data["judged"] = {name: limits.to_dict() for name, limits in self.judged.items()}
         data["runtimes"] = {name: proof.to_dict() for name, proof in self.runtimes.items()}
         return {k: v for k, v in data.items() if k not in ("agreement", "judged", "runtimes") or v}
 

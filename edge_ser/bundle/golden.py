@@ -1,62 +1,84 @@
-"""The recorded reference answers that travel in a bundle."""
+"""Speech that travels in a bundle, with the reference's answers to it and the bundle's own."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.emotion.decode import VAD, Outputs
 from edge_ser.errors import BundleError
 
+_NAMES, _SAMPLES = "names", "samples_"
 
+
+@dataclass(frozen=True)
 class Golden:
-    """A few utterances with the reference's answers.
+    """A few utterances with answers to them.
+
+    In its file, the reference's outputs have the names of the graph, and the bundle's own the name
+    of the runtime before them, such as `onnx.vad`.
 
     Attributes:
         names: of the utterances.
         samples: mono int16 at the model's rate, one array `[n]` per utterance.
-        vad: `[utterances, 3]` float32 on 0..1.
-        region_logits: `[utterances, regions]` float32, or None.
+        reference: the PyTorch model's answers, float32.
+        own: what the bundle itself answered where it was exported, by the runtime that ran it;
+            empty in bundles of earlier versions.
     """
 
-    def __init__(
-        self,
-        names: list[str],
-        samples: list[NDArray[np.int16]],
-        vad: NDArray[np.float32],
-        region_logits: NDArray[np.float32] | None,
-    ) -> None:
-        self.names, self.samples = names, samples
-        self.vad, self.region_logits = vad, region_logits
+    names: list[str]
+    samples: list[NDArray[np.int16]]
+    reference: Outputs
+    own: Mapping[str, Outputs] = field(default_factory=dict)
+
+    def with_own(self, answers: Mapping[str, Outputs | None]) -> Golden:
+        """The same with the bundle's own answers by runtime, where there are any."""
+        return replace(self, own={name: own for name, own in answers.items() if own is not None})
+
+    def own_in(self, runtime: str) -> Outputs | None:
+        """The bundle's own answers to compare a runtime's with; None where none are recorded."""
+        return self.own.get(runtime, self.own.get("onnx"))
 
     def check(self, source: object) -> None:
         """Refuse answers that do not fit their utterances."""
         n = len(self.names)
+        vad = self.reference.arrays.get(VAD, np.zeros(0, np.float32))
+        shapes = {name: array.shape for name, array in self.reference.arrays.items()}
         sound = (
             n > 0
             and all(x.ndim == 1 and x.dtype == np.int16 for x in self.samples)
-            and self.vad.shape == (n, 3)
-            and self.vad.dtype == np.float32
-            and (self.region_logits is None or len(self.region_logits) == n)
+            and vad.shape == (n, 3)
+            and all(
+                array.ndim == 2 and len(array) == n and array.dtype == np.float32
+                for array in self.reference.arrays.values()
+            )
+            and all(
+                {name: array.shape for name, array in own.arrays.items()} == shapes
+                and all(array.dtype == np.float32 for array in own.arrays.values())
+                for own in self.own.values()
+            )
         )
         if not sound:
             raise BundleError(
                 source,
                 expected="int16 utterances and float32 answers for each",
-                found=f"{n} names, vad {self.vad.dtype} {list(self.vad.shape)}",
+                found=f"{n} names, vad {vad.dtype} {list(vad.shape)}",
                 advice="export again",
             )
 
     def save(self, path: Path) -> None:
         """Write as compressed npz."""
-        arrays: dict[str, NDArray[Any]] = {"names": np.array(self.names), "vad": self.vad}
-        arrays |= {f"samples_{i}": x for i, x in enumerate(self.samples)}
-        if self.region_logits is not None:
-            arrays["region_logits"] = self.region_logits
+        arrays: dict[str, NDArray[Any]] = {_NAMES: np.array(self.names), **self.reference.arrays}
+        arrays |= {f"{_SAMPLES}{i}": x for i, x in enumerate(self.samples)}
+        for runtime, own in self.own.items():
+            arrays |= {f"{runtime}.{name}": array for name, array in own.arrays.items()}
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     @classmethod
@@ -71,10 +93,15 @@ class Golden:
             if not isinstance(data, np.lib.npyio.NpzFile):
                 raise ValueError("an array without names")
             with data:
-                names = [str(n) for n in data["names"]]
-                samples = [data[f"samples_{i}"] for i in range(len(names))]
-                logits = data.get("region_logits")
-                golden = cls(names, samples, data["vad"], logits)
+                names = [str(n) for n in data[_NAMES]]
+                samples = [data[f"{_SAMPLES}{i}"] for i in range(len(names))]
+                answers: dict[str, dict[str, NDArray[np.float32]]] = {"": {}}
+                for key in data.files:
+                    if key != _NAMES and not key.startswith(_SAMPLES):
+                        runtime, _, output = key.rpartition(".")
+                        answers.setdefault(runtime, {})[output] = data[key]
+            reference = Outputs(answers.pop(""))
+            golden = cls(names, samples, reference, {k: Outputs(v) for k, v in answers.items()})
             golden.check(path)
             return golden
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -21,6 +21,7 @@ from edge_ser.cli.export import parity_audio
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.limits import limit_words
+from edge_ser.fidelity.verdict import by_limits
 from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, Measures, load_evidence, read_evidence
 from edge_ser.report.device_run import DeviceRun, run_on_device
@@ -28,6 +29,7 @@ from edge_ser.report.files import check_output_path
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
 from edge_ser.session import Session
+from edge_ser.verify import agrees_on_recorded, limits_of, verify
 from edge_ser.version import __version__
 
 
@@ -79,10 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
         files = len(bundle.manifest.files)
         print(f"{here.bundle} ({here.target}): {files} files as recorded")
         for group, figures in here.measures.items():
-            print(f"{group:<8}{_line(figures)}")
-        for note in here.not_judged:
-            print(f"note    {note}")
-        print(f"limits: {limit_words(bundle.manifest.limits)}")
+            print(f"{group:<9}{_line(figures)}")
+        for note in (*here.not_judged, *here.notes):
+            print(f"note     {note}")
+        for limits, names in by_limits(here.judged).items():
+            print(f"limits of {', '.join(names)}: {limit_words(limits)}")
         print(f"fingerprint {here.fingerprint}")
     if evidence is not None:
         _report(arguments, bundle, session, evidence, [here])
@@ -133,12 +136,12 @@ def _line(figures: Measures) -> str:
 def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
     with needs("export", "verify --reference"):
         from edge_ser_export.checkpoints.load import load_checkpoint
-        from edge_ser_export.proof.parity import (
+        from edge_ser_export.proof.parity import parity_steps, run_parity
+        from edge_ser_export.proof.reference import (
+            Recorded,
             Reference,
             answer_speech,
-            parity_steps,
             reference_answers,
-            run_parity,
         )
         from edge_ser_export.proof.speech import ProofSpeech, find_speech, recorded_speech
 
@@ -148,8 +151,11 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         session = _open(bundle, arguments)
         manifest = bundle.manifest
         given = [] if arguments.parity_audio is None else parity_audio(arguments.parity_audio)
-        speech = find_speech(recorded_speech(bundle), given)
-        total = parity_steps(speech.speech, len(speech.agreement))
+        heard = recorded_speech(bundle)
+        speech = find_speech(heard, given)
+        golden = bundle.golden()
+        limits, notes = limits_of(bundle)
+        total = parity_steps(speech.speech, len(speech.agreement), len(golden.names))
         with steps(total, quiet=arguments.json) as bar:
             # the checkpoint's own preparation of audio, not the bundle's: that is judged too
             p = manifest.preprocessing
@@ -166,17 +172,20 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
                         else _not_the_same(what, bundle, right, found)
                     )
             reference = Reference(checkpoint.model, checkpoint.prepare)
+            recorded = Recorded.of(golden, own, agrees_on_recorded(bundle), reference)
             expected = reference_answers(
-                reference, own, speech.speech, lambda word: step(bar, word)
+                reference, own, speech.speech, lambda word: step(bar, word), recorded
             )
             parity = run_parity(
                 expected,
                 session,
                 manifest.partition,
-                manifest.limits,
+                limits,
                 lambda word: step(bar, word),
                 speech=answer_speech(reference, own, speech.agreement),
-                source=ProofSpeech.of(speech.speech, speech.agreement),
+                source=ProofSpeech.of(
+                    speech.speech, speech.agreement, None if heard is None else heard.recorded
+                ),
                 missing=speech.missing,
             )
     if arguments.json:
@@ -184,6 +193,8 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         print(json.dumps(record, indent=1))
     elif parity.passed or not other:
         print(parity.table())
+        for note in notes:
+            print_warning(note)
         print(f"fingerprint {bundle.fingerprint}")
     if arguments.report is not None:
         # as it would be read from a file: tuples are lists there
@@ -195,6 +206,9 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         worst = parity.worst
         off = "no answer" if worst["vad_max"] is None else f"VAD off by {worst['vad_max']:.2e}"
         raise _other_answers(bundle, f"{off} ({worst['group']}, {worst['name']})")
+    verdict = verify(bundle, session)
+    if not verdict.passed:
+        raise _failed(bundle, verdict.failures)
     if not arguments.json:
         print("verified: this device gives the checkpoint's answers")
     return 0

@@ -10,7 +10,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.host.finding import Finding
 from edge_ser.host.survey import Survey
 from edge_ser.session import Session
-from edge_ser.verify import verify
+from edge_ser.verify import RECORDED, verify
 from edge_ser_runtimes.diagnosis import misfits
 
 
@@ -48,7 +48,7 @@ def check_bundle(
             _one_line(_wrong_answers(bundle, here)),
         )  # fmt: skip
     worst = max(r.vad_max for r in verdict.groups.values())
-    count = max(r.count for r in verdict.groups.values())
+    count = verdict.groups[RECORDED].count
     answers = f"{target}: {count} recorded answers, VAD within {worst:.1e}"
     # a runtime that stands in for another, or integers made for another processor, say so
     warned = [_one_line(str(w.message)) for w in caught if w.category is UserWarning]

@@ -44,7 +44,7 @@ class Outputs:
         """`[batch, regions]`; None where the model has no region head."""
         return self.arrays.get(REGION_LOGITS)
 
-    def rows(self, some: slice) -> Outputs:
+    def rows(self, some: slice | NDArray[np.bool_]) -> Outputs:
         """The outputs of some utterances."""
         return Outputs({name: array[some] for name, array in self.arrays.items()})
 

@@ -59,9 +59,12 @@ class HeadKind:
         figures: of `Fidelity` that the head fills; None in a model without it.
         compare: from reference and candidate, `[n, names]` each, and which utterances are judged,
             `[n]`, to the values of `figures`. The first is the largest difference, which `limit`
-            judges.
+            judges; the second the mean difference of the number where that is largest, which
+            `mean_limit` judges.
+        measure: what differs, for people.
         differs: the start of the sentence which says that it is too large.
         limit: on the largest difference.
+        mean_limit: on the mean difference; None: not judged.
     """
 
     title: str
@@ -72,8 +75,10 @@ class HeadKind:
     decode: Callable[[Rows, Partition], Iterable[tuple[Any, ...]]]
     figures: tuple[str, ...]
     compare: Callable[[Rows, Rows, NDArray[np.bool_]], tuple[float, ...]]
+    measure: str
     differs: str
     limit: Callable[[Limits], float]
+    mean_limit: Callable[[Limits], float | None]
 
     def decoded(
         self, arrays: Mapping[str, Rows], partition: Partition, count: int
@@ -135,10 +140,10 @@ def _decode_regions(logits: Rows, partition: Partition) -> Iterable[tuple[Any, .
         yield regions[int(shares.argmax())], RegionProbabilities(names, shares.tolist())
 
 
-def _differences(reference: Rows, candidate: Rows) -> tuple[float, float]:
-    """Largest and mean."""
+def _differences(reference: Rows, candidate: Rows) -> tuple[float, float, float]:
+    """Largest, mean of the number where it is largest, and mean."""
     difference = np.abs(reference.astype(np.float64) - candidate)
-    return float(difference.max()), float(difference.mean())
+    return float(difference.max()), float(difference.mean(0).max()), float(difference.mean())
 
 
 def _compare_regions(
@@ -158,10 +163,12 @@ HEADS: dict[str, HeadKind] = {
         names=lambda _: DIMENSIONS,
         fields=(*DIMENSIONS, "sphere", "region", "boundary_margin"),
         decode=_decode_dimensions,
-        figures=("vad_max", "vad_mean"),
+        figures=("vad_max", "vad_mean_worst", "vad_mean"),
         compare=lambda reference, candidate, _: _differences(reference, candidate),
+        measure="VAD",
         differs="VAD differs",
         limit=lambda limits: limits.vad,
+        mean_limit=lambda limits: limits.vad_mean,
     ),
     "regions": HeadKind(
         title="region head",
@@ -170,9 +177,11 @@ HEADS: dict[str, HeadKind] = {
         names=lambda partition: tuple(region.name for region in partition.regions),
         fields=("region_head", "region_probabilities"),
         decode=_decode_regions,
-        figures=("logits_max", "logits_mean", "head_flips", "head_agreement"),
+        figures=("logits_max", "logits_mean_worst", "logits_mean", "head_flips", "head_agreement"),
         compare=_compare_regions,
+        measure="region logits",
         differs="region logits differ",
         limit=lambda limits: limits.region_logits,
+        mean_limit=lambda limits: limits.region_logits_mean,
     ),
 }

@@ -39,9 +39,11 @@ class Fidelity:
     Attributes:
         count: utterances compared.
         vad_max: largest absolute difference of any dimension, on 0..1.
-        vad_mean: mean of the same.
+        vad_mean_worst: mean difference of the dimension where it is largest.
+        vad_mean: mean difference of all dimensions.
         logits_max: largest absolute difference of the region logits; None without a head.
-        logits_mean: mean of the same.
+        logits_mean_worst: mean difference of the region where it is largest.
+        logits_mean: mean difference of all regions.
         angle_max_degrees: largest angle between both points, seen from neutral.
         radius_max: largest difference of the radius.
         regions_far: utterances farther from a region boundary than the margin asked about ...
@@ -65,8 +67,10 @@ class Fidelity:
 
     count: int
     vad_max: float
+    vad_mean_worst: float
     vad_mean: float
     logits_max: float | None
+    logits_mean_worst: float | None
     logits_mean: float | None
     angle_max_degrees: float
     radius_max: float
@@ -111,6 +115,7 @@ class Fidelity:
                 ("Pearson", limits.pearson),
                 ("99th percentile of VAD", limits.vad_p99),
                 ("mean angle", limits.angle_mean_degrees),
+                *((f"mean of {k.measure}", k.mean_limit(limits)) for k in HEADS.values()),
                 ("share of changed regions", limits.flip_rate or None),
             )
             if limit is not None
@@ -132,6 +137,10 @@ class Fidelity:
         if limits.vad_p99 is not None and not self.vad_p99 <= limits.vad_p99:
             difference = _over(self.vad_p99, limits.vad_p99)
             broken.append(f"99th percentile of VAD differs by {difference}")
+        for kind in HEADS.values():
+            mean, most = getattr(self, kind.figures[1]), kind.mean_limit(limits)
+            if mean is not None and most is not None and not mean <= most:
+                broken.append(f"mean of {kind.measure} differs by {_over(mean, most)}")
         most = limits.angle_mean_degrees
         if most is not None and not self.angle_mean_degrees <= most:
             broken.append(f"mean angle is {self.angle_mean_degrees:.3f}°, limit {most:g}°")

@@ -15,6 +15,14 @@ SMALL = 0.01
 MIN_JUDGED = 8
 
 
+# Limits of a group as a whole, besides the share of changed regions.
+OF_THE_WHOLE = (
+    "ccc", "pearson", "vad_p99", "angle_mean_degrees", "vad_mean", "region_logits_mean"
+)  # fmt: skip
+# Of these the larger limit is the stricter one.
+_AT_LEAST = ("ccc", "pearson")
+
+
 @dataclass(frozen=True)
 class Limits:
     """What counts as the same answer as the reference's.
@@ -31,6 +39,8 @@ class Limits:
         angle_mean_degrees: largest mean angle between both points, seen from neutral.
         flip_rate: largest share of changed regions among the utterances outside the margin; with 0
             not a single one, in a group of any size.
+        vad_mean: largest mean difference of a dimension, on 0..1, absolute.
+        region_logits_mean: as `vad_mean`, of a region's logits.
         boundary_margin: distance from a region boundary, where each dimension spans [-1, 1], beyond
             which an utterance is outside the margin; None: `distance`.
 
@@ -46,6 +56,8 @@ class Limits:
     angle_mean_degrees: float | None = None
     flip_rate: float | None = 0.0
     boundary_margin: float | None = None
+    vad_mean: float | None = None
+    region_logits_mean: float | None = None
 
     def __post_init__(self) -> None:
         for name, limit in self.to_dict().items():
@@ -53,7 +65,7 @@ class Limits:
                 continue
             if not 0 <= limit < math.inf:
                 raise UsageError(name, expected="a finite limit >= 0", found=f"{limit}")
-            if name in ("ccc", "pearson", "flip_rate") and limit > 1:
+            if name in (*_AT_LEAST, "flip_rate") and limit > 1:
                 raise UsageError(name, expected="at most 1", found=f"{limit:g}")
 
     @property
@@ -69,7 +81,12 @@ class Limits:
     @property
     def of_each(self) -> Limits:
         """Without agreement as a whole: for utterances that are there for their length or form."""
-        return replace(self, ccc=None, pearson=None, vad_p99=None, angle_mean_degrees=None)
+        return replace(self, **dict.fromkeys(OF_THE_WHOLE))  # type: ignore[arg-type]
+
+    @property
+    def has_agreement(self) -> bool:
+        """Whether a group is judged as a whole."""
+        return any(getattr(self, name) is not None for name in OF_THE_WHOLE)
 
     def of_count(self, judged: int) -> Limits:
         """What of them can be judged on so many utterances."""
@@ -114,6 +131,74 @@ LIMITS: dict[str, Limits] = {
 }
 
 
+# The same bundle on another machine. Of integers, other versions and runtimes were seen to move one
+# of sixteen clips by up to 0.012 and their mean by 0.002 (a large untrained model: 0.017, 0.008). A
+# tenth of a point on 1..7 is 0.017.
+_OWN_VAD, _OWN_LOGITS = 0.02, 0.4
+_OWN_VAD_MEAN, _OWN_LOGITS_MEAN = 0.01, 0.2
+# TensorRT chooses kernels and roundings itself: of an engine, the gate judges the largest.
+_ENGINE_VAD_MEAN, _ENGINE_LOGITS_MEAN = 0.015, 0.3
+
+
+def ceiling(target: str) -> Limits:
+    """The loosest limits that a bundle of a target may be judged by.
+
+    Args:
+        target: its name, which ends with a precision; of one that is not known, the loosest of all.
+    """
+    return LIMITS.get(target.rpartition("-")[2], INT8_LIMITS)
+
+
+def own_limits(target: str, is_engine: bool) -> Limits:
+    """How far a bundle may be from its own answers, as they were where it was exported.
+
+    Args:
+        target: its name.
+        is_engine: whether TensorRT runs it.
+    """
+    gate = ceiling(target)
+    if is_engine:
+        vad, logits = gate.vad, gate.region_logits
+        vad_mean, logits_mean = _ENGINE_VAD_MEAN, _ENGINE_LOGITS_MEAN
+    else:
+        vad, logits = min(gate.vad, _OWN_VAD), min(gate.region_logits, _OWN_LOGITS)
+        vad_mean, logits_mean = _OWN_VAD_MEAN, _OWN_LOGITS_MEAN
+    return Limits(
+        vad,
+        logits,
+        # no mean is larger than the largest
+        vad_mean=vad_mean if vad_mean < vad else None,
+        region_logits_mean=logits_mean if logits_mean < logits else None,
+    )
+
+
+def stricter(a: Limits, b: Limits) -> Limits:
+    """Of two sets of limits the stricter of each."""
+    both: dict[str, float] = {}
+    for name in (f.name for f in dataclasses.fields(Limits)):
+        values = [v for v in (getattr(a, name), getattr(b, name)) if v is not None]
+        if values:
+            both[name] = max(values) if name in _AT_LEAST else min(values)
+    if "boundary_margin" in both:
+        both["boundary_margin"] = min(a.margin, b.margin)
+    return Limits(**both)
+
+
+def weaker_words(limits: Limits, least: Limits) -> str:
+    """Which limits are weaker than they may be, each with what it may be; empty if none is."""
+    strict = stricter(limits, least)
+    return ", ".join(
+        f"{name} {_word(getattr(limits, name))} (at {'least' if name in _AT_LEAST else 'most'} "
+        f"{_word(getattr(strict, name))})"
+        for name in (f.name for f in dataclasses.fields(Limits))
+        if getattr(strict, name) != getattr(limits, name)
+    )
+
+
+def _word(limit: float | None) -> str:
+    return "none" if limit is None else brief(limit)
+
+
 def limit_words(limits: Limits) -> str:
     """All limits that are set, in one line for people."""
     words = [f"VAD {brief(limits.vad)} on 0..1", f"logits {brief(limits.region_logits)}"]
@@ -125,6 +210,10 @@ def limit_words(limits: Limits) -> str:
         words.append(f"Pearson at least {limits.pearson:g}")
     if limits.angle_mean_degrees is not None:
         words.append(f"mean angle {limits.angle_mean_degrees:g}°")
+    if limits.vad_mean is not None:
+        words.append(f"mean of VAD {brief(limits.vad_mean)}")
+    if limits.region_logits_mean is not None:
+        words.append(f"mean of logits {brief(limits.region_logits_mean)}")
     if limits.flip_rate is not None:
         many = (
             f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"

@@ -16,10 +16,12 @@ class Verdict:
     Attributes:
         groups: fidelity by name of the group.
         asked: limits by name of the group; a group that has none is only shown.
+        notes: what else to say about how it was judged, in words.
     """
 
     groups: Mapping[str, Fidelity]
     asked: Mapping[str, Limits]
+    notes: tuple[str, ...] = ()
 
     @property
     def judged(self) -> dict[str, Limits]:
@@ -29,6 +31,11 @@ class Verdict:
             for name, fidelity in self.groups.items()
             if name in self.asked
         }
+
+    @property
+    def judged_record(self) -> dict[str, dict[str, float | None]]:
+        """`judged` as JSON-ready data."""
+        return {name: limits.to_dict() for name, limits in self.judged.items()}
 
     @property
     def failures(self) -> list[str]:
@@ -49,3 +56,11 @@ class Verdict:
     def passed(self) -> bool:
         """Whether no limit is broken."""
         return not self.failures
+
+
+def by_limits(judged: Mapping[str, Limits]) -> dict[Limits, list[str]]:
+    """Names of groups by what they are judged by."""
+    names: dict[Limits, list[str]] = {}
+    for name, limits in judged.items():
+        names.setdefault(limits, []).append(name)
+    return names

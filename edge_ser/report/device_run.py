@@ -55,6 +55,7 @@ class DeviceRun:
         failures: broken limits, in words.
         not_judged: limits that a group was too small for, in words.
         judged: what decided: limits by name of the group.
+        notes: what else to say about how it was judged, in words.
         groups: fidelity by name of the group, as `Fidelity.to_dict` gives it.
         answers: one by one.
         runtime: that computed, with versions and options, in words.
@@ -77,6 +78,7 @@ class DeviceRun:
     engine: EngineState
     machine: Machine
     date: str
+    notes: tuple[str, ...] = ()
 
     @property
     def measures(self) -> dict[str, Measures]:
@@ -119,11 +121,12 @@ def run_on_device(bundle: Bundle, session: Session, runtime: str, ran_engine: bo
         failures=tuple(verdict.failures),
         not_judged=tuple(verdict.not_judged),
         judged=verdict.judged,
+        notes=verdict.notes,
         groups={name: group.to_dict() for name, group in verdict.groups.items()},
         answers=tuple(
             DeviceAnswer(name, tuple(recorded), tuple(here))
             for name, recorded, here in zip(
-                golden.names, golden.vad.tolist(), runs.single.vad.tolist(), strict=True
+                golden.names, golden.reference.vad.tolist(), runs.single.vad.tolist(), strict=True
             )
         ),
         runtime=runtime,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,17 @@ from numpy.typing import NDArray
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerprint_of
+from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.writing import new_bundle, seal
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError, UsageError
+from edge_ser.fidelity.compare import concatenate
 from edge_ser.session import Session
+from edge_ser.utterance import infer
 from edge_ser.verify import verify
-from edge_ser_export.calibration.draw import CalibrationSet, draw
+from edge_ser_export.calibration.draw import CalibrationSet, Utterance, draw
+from edge_ser_export.calibration.enough import judge_enough
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.contents import describe_architecture, describe_bundle
@@ -33,18 +37,17 @@ from edge_ser_export.models.encoders import ENCODERS, find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Gate, Lowered, Lowering
 from edge_ser_export.proof.cases import used_files
-from edge_ser_export.proof.golden import make_golden
-from edge_ser_export.proof.parity import (
+from edge_ser_export.proof.golden import UTTERANCES, make_golden
+from edge_ser_export.proof.parity import Parity, parity_steps, run_parity
+from edge_ser_export.proof.reference import (
     Expected,
-    Parity,
+    Recorded,
     Reference,
     answer_speech,
-    parity_steps,
     reference_answers,
-    run_parity,
 )
 from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
-from edge_ser_export.proof.speech import ProofSpeech
+from edge_ser_export.proof.speech import ProofSpeech, SpeechSet, with_enough
 from edge_ser_export.refusal import RefusedError, leave_refusal, remove_refusal
 from edge_ser_export.targets import Target, find_target
 from edge_ser_export.trace.capture import trace
@@ -117,7 +120,7 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
     with new_bundle(job.out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
         scratch = Path(folder)
         traced = _trace(job, work if job.target.in_place else scratch)
-        evidence = _ask_reference(job, traced.calibration, work)
+        evidence = _ask_reference(job, traced.calibration)
         architecture = describe_architecture(job.checkpoint)
         # a large model must not lie in memory twice while the candidate runs
         job.checkpoint.release()
@@ -147,13 +150,19 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
             parity = replace(parity, refused=lowered.refusal.found)
         (work / PARITY).write_text(json.dumps(parity.to_dict(), indent=1) + "\n")
         manifest = manifest.with_parts(parity=parity.summary())
+        is_bundles = judged.parent == work
+        own = {"onnx" if is_bundles else "trt": parity.recorded}
         words: list[str] = []
         for runtime in dict.fromkeys(options.runtimes) if parity.passed else ():
             proof = prove_in_runtime(runtime, work, manifest, judge, open_session)
             manifest = proof.manifest
             words.append(proof.words)
-        if judged.parent != work and parity.passed:  # before the minutes of building
-            _check_golden(Bundle(work, seal(work, manifest)), open_session)
+            own[proof.computation] = proof.parity.recorded
+        if not is_bundles and parity.passed:  # before the minutes of building
+            evidence.golden.save(work / GOLDEN)
+            bundle = Bundle(work, seal(work, manifest))
+            own["onnx"] = _check_own_graph(bundle, open_session(bundle), evidence)
+        evidence.golden.with_own(own).save(work / GOLDEN)
         manifest = seal(work, _add_engine(job, manifest, work))
         replaced = job.out.exists()
     if refusal is not None:
@@ -206,6 +215,7 @@ class _Evidence:
     speech: list[tuple[str, Samples, Outputs]]
     labels: NDArray[np.float64] | None
     source: ProofSpeech
+    golden: Golden
 
     def judge(
         self, session: Session, manifest: Manifest, progress: Progress = lambda _: None
@@ -260,7 +270,7 @@ def _trace(job: _Job, folder: Path) -> _Traced:
         job.progress("drawing calibration speech")
         reference = job.reference
         partition = job.checkpoint.config.partition
-        calibration = draw(
+        drawn = draw(
             job.options.calibration,
             rules,
             partition,
@@ -268,6 +278,7 @@ def _trace(job: _Job, folder: Path) -> _Traced:
             audio=job.options.calibration_audio,
             split=job.options.calibration_split,
         )
+        calibration = judge_enough(drawn, partition)
     job.progress("tracing")
     graph = folder / GRAPH
     doubles = not job.target.has_engine  # TensorRT has none
@@ -275,18 +286,28 @@ def _trace(job: _Job, folder: Path) -> _Traced:
     return _Traced(graph, calibration)
 
 
-def _ask_reference(job: _Job, calibration: CalibrationSet | None, work: Path) -> _Evidence:
+def _ask_reference(job: _Job, calibration: CalibrationSet | None) -> _Evidence:
     """Record the reference's answers: a few for the bundle, all for the proof."""
     job.progress("recording the reference's answers")
     reference, speech = job.reference, list(job.options.speech)
-    make_golden(reference, job.preprocessing, speech).save(work / GOLDEN)
-    expected = reference_answers(reference, job.preprocessing, speech, job.progress)
+    recorded = with_enough(used_files(speech))
+    golden = make_golden(reference, job.preprocessing, recorded)
     judged = () if calibration is None else calibration.judge
     files = [u.path for u in judged]
-    scores = [u.scores for u in judged]
-    labels = None if None in scores or not scores else np.array(scores, np.float64)
+    source = ProofSpeech.of(speech, files, SpeechSet.of(recorded))
+    expected = reference_answers(
+        reference, job.preprocessing, speech, job.progress,
+        Recorded.of(golden, job.preprocessing, source.agrees_on_recorded),
+    )  # fmt: skip
     added = answer_speech(reference, job.preprocessing, files)
-    return _Evidence(expected, added, labels, ProofSpeech.of(speech, files))
+    return _Evidence(expected, added, _labels(judged), source, golden)
+
+
+def _labels(utterances: Sequence[Utterance]) -> NDArray[np.float64] | None:
+    """Scores `[n, 3]`, NaN where an utterance has none; None where hardly any has."""
+    rows = [(np.nan,) * 3 if u.scores is None else u.scores for u in utterances]
+    scores = np.array(rows, np.float64).reshape(-1, 3)
+    return scores if np.isfinite(scores).all(1).sum() > 1 else None
 
 
 def _write_graphs(
@@ -339,9 +360,9 @@ def _notes(options: ExportOptions) -> tuple[str, ...]:
     )
 
 
-def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
-    """What was judged is another form of the bundle's graph: that gives the answers, too."""
-    failures = verify(bundle, open_session(bundle)).failures
+def _check_own_graph(bundle: Bundle, session: Session, evidence: _Evidence) -> Outputs:
+    """Its answers to the recorded utterances: what was judged is another form of the graph."""
+    failures = verify(bundle, session).failures
     if failures:
         raise GateError(
             f"graph of {bundle.manifest.name}",
@@ -349,12 +370,15 @@ def _check_golden(bundle: Bundle, open_session: OpenSession) -> None:
             found="; ".join(failures),
             advice="use a target of higher precision",
         )
+    recorded = evidence.expected.recorded
+    assert recorded is not None  # see `_ask_reference`
+    return concatenate([infer(session, [case.samples]) for case in recorded.cases])
 
 
 def export_steps(options: ExportOptions) -> int | None:
     """How often `export` reports progress; None where the search for a recipe decides."""
     if find_target(options.target).in_place:
-        return _STEPS + parity_steps(options.speech)
+        return _STEPS + parity_steps(options.speech, recorded=UTTERANCES + 1)
     return None
 
 

@@ -48,9 +48,14 @@ class BaseSession(ABC):
     Args:
         bundle: verified model.
 
+    Attributes:
+        computation: see `edge_ser.session.computation_of`.
+
     Raises:
         BundleError: the manifest names other inputs than samples and their lengths.
     """
+
+    computation = "onnx"
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle

@@ -92,6 +92,7 @@ class OpenVinoSession(BaseSession):
                 expected=f"outputs {self._output_names}",
                 found=f"no {sorted(missing)}",
             )
+        self.computation = "openvino" if self.precision == "f32" else "openvino-bf16"
         self._request = self.compiled.create_infer_request()
         self._lock = threading.Lock()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -19,30 +20,31 @@ from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.emotion.decode import Outputs
 
 Cli = Callable[..., Any]
 TinyBundle = Callable[..., Path]
 ONE = ("--threads", "1")
 
 
-def change_answers(bundle: Path, change: Callable[[Golden], None]) -> None:
-    """Other recorded answers, in a bundle that is sound otherwise."""
+def change_answers(bundle: Path, change: Callable[[Outputs], Outputs]) -> None:
+    """Other recorded answers of the reference, in a bundle that is sound otherwise."""
     manifest = Bundle.open(bundle).manifest
     golden = Golden.load(bundle / "golden.npz")
-    change(golden)
-    golden.save(bundle / "golden.npz")
+    replace(golden, reference=change(golden.reference)).save(bundle / "golden.npz")
     seal(bundle, manifest)
     Bundle.open(bundle)
 
 
-def other_vad(golden: Golden) -> None:
-    golden.vad = golden.vad.copy()
-    golden.vad[0, 1] += 0.01
+def other_vad(answers: Outputs) -> Outputs:
+    vad = answers.vad.copy()
+    vad[0, 1] += 0.01
+    return Outputs.of(vad, answers.region_logits)
 
 
-def other_logits(golden: Golden) -> None:
-    assert golden.region_logits is not None
-    golden.region_logits = golden.region_logits + np.float32(0.1)
+def other_logits(answers: Outputs) -> Outputs:
+    assert answers.region_logits is not None
+    return Outputs.of(answers.vad, answers.region_logits + np.float32(0.1))
 
 
 # verify
@@ -53,7 +55,7 @@ def test_the_default_bundle_is_verified(cli: Cli) -> None:
     assert done.code == 0 and done.err == ""
     lines = done.out.splitlines()
     assert "files as recorded" in lines[0]
-    assert lines[1].startswith("single") and lines[2].startswith("padded")
+    assert [line.split()[0] for line in lines[1:4]] == ["recorded", "batched", "own"]
     assert lines[-1].startswith("verified: this device gives the reference's answers, with onnx (")
     assert lines[-2] == f"fingerprint {Bundle.open(DEFAULT_BUNDLE).fingerprint}"
 
@@ -65,9 +67,12 @@ def test_verify_as_json(cli: Cli, ser: Any) -> None:
     assert record["passed"] is True and record["failures"] == []
     assert record["fingerprint"] == ser.bundle.fingerprint
     assert record["bundle"] == ser.manifest.name and record["target"] == ser.manifest.target
-    assert set(record["groups"]) == {"single", "padded"}
+    count = len(ser.bundle.golden().names)
+    assert {name: group["count"] for name, group in record["groups"].items()} == {
+        "recorded": count, "batched": count, "own": 2 * count
+    }  # fmt: skip
+    assert set(record["judged"]) == set(record["groups"]) and record["notes"] == []
     for group in record["groups"].values():
-        assert group["count"] == len(ser.bundle.golden().names)
         assert 0 <= group["vad_max"] <= ser.manifest.limits.vad
         assert group["flips_far"] == 0
 
@@ -80,7 +85,7 @@ def test_a_zip_is_verified(cli: Cli, zip_bundle: Callable[..., Path], tmp_path: 
     ("change", "what"), [(other_vad, "VAD differs by"), (other_logits, "region logits differ by")]
 )
 def test_other_answers_than_recorded_fail_with_1(
-    change: Callable[[Golden], None], what: str, cli: Cli, bundle_dir: Path
+    change: Callable[[Outputs], Outputs], what: str, cli: Cli, bundle_dir: Path
 ) -> None:
     change_answers(bundle_dir, change)
     done = cli("verify", bundle_dir, *ONE)
@@ -88,7 +93,7 @@ def test_other_answers_than_recorded_fail_with_1(
     (line,) = done.err.splitlines()
     assert line.startswith("edge-ser: error: verification of ")
     assert "expected the reference's answers, found" in line and what in line
-    assert "single" in line and "padded" in line and "limit" in line
+    assert "recorded" in line and "batched" in line and "limit" in line and "own" not in line
     assert "do not ship" in line
     assert "verified" not in done.out
 
@@ -100,16 +105,63 @@ def test_failures_as_json(cli: Cli, bundle_dir: Path) -> None:
     record = json.loads(done.out)
     assert record["passed"] is False
     assert len(record["failures"]) == 2 and "VAD differs" in record["failures"][0]
-    assert record["groups"]["single"]["vad_max"] == pytest.approx(0.01, abs=1e-4)
-    assert record["groups"]["single"]["worst"] == 0
+    assert record["groups"]["recorded"]["vad_max"] == pytest.approx(0.01, abs=1e-4)
+    assert record["groups"]["recorded"]["worst"] == 0
     assert len(done.err.splitlines()) == 1
 
 
-def test_limits_of_the_bundle_decide(cli: Cli, bundle_dir: Path) -> None:
+def test_stricter_limits_of_the_bundle_decide(cli: Cli, bundle_dir: Path) -> None:
+    manifest = Bundle.open(bundle_dir).manifest
+    seal(bundle_dir, replace(manifest, limits=replace(manifest.limits, vad=1e-9)))
+    done = cli("verify", bundle_dir, *ONE)
+    assert done.code == 1
+    assert "recorded: VAD differs by" in done.err and "limit 1e-09" in done.err
+    assert "note     manifest and parity.json disagree about the limits" in done.out
+
+
+@pytest.mark.parametrize("vad", [0.02, 1e6])
+def test_no_bundle_has_looser_limits_than_its_target(
+    vad: float, cli: Cli, bundle_dir: Path
+) -> None:
     change_answers(bundle_dir, other_vad)
     manifest = Bundle.open(bundle_dir).manifest
-    seal(bundle_dir, replace(manifest, limits=replace(manifest.limits, vad=0.02)))
-    assert cli("verify", bundle_dir, *ONE).code == 0
+    loose = replace(manifest.limits, vad=vad, region_logits=1e6)
+    seal(bundle_dir, replace(manifest, limits=loose))
+    done = cli("verify", bundle_dir, *ONE)
+    assert done.code == 1 and "verified" not in done.out
+    assert "recorded: VAD differs by 1.00e-02, limit 1e-04" in done.err
+    assert (
+        f"the manifest's limits are weaker than onnx-fp32 allows, and were replaced: vad {vad:g} "
+        "(at most 1e-04), region_logits 1e+06 (at most 1e-03)" in done.out
+    )
+
+
+def test_a_loosened_record_of_the_proof_loosens_nothing(cli: Cli, bundle_dir: Path) -> None:
+    change_answers(bundle_dir, other_vad)
+    manifest = Bundle.open(bundle_dir).manifest
+    record = json.loads((bundle_dir / "parity.json").read_text())
+    record["limits"] = {"vad": 1e6, "region_logits": 1e6}
+    (bundle_dir / "parity.json").write_text(json.dumps(record))
+    seal(bundle_dir, manifest)
+    done = cli("verify", bundle_dir, *ONE)
+    assert done.code == 1 and "limit 1e-04" in done.err
+    assert "manifest and parity.json disagree about the limits" in done.out
+
+
+def test_a_foreign_graph_is_refused_whatever_the_limits_say(
+    cli: Cli, bundle_dir: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(bundle_dir / "model.onnx")
+    (output,) = [o for o in model.graph.output if o.name == "vad"]
+    for node in model.graph.node:
+        node.output[:] = ["vad_of_another" if o == "vad" else o for o in node.output]
+    model.graph.node.append(onnx.helper.make_node("Neg", ["vad_of_another"], [output.name]))
+    onnx.save(model, bundle_dir / "model.onnx")
+    manifest = Bundle.open(DEFAULT_BUNDLE).manifest
+    seal(bundle_dir, replace(manifest, limits=replace(manifest.limits, vad=1e6)))
+    done = cli("verify", bundle_dir, *ONE)
+    assert done.code == 1 and "verified" not in done.out
+    assert "recorded: VAD differs" in done.err and "own: VAD differs" in done.err
 
 
 def test_a_bundle_without_recorded_answers_cannot_be_verified(cli: Cli, bundle_dir: Path) -> None:
@@ -128,15 +180,20 @@ def test_verify_finds_an_altered_file(cli: Cli, bundle_dir: Path) -> None:
     assert "model.onnx: expected sha256" in line and "altered" in line
 
 
-def test_limits_that_were_not_judged_are_said(cli: Cli, bundle_dir: Path) -> None:
-    manifest = Bundle.open(bundle_dir).manifest
-    seal(bundle_dir, replace(manifest, limits=replace(manifest.limits, ccc=1.0)))
-    done = cli("verify", bundle_dir, *ONE)
+def test_answers_of_an_earlier_version_are_judged_as_far_as_they_go(cli: Cli) -> None:
+    bundle = Path(__file__).parents[1] / "data" / "bundles-schema-1" / "onnx-int8.zip"
+    done = cli("verify", bundle, *ONE)
     assert done.code == 0
-    assert "note    single: CCC not judged: 4 utterances, 8 needed" in done.out
-    assert "CCC at least 1" in done.out
-    record = json.loads(cli("verify", bundle_dir, *ONE, "--json").out)
-    assert [n.split(":")[0] for n in record["not_judged"]] == ["single", "padded"]
+    count = len(Bundle.open(bundle).golden().names)
+    note = (
+        f"{count} clips, recorded by an earlier version: the bundle's own answers and statistics "
+        "are not judged"
+    )
+    assert [line for line in done.out.splitlines() if "judged" in line] == [f"note     {note}"]
+    record = json.loads(cli("verify", bundle, *ONE, "--json").out)
+    assert record["notes"] == [note] and record["not_judged"] == []
+    assert set(record["judged"]) == set(record["groups"]) == {"recorded", "batched"}
+    assert {limits.get("ccc") for limits in record["judged"].values()} == {None}
 
 
 # verify --report
@@ -177,7 +234,7 @@ def test_a_failed_verification_is_reported_too(cli: Cli, bundle_dir: Path, tmp_p
     assert done.code == 1
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Failed" in html and "Passed" not in html
-    assert "this device, single: VAD differs by 1.00e-02" in html
+    assert "this device, recorded: VAD differs by 1.00e-02" in html
 
 
 @pytest.mark.parametrize(

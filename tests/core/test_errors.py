@@ -130,7 +130,7 @@ def results(ser: edge_ser.Recognizer, utterances: list[Path]) -> Iterator[Any]:
     asked = Partition(30, 60, 0.25)
     assert len(asked.regions) == 37  # computed once, and kept in the object
     yield from (asked, Partition())
-    judged = verify(ser.bundle, ser.session).groups["padded"]
+    judged = verify(ser.bundle, ser.session).groups["batched"]
     assert isinstance(judged, Fidelity)
     yield judged
 

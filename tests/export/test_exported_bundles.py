@@ -34,7 +34,7 @@ from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
-from edge_ser_export.proof.parity import build_cases
+from edge_ser_export.proof.cases import build_cases
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -232,7 +232,7 @@ def test_float32_weights_stay_float32(group: Export) -> None:
 def test_model_without_region_head(headless: Export) -> None:
     assert not headless.done.manifest.has_region_head
     assert [head.kind for head in headless.bundle.manifest.heads] == ["dimensions"]
-    assert headless.bundle.golden().region_logits is None
+    assert headless.bundle.golden().reference.region_logits is None
     x = noise(5000).numpy()
     outputs = open_session(headless.bundle).run(*pad_batch([x]))
     assert outputs.region_logits is None
@@ -285,17 +285,27 @@ def test_parity_report(exported: Export, speech: Speech) -> None:
 @pytest.mark.slow
 def test_recorded_answers_are_the_reference(exported: Export, speech: Speech) -> None:
     golden = exported.bundle.golden()
-    assert golden.names == [*(p.stem for p in speech[:3]), f"{speech[0].stem}, shortest"]
+    # the files that were given first, and the package's where they are too few
+    stems = [p.stem for p in speech]
+    assert golden.names[: len(stems)] == stems and golden.names[-1] == f"{stems[0]}, shortest"
+    assert len(golden.names) == len(set(golden.names)) == 17
     model = exported.model
     for index, samples in enumerate(golden.samples):
         assert samples.dtype == np.int16
         x = (samples.astype(np.float32) / 32768 - np.float32(MEAN)) / np.float32(STD + 1e-6)
         answers = run_one(model, torch.from_numpy(x))
-        np.testing.assert_allclose(golden.vad[index], answers[0][0], atol=1e-6, rtol=0)
-        if golden.region_logits is not None:
-            np.testing.assert_allclose(golden.region_logits[index], answers[1][0], atol=1e-6)
+        np.testing.assert_allclose(golden.reference.vad[index], answers[0][0], atol=1e-6, rtol=0)
+        if golden.reference.region_logits is not None:
+            np.testing.assert_allclose(
+                golden.reference.region_logits[index], answers[1][0], atol=1e-6
+            )
     assert golden.samples[-1].size == 400
-    assert len(golden.names) == len(golden.samples) == golden.vad.shape[0]
+    own = golden.own_in("onnx")
+    assert own is not None and set(own.arrays) == set(golden.reference.arrays)
+    assert not np.array_equal(own.vad, golden.reference.vad)
+    np.testing.assert_allclose(own.vad, golden.reference.vad, atol=1e-4)
+    assert (exported.bundle.root / "golden.npz").stat().st_size <= 600_000
+    assert len(golden.names) == len(golden.samples) == golden.reference.vad.shape[0]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save
 from edge_ser_export.graph.run import feed
 from edge_ser_export.models.joint import JointModel
-from edge_ser_export.proof.parity import Reference
+from edge_ser_export.proof.reference import Reference
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 from helpers.tiny_models import encoder_config, joint_config, random_joint
 from helpers.trace_once import folder, trace_once

@@ -1,7 +1,8 @@
-"""The recorded reference answers that travel in a bundle."""
+"""The recorded utterances and answers that travel in a bundle."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,44 +13,79 @@ from edge_ser.audio_files import decode_file
 from edge_ser.bundle.golden import Golden
 from edge_ser.errors import DataError
 from edge_ser.fidelity.compare import concatenate
-from edge_ser_export.proof.parity import Reference
+from edge_ser.fidelity.limits import MIN_JUDGED
+from edge_ser_export.proof.cases import Samples
+from edge_ser_export.proof.reference import Reference
 from edge_ser_runtimes.engines.profiles import GOLDEN_SECONDS
 
-# Small enough to travel with every bundle, long and different enough to catch a wrong model.
-_UTTERANCES = 3
+# Twice what statistics need. With the lengths below, half a megabyte travels with every bundle.
+UTTERANCES = 2 * MIN_JUDGED
+# In turn, so that a padded batch has something to pad.
+_SECONDS = (GOLDEN_SECONDS, 0.8, 1.1, 0.7)
 
 
-def make_golden(reference: Reference, preprocessing: Preprocessing, speech: list[Path]) -> Golden:
-    """Answers of the PyTorch model for a few utterances and one of the shortest length.
+def make_golden(
+    reference: Reference, preprocessing: Preprocessing, speech: Sequence[Path]
+) -> Golden:
+    """Answers of the PyTorch model for sixteen short utterances and one of the shortest length.
 
     Args:
         reference: the PyTorch model.
         preprocessing: of the model.
-        speech: audio files; the first few that are long enough are used.
+        speech: audio files; each is used before any is used again, in another place.
 
     Raises:
-        DataError: none is.
+        DataError: too little speech to judge agreement on.
     """
-    rate = preprocessing.sample_rate
-    # a quarter of a second at least, so that its middle is speech, and holds the shortest length
-    shortest = max(rate // 4, 2 * preprocessing.min_samples)
-    clips: list[NDArray[np.int16]] = []
-    names: list[str] = []
-    for path in speech:
-        x = decode_file(path, rate, GOLDEN_SECONDS)
-        if x.size < shortest or not x.any() or len(clips) == _UTTERANCES:
-            continue
-        clips.append(to_int16(x))
-        names.append(path.stem)
-    if not clips:
+    clips, names = _cut(preprocessing, speech)
+    if len(clips) < MIN_JUDGED:
         raise DataError(
             "recorded answers",
-            expected=f"audio of at least {shortest / rate:g} s",
-            found="only shorter",
+            expected=f"speech for at least {MIN_JUDGED} utterances of "
+            f"{_shortest(preprocessing) / preprocessing.sample_rate:g} s or more",
+            found=f"{len(clips)} in {len(speech)} files" if clips else "only shorter",
         )
     middle = clips[0].size // 2
     clips.append(clips[0][middle : middle + preprocessing.min_samples])
     names.append(f"{names[0]}, shortest")
-    rows = [preprocessing.normalize(from_int16(c)) for c in clips]
-    outputs = concatenate([reference.one(x) for x in rows])
-    return Golden(names, clips, outputs.vad, outputs.region_logits)
+    rows = [preprocessing.normalize(from_int16(clip)) for clip in clips]
+    return Golden(names, clips, concatenate([reference.one(row) for row in rows]))
+
+
+def _cut(
+    preprocessing: Preprocessing, speech: Sequence[Path]
+) -> tuple[list[NDArray[np.int16]], list[str]]:
+    """At most `UTTERANCES` stretches of the files, and their names."""
+    rate = preprocessing.sample_rate
+    clips: list[NDArray[np.int16]] = []
+    names: list[str] = []
+    lap, grown = 0, True
+    while grown and len(clips) < UTTERANCES:
+        grown = False
+        for path in speech:
+            wanted = round(_SECONDS[len(clips) % len(_SECONDS)] * rate)
+            count = max(min(wanted, preprocessing.max_samples), _shortest(preprocessing))
+            decoded = decode_file(path, rate, preprocessing.max_seconds)
+            part = _stretch(decoded, count, lap)
+            if len(clips) < UTTERANCES and part.size >= _shortest(preprocessing) and part.any():
+                clips.append(to_int16(part))
+                names.append(path.stem if lap == 0 else f"{path.stem}, part {lap + 1}")
+                grown = True
+        lap += 1
+    return clips, names
+
+
+def _shortest(preprocessing: Preprocessing) -> int:
+    """Samples of an utterance, at least: its middle is speech, and holds the shortest length."""
+    return max(preprocessing.sample_rate // 4, 2 * preprocessing.min_samples)
+
+
+def _stretch(samples: Samples, count: int, lap: int) -> Samples:
+    """The loudest stretch of so many samples, then the second loudest ...; empty without one."""
+    starts = range(0, max(samples.size - count, 0) + 1, count)
+    energies = [float(np.square(samples[s : s + count], dtype=np.float64).sum()) for s in starts]
+    order = np.argsort(energies)[::-1]
+    if lap >= len(order):
+        return samples[:0]
+    start = starts[int(order[lap])]
+    return samples[start : start + count]

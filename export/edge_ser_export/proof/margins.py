@@ -15,7 +15,7 @@ def near_limits(fidelity: Fidelity, limits: Limits) -> list[str]:
     judged = limits.of_count(fidelity.judged)
     shares: list[tuple[str, float | None, float | None]] = [
         *(
-            (kind.differs.rsplit(" ", 1)[0], getattr(fidelity, kind.figures[0]), kind.limit(judged))
+            (kind.measure, getattr(fidelity, kind.figures[0]), kind.limit(judged))
             for kind in HEADS.values()
         ),
         ("99th percentile of VAD", fidelity.vad_p99, judged.vad_p99),

@@ -1,10 +1,10 @@
 """The parity gate: does the exported model say what the PyTorch model says?
 
-The reference is the joint model with Transformers' own encoder, one utterance per run, as the
-authors evaluate. The candidate is the bundle, opened as a device opens it. Compared are single
-utterances of all lengths, the same utterances in padded batches, audio files end to end (there
-the reference decodes with librosa and normalises in torch), and speech that the caller may add, so
-that there is enough of it to judge how the answers agree as a whole.
+The candidate is the bundle, opened as a device opens it. Compared are single utterances of all
+lengths, the same utterances in padded batches, audio files end to end (there the reference decodes
+with librosa and normalises in torch), the utterances that travel in the bundle, as a device runs
+them, and speech that the caller may add, so that there is enough of it to judge how the answers
+agree as a whole.
 """
 
 from __future__ import annotations
@@ -15,11 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from edge_ser.audio import Preprocessing
-from edge_ser.audio_files import decode_file
 from edge_ser.bundle.evidence import Agreement, ParitySummary
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.sphere import Partition
@@ -29,11 +26,11 @@ from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import Limits
 from edge_ser.fidelity.verdict import Verdict
 from edge_ser.session import Session
-from edge_ser_export.models.joint import JointModel
+from edge_ser.verify import BATCH_ROWS, BATCHED, RECORDED
 from edge_ser_export.proof.answers import Answer, ask, difference
-from edge_ser_export.proof.cases import FILES, Case, Samples, build_cases, case_count, file_pairs
+from edge_ser_export.proof.cases import FILES, Case, Samples, case_count
 from edge_ser_export.proof.margins import near_limits
-from edge_ser_export.proof.scale import check_scale
+from edge_ser_export.proof.reference import Expected
 from edge_ser_export.proof.speech import ProofSpeech
 from edge_ser_export.proof.table import parity_table
 
@@ -47,8 +44,8 @@ class Parity:
 
     Attributes:
         limits: that were applied.
-        groups: fidelity per group: single, padded, files, and speech if there was any; over the
-            utterances that were answered.
+        groups: fidelity per group: single, padded, files, recorded and batched as on a device, and
+            speech if there was any; over the utterances that were answered.
         utterances: per utterance: group, name, seconds, whether it is extreme (see `cases.Case`),
             largest differences, both VADs on 0..1; instead of the candidate's numbers None, and the
             `failure`, where it gave no answer.
@@ -56,6 +53,8 @@ class Parity:
         speech: whose speech it was; None: not told.
         missing: why there is no group speech though agreement is judged on one; empty if there is.
         refused: why the candidate fails whatever it answers; empty: nothing else is against it.
+        agrees_on_recorded: whether the recorded utterances are judged as a whole, too.
+        recorded: the candidate's answers to them; None if one is missing.
     """
 
     limits: Limits
@@ -65,6 +64,8 @@ class Parity:
     speech: ProofSpeech | None = None
     missing: str = ""
     refused: str = ""
+    agrees_on_recorded: bool = True
+    recorded: Outputs | None = None
 
     @property
     def failures(self) -> list[str]:
@@ -85,10 +86,16 @@ class Parity:
 
         Agreement as a whole is judged on the caller's speech, where there is some: the other groups
         are there for lengths, padding and files, and hold the same few voices again and again.
+        Recorded speech is judged so, too, unless it is of others than the caller's.
         """
         elsewhere = "speech" in self.groups or bool(self.missing)
-        each = self.limits.of_each if elsewhere else self.limits
-        asked = {name: self.limits if name == "speech" else each for name in self.groups}
+        whole = {"speech"}
+        if self.agrees_on_recorded:
+            whole |= {RECORDED, BATCHED}
+        if not elsewhere:
+            whole |= set(self.groups)
+        each = self.limits.of_each
+        asked = {name: self.limits if name in whole else each for name in self.groups}
         return Verdict(self.groups, asked)
 
     @property
@@ -143,7 +150,7 @@ class Parity:
             radius_max=max((r.radius_max for r in rows), default=None),
             region_flips=sum(r.flips_far + r.flips_near for r in rows),
             not_judged=tuple(self.not_judged),
-            judged=self.verdict.judged,
+            judged=self.verdict.judged_record,
             labels=self.labels,
             agreement=agreement,
         )
@@ -155,7 +162,7 @@ class Parity:
             "passed": self.passed,
             "failures": self.failures,
             "not_judged": self.not_judged,
-            "judged": {name: limits.to_dict() for name, limits in self.verdict.judged.items()},
+            "judged": self.verdict.judged_record,
             "groups": {name: r.to_dict() for name, r in self.groups.items()},
             "labels": None if self.labels is None else self.labels.to_dict(),
             "speech": None if self.speech is None else self.speech.to_dict(),
@@ -169,105 +176,9 @@ class Parity:
             notes.append(f"hardly within limits on this speech: {'; '.join(self.near_limits)}")
         if self.speech is not None:
             notes.append(self.speech.words)
-        return parity_table(self.groups, self.limits, self.labels, notes)
-
-
-class Reference:
-    """The PyTorch model, one utterance per run, in `session.Session`'s terms.
-
-    Args:
-        model: the joint model, as loaded.
-        prepare: normalises samples `[n]` as the checkpoint's own library does; None: the formula
-            of the pre-processing says it all.
-    """
-
-    def __init__(
-        self, model: JointModel, prepare: Callable[[Samples], Samples] | None = None
-    ) -> None:
-        self.model = model.eval()
-        self.prepare = prepare
-
-    def run(self, samples: Samples, lengths: NDArray[np.int64]) -> Outputs:
-        """Outputs for a batch, computed row by row."""
-        rows = [self.one(x[:n]) for x, n in zip(samples, lengths.tolist(), strict=True)]
-        return concatenate(rows)
-
-    def one(self, samples: Samples) -> Outputs:
-        """Outputs `[1, ...]` for one utterance `[n]`."""
-        x = torch.from_numpy(np.ascontiguousarray(samples))[None]
-        with torch.inference_mode():
-            vad, logits = self.model(x, torch.tensor([x.shape[1]]))
-        return Outputs.of(vad.numpy(), None if logits is None else logits.numpy())
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The reference's answers, kept so that the reference itself need not be.
-
-    Attributes:
-        cases: utterances of all lengths.
-        answers: to each.
-        files: audio files as users record them: name, samples as a device prepares them, and the
-            answer to the samples as the authors prepare them.
-        sample_rate: of all samples, Hz.
-    """
-
-    cases: list[Case]
-    answers: list[Outputs]
-    files: list[tuple[str, Samples, Outputs]]
-    sample_rate: int = Preprocessing.sample_rate
-
-
-def reference_answers(
-    reference: Reference,
-    preprocessing: Preprocessing,
-    speech: list[Path],
-    progress: Callable[[str], None] = lambda _: None,
-) -> Expected:
-    """Run the reference over everything that a candidate is judged by.
-
-    Args:
-        reference: the PyTorch model.
-        preprocessing: of the model.
-        speech: audio files to use: joined for the cases of given length, and each by itself.
-        progress: called with a word per step of work.
-
-    Raises:
-        DataError: no speech.
-        CheckpointError: answers that are not on 0..1, see `scale.check_scale`.
-    """
-    cases = build_cases(preprocessing, speech)
-    answers = []
-    for case in cases:
-        progress(f"reference: {case.name}")
-        answers.append(reference.one(case.samples))
-    usual = [a.vad for case, a in zip(cases, answers, strict=True) if not case.extreme]
-    check_scale(np.concatenate(usual))
-    files = []
-    for name, ours, theirs in file_pairs(preprocessing, speech, progress, reference.prepare):
-        files.append((name, ours, reference.one(theirs)))
-    return Expected(cases, answers, files, preprocessing.sample_rate)
-
-
-def answer_speech(
-    reference: Reference, preprocessing: Preprocessing, files: Sequence[Path]
-) -> list[tuple[str, Samples, Outputs]]:
-    """What `run_parity` takes as speech: per file its name, samples and the reference's answer.
-
-    Args:
-        reference: the PyTorch model.
-        preprocessing: of the model.
-        files: audio.
-
-    Raises:
-        AudioError: a file that cannot be decoded, or is silent.
-    """
-    rows = []
-    for path in files:
-        decoded = decode_file(path, preprocessing.sample_rate, preprocessing.max_seconds, path.name)
-        samples = preprocessing.apply(decoded, path.name)
-        rows.append((path.name, samples, reference.one(samples)))
-    return rows
+        return parity_table(
+            self.groups, self.verdict.judged or {"all": self.limits}, self.labels, notes
+        )
 
 
 def run_parity(
@@ -295,7 +206,8 @@ def run_parity(
         progress: called with a word per step of work.
         speech: more utterances, one by one: name, normalised samples `[n]`, and the reference's
             answer `[1, ...]`.
-        labels: of `speech`, `[n, 3]` scores on 1..7, to see how the candidate agrees with people.
+        labels: of `speech`, `[n, 3]` scores on 1..7, to see how the candidate agrees with people;
+            NaN for what nobody rated.
         source: whose speech all of it is, for the report.
         missing: why the speech to judge agreement on is not here; see `Parity`.
 
@@ -332,38 +244,56 @@ def run_parity(
             answers += ask(session, [case.samples])
         return answers
 
+    def ask_batches(group: str, cases: Sequence[Case], rows: int) -> list[Answer]:
+        answers: list[Answer] = []
+        for start in range(0, len(cases), rows):
+            part = cases[start : start + rows]
+            progress(f"{group}: batch of {len(part)}")
+            answers += ask(session, [case.samples for case in part])
+        return answers
+
     cases, answers = expected.cases, expected.answers
     judge("single", cases, answers, ask_each("single", cases))
 
     # long beside short: the most padding a batch can have
     order = sorted(range(len(cases)), key=lambda i: (min(i, len(cases) - 1 - i), i))
-    padded: list[Answer] = []
-    for start in range(0, len(order), _BATCH):
-        part = order[start : start + _BATCH]
-        progress(f"padded: batch of {len(part)}")
-        padded += ask(session, [cases[i].samples for i in part])
-    judge("padded", [cases[i] for i in order], [answers[i] for i in order], padded)
+    mixed = [cases[i] for i in order]
+    judge("padded", mixed, [answers[i] for i in order], ask_batches("padded", mixed, _BATCH))
 
     given = [answer for _, ours, _ in expected.files for answer in ask(session, [ours])]
     right = [answer for _, _, answer in expected.files]
     judge("files", [Case(name, ours) for name, ours, _ in expected.files], right, given)
 
+    recorded = None
+    if expected.recorded is not None:
+        clips, right = expected.recorded.cases, expected.recorded.answers
+        sides = judge(RECORDED, clips, right, ask_each(RECORDED, clips))
+        judge(BATCHED, clips, right, ask_batches(BATCHED, clips, BATCH_ROWS))
+        if sides is not None and len(sides[1].vad) == len(clips):
+            recorded = sides[1]
+
     own = [Case(name, samples) for name, samples, _ in speech]
     given = ask_each("speech", own)
     sides = judge("speech", own, [answer for _, _, answer in speech], given)
     agreement = None
-    if rated is not None and sides is not None and len(sides[0].vad) > 1:
+    if rated is not None and sides is not None:
         answered = np.array([isinstance(g, Outputs) for g in given])
-        agreement = label_fidelity(rated[answered], *sides)
-    return Parity(limits, groups, utterances, agreement, source, missing)
+        scores = rated[answered]
+        labelled = ~np.isnan(scores).any(1)
+        if labelled.sum() > 1:
+            agreement = label_fidelity(scores[labelled], *(side.rows(labelled) for side in sides))
+    whole = expected.recorded is not None and expected.recorded.judged_as_a_whole
+    return Parity(limits, groups, utterances, agreement, source, missing, whole, recorded)
 
 
-def parity_steps(speech: Sequence[Path], added: int = 0) -> int:
+def parity_steps(speech: Sequence[Path], added: int = 0, recorded: int = 0) -> int:
     """How often `reference_answers` and `run_parity` report progress.
 
     Args:
         speech: audio files, as `reference_answers` takes them.
         added: utterances of `run_parity`'s own `speech`.
+        recorded: utterances that travel in the bundle.
     """
     cases = case_count(speech)
-    return 2 * cases + -(-cases // _BATCH) + len(FILES) + added
+    per_clip = recorded + -(-recorded // BATCH_ROWS)
+    return 2 * cases + -(-cases // _BATCH) + len(FILES) + per_clip + added

@@ -12,7 +12,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import ParitySummary, RuntimeProof, SpeedRecord
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import GateError
-from edge_ser.session import Session, close_session, pad_batch
+from edge_ser.session import Session, close_session, computation_of, pad_batch
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.speed import Speed, compare_speed, noise
 from edge_ser_runtimes import registry
@@ -46,11 +46,13 @@ class Proof:
         manifest: with the proof in it.
         parity: every comparison.
         words: for the user, one line.
+        computation: that answered; see `edge_ser.session.computation_of`.
     """
 
     manifest: Manifest
     parity: Parity
     words: str
+    computation: str
 
 
 def prove_in_runtime(
@@ -101,7 +103,8 @@ def prove_in_runtime(
             f"{name}: parity passed, the rest computed in {precision}; "
             f"{speed.speedup:.2f}x the speed of runtime onnx on this machine{speed.doubt}"
         )
-        return Proof(_with_proof(manifest, name, record), parity, words)
+        computation = computation_of(session)
+        return Proof(_with_proof(manifest, name, record), parity, words, computation)
     raise GateError(
         f"parity gate of {manifest.name} in {name}",
         expected="the checkpoint's answers",

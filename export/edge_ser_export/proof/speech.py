@@ -8,10 +8,10 @@ again; those of a user are where that user names their folder.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +19,59 @@ import numpy as np
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Calibration
-from edge_ser.bundle.files import PARITY, sha256
+from edge_ser.bundle.files import sha256
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.parity_record import SpeechFiles, read_parity_record
 from edge_ser.data import sample_utterances
-from edge_ser.errors import BundleError
+from edge_ser.fidelity.limits import MIN_JUDGED
 from edge_ser_export.builtin import installed_clips
 from edge_ser_export.calibration.draw import draw
 from edge_ser_export.proof.cases import used_files
+from edge_ser_export.proof.golden import UTTERANCES
 
 SAMPLES, CLIPS = "the package's samples", "the package's calibration clips"
 # Of the user's speech, so many are judged as a whole; as many as a calibration set draws.
 _MOST_JUDGED = 64
 
 
-@dataclass(frozen=True)
-class SpeechSet:
-    """Files that something was judged on.
+@cache
+def _builtin() -> dict[str, Path]:
+    """The package's speech by hash, without copies."""
+    return {sha256(path): path for path in (*installed_clips(), *sample_utterances())}
 
-    Attributes:
-        source: whose speech it is, in words: the package's, or the name of the user's folder.
-        files: SHA-256 of each file, in order, beside its name.
+
+def with_enough(files: Sequence[Path]) -> list[Path]:
+    """Files, and the package's beside them where they are too few to judge agreement on.
+
+    Less speech must not be an easier gate: fewer than eight utterances say nothing about agreement.
     """
+    if len(files) >= MIN_JUDGED:
+        return list(files)
+    there = {sha256(path) for path in files}
+    more = [path for digest, path in _builtin().items() if digest not in there]
+    return [*files, *more[: UTTERANCES - len(files)]]
 
-    source: str
-    files: tuple[tuple[str, str], ...]
+
+class SpeechSet(SpeechFiles):
+    """Files that something was judged on."""
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> SpeechSet:
         """Hash files."""
         files = tuple((p.name, sha256(p)) for p in paths)
-        hashes = {digest for _, digest in files}
-        for source, folder in ((SAMPLES, sample_utterances()), (CLIPS, installed_clips())):
-            if hashes <= {sha256(p) for p in folder}:
-                return cls(source, files)
-        parent = Path(os.path.commonpath([p.resolve().parent for p in paths]))
-        return cls(parent.name or "speech", files)
+        builtin = _builtin()
+        own = [p for p, (_, digest) in zip(paths, files, strict=True) if digest not in builtin]
+        if not own:
+            samples = {sha256(p) for p in sample_utterances()}
+            return cls(SAMPLES if {digest for _, digest in files} <= samples else CLIPS, files)
+        folder = Path(os.path.commonpath([p.resolve().parent for p in own])).name or "speech"
+        more = len(files) - len(own)
+        return cls(f"{folder}, {more} of them {CLIPS}" if more else folder, files)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether any file is the package's, and nobody's own speech."""
+        return any(digest in _builtin() for _, digest in self.files)
 
     def find(self, places: Mapping[str, Path]) -> list[Path] | None:
         """Where the files lie, in order; None unless all are among `places`, path by hash."""
@@ -68,21 +86,29 @@ class ProofSpeech:
     Attributes:
         lengths: what the utterances of all lengths, and the files, were made from.
         agreement: what agreement as a whole was judged on; None where it was on the former.
+        recorded: what the recorded answers are to; None in bundles of earlier versions.
     """
 
     lengths: SpeechSet
     agreement: SpeechSet | None = None
+    recorded: SpeechSet | None = None
 
     @classmethod
-    def of(cls, speech: Sequence[Path], agreement: Sequence[Path] = ()) -> ProofSpeech:
+    def of(
+        cls,
+        speech: Sequence[Path],
+        agreement: Sequence[Path] = (),
+        recorded: SpeechSet | None = None,
+    ) -> ProofSpeech:
         """Of the files that a proof is made on.
 
         Args:
             speech: as `parity.reference_answers` takes them.
             agreement: of the group "speech"; none: there is no such group.
+            recorded: of the recorded answers.
         """
         own = SpeechSet.of(agreement) if agreement else None
-        return cls(SpeechSet.of(used_files(speech)), own)
+        return cls(SpeechSet.of(used_files(speech)), own, recorded)
 
     def to_dict(self) -> dict[str, Any]:
         """For `parity.json`."""
@@ -91,11 +117,29 @@ class ProofSpeech:
     @property
     def words(self) -> str:
         """Whose speech it was, in one line."""
-        lengths = f"lengths, padding and files on {self.lengths.source}"
+        words = f"lengths, padding and files on {self.lengths.source}"
         if self.agreement is None:
-            return f"judged on {self.lengths.source}"
-        count = len(self.agreement.files)
-        return f"agreement judged on {count} of {self.agreement.source}, {lengths}"
+            words = f"judged on {self.lengths.source}"
+        else:
+            count = len(self.agreement.files)
+            words = f"agreement judged on {count} of {self.agreement.source}, {words}"
+        if self.recorded is not None:
+            words += f", recorded answers to {self.recorded.source}"
+        return words
+
+    @property
+    def agrees_on_recorded(self) -> bool:
+        """Whether agreement as a whole is judged on the recorded answers, too.
+
+        Not where they are to the package's clips and agreement is judged on a user's own speech:
+        a model for that need not tell those clips apart.
+        """
+        return (
+            self.agreement is None
+            or self.recorded is None
+            or self.agreement.is_foreign
+            or not self.recorded.is_foreign
+        )
 
 
 @dataclass(frozen=True)
@@ -122,26 +166,19 @@ def recorded_speech(bundle: Bundle) -> ProofSpeech | None:
     Raises:
         BundleError: a damaged record.
     """
-    if PARITY not in {f.path for f in bundle.manifest.files}:
+    record = read_parity_record(bundle)
+    if record is None:
         return None
-    try:
-        report = json.loads((bundle.root / PARITY).read_text(encoding="utf-8"))
-        record = report.get("speech")
-        if record is not None:
-            own = record["agreement"]
-            return ProofSpeech(
-                _read_set(record["lengths"]), None if own is None else _read_set(own)
-            )
-        lowered = bundle.manifest.lowered if "speech" in report["groups"] else None
-        earlier = lowered.calibration if lowered is not None else None
-        return None if earlier is None else _earlier(bundle.manifest, earlier)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(
-            PARITY,
-            expected="a record of the speech of the proof",
-            found=f"{type(error).__name__}: {error}",
-            advice="export again",
-        ) from error
+    if record.speech is not None:
+        sets = (record.speech.lengths, record.speech.agreement, record.speech.recorded)
+        lengths, agreement, recorded = (
+            None if files is None else SpeechSet(files.source, files.files) for files in sets
+        )
+        assert lengths is not None  # the reader refuses a record without it
+        return ProofSpeech(lengths, agreement, recorded)
+    lowered = bundle.manifest.lowered if "speech" in record.groups else None
+    earlier = lowered.calibration if lowered is not None else None
+    return None if earlier is None else _earlier(bundle.manifest, earlier)
 
 
 def _earlier(manifest: Manifest, calibration: Calibration) -> ProofSpeech:
@@ -163,22 +200,22 @@ def find_speech(recorded: ProofSpeech | None, given: Sequence[Path] = ()) -> Fou
         given: audio files of the user's. Where they hold other speech than the export's, they are
             what agreement is judged on.
     """
-    builtin = {sha256(p): p for p in (*sample_utterances(), *installed_clips())}
     theirs = {sha256(p): p for p in given}
     if recorded is None:
         return FoundSpeech(list(given) or sample_utterances(), [])
-    lengths = recorded.lengths.find(builtin | theirs)
+    places = _builtin() | theirs
+    lengths = recorded.lengths.find(places)
     speech = list(given) or lengths or sample_utterances()
     own = recorded.agreement
     if own is None:
         return FoundSpeech(speech, [])
-    within = own.find(theirs)
+    files = own.find(places)
+    hears_theirs = any(digest in theirs for _, digest in own.files)
     same = not given or [sha256(p) for p in used_files(given)] == [
         h for _, h in recorded.lengths.files
     ]
-    if within is None and not same:
-        return FoundSpeech(speech, _spread(given))
-    files = within or own.find(builtin)
+    if not same and not (files and hears_theirs):
+        return FoundSpeech(speech, with_enough(_spread(given)))
     if files is not None:
         return FoundSpeech(speech, files)
     return FoundSpeech(
@@ -193,8 +230,3 @@ def _spread(files: Sequence[Path]) -> list[Path]:
     """At most as many as are judged, from all over the list."""
     picked = np.linspace(0, len(files) - 1, min(len(files), _MOST_JUDGED), dtype=int)
     return [files[i] for i in picked]
-
-
-def _read_set(data: Mapping[str, Any]) -> SpeechSet:
-    files = tuple((str(name), str(digest)) for name, digest in data["files"])
-    return SpeechSet(str(data["source"]), files)

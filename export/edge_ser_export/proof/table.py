@@ -8,13 +8,14 @@ from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.fidelity.compare import Fidelity
 from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import Limits, limit_words
+from edge_ser.fidelity.verdict import by_limits
 
 _INDENT = " " * 9
 
 
 def parity_table(
     groups: Mapping[str, Fidelity],
-    limits: Limits,
+    judged: Mapping[str, Limits],
     labels: LabelFidelity | None,
     notes: Sequence[str],
 ) -> str:
@@ -22,7 +23,7 @@ def parity_table(
 
     Args:
         groups: fidelity by name.
-        limits: that were applied.
+        judged: limits that decide, by name of the group.
         labels: agreement with labels, if there were any.
         notes: what else to say.
     """
@@ -44,7 +45,9 @@ def parity_table(
         )
         lines.append(f"{'labels':<9}CCC over {labels.count}, before -> after: {', '.join(changes)}")
     lines += [f"{'note':<9}{note}" for note in notes]
-    return "\n".join([*lines, f"limits: {limit_words(limits)}"])
+    for limits, names in by_limits(judged).items():
+        lines.append(f"limits of {', '.join(names)}: {limit_words(limits)}")
+    return "\n".join(lines)
 
 
 def _agreement(r: Fidelity) -> list[str]:

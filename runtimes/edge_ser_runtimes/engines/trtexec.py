@@ -122,6 +122,8 @@ class TrtexecSession:
         outputs: names of the engine's outputs.
     """
 
+    computation = "trt"
+
     def __init__(
         self, program: Trtexec, engine: Path, profile: Profile, outputs: Sequence[str]
     ) -> None:

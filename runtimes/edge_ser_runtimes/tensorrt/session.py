@@ -56,6 +56,8 @@ class TrtSession(BaseSession):
         BundleError: no sound engine in the bundle.
     """
 
+    computation = "trt"
+
     def __init__(
         self, bundle: Bundle, threads: int | None = None, *, cuda_graphs: bool = False
     ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError
 
 
@@ -20,13 +22,20 @@ def test_recorded_answers_round_trip(head: bool, tmp_path: Path) -> None:
     samples = [np.arange(5, dtype=np.int16), np.array([-32768, 32767], np.int16)]
     vad = np.arange(6, dtype=np.float32).reshape(2, 3)
     logits = np.ones((2, 8), np.float32) if head else None
-    Golden(["a", "ü"], samples, vad, logits).save(tmp_path / "golden.npz")
+    reference = Outputs.of(vad, logits)
+    own = {"onnx": Outputs.of(vad + 1, logits), "openvino-bf16": Outputs.of(vad + 2, logits)}
+    Golden(["a", "ü"], samples, reference, own).save(tmp_path / "golden.npz")
     back = Golden.load(tmp_path / "golden.npz")
     assert back.names == ["a", "ü"]
     assert [s.tolist() for s in back.samples] == [s.tolist() for s in samples]
     assert back.samples[0].dtype == np.int16
-    assert back.vad.tolist() == vad.tolist()
-    assert (back.region_logits is not None) == head
+    assert back.reference.vad.tolist() == vad.tolist()
+    assert (back.reference.region_logits is not None) == head
+    assert set(back.own) == {"onnx", "openvino-bf16"}
+    for runtime, added in (("onnx", 1), ("openvino-bf16", 2), ("openvino", 1), ("trt", 1)):
+        answers = back.own_in(runtime)
+        assert answers is not None and answers.vad.tolist() == (vad + added).tolist(), runtime
+    assert Golden(["a"], samples[:1], reference).own_in("onnx") is None
 
 
 def test_a_bundle_without_recorded_answers_says_so(bundle_dir: Path) -> None:
@@ -77,20 +86,34 @@ def test_damaged_recorded_answers_are_refused(
     assert "\n" not in str(caught.value)
 
 
+def recorded(
+    samples: list[Any],
+    vad: Any,
+    rows: int = 1,
+    names: tuple[str, ...] = ("a",),
+    own: dict[str, Outputs] | None = None,
+) -> Golden:
+    answers = Outputs.of(vad, np.zeros((rows, 8), np.float32))
+    return Golden(list(names), samples, answers, own or {})
+
+
+ONE, ANSWER = np.ones(1600, np.int16), np.zeros((1, 3), np.float32)
+
+
 @pytest.mark.parametrize(
     "golden",
     [
-        Golden([], [], np.zeros((0, 3), np.float32), np.zeros((0, 8), np.float32)),
-        Golden(["a"], [np.ones((1600, 2), np.int16)], np.zeros((1, 3), np.float32),
-               np.zeros((1, 8), np.float32)),
-        Golden(["a"], [np.ones(1600, np.int16)], np.zeros((2, 3), np.float32),
-               np.zeros((2, 8), np.float32)),
-        Golden(["a"], [np.ones(1600, np.int16)], np.array([["x", "y", "z"]]),  # type: ignore[arg-type]
-               np.zeros((1, 8), np.float32)),
-        Golden(["a"], [np.ones(10, np.int16)], np.zeros((1, 3), np.float32),
-               np.zeros((1, 8), np.float32)),
+        recorded([], np.zeros((0, 3), np.float32), 0, ()),
+        recorded([np.ones((1600, 2), np.int16)], ANSWER),
+        recorded([ONE], np.zeros((2, 3), np.float32), 2),
+        recorded([ONE], np.array([["x", "y", "z"]])),
+        recorded([np.ones(10, np.int16)], ANSWER),
+        recorded([ONE], ANSWER, own={"onnx": Outputs.of(ANSWER)}),
+        recorded([ONE], ANSWER, own={"onnx": Outputs.of(ANSWER, np.zeros((1, 9), np.float32))}),
+        recorded([ONE], ANSWER, own={"onnx": Outputs.of(ANSWER, np.zeros((1, 8)))}),  # type: ignore[arg-type]
     ],
-    ids=["none", "two channels", "more answers", "words", "too short"],
+    ids=["none", "two channels", "more answers", "words", "too short", "own without a head",
+         "own of another head", "own in float64"],
 )  # fmt: skip
 def test_senseless_recorded_answers_are_an_error_of_the_bundle(
     golden: Golden, bundle_dir: Path

@@ -231,7 +231,7 @@ def test_limits_and_eps_must_not_be_negative(path: str) -> None:
 
 GATE = Limits(
     0.15, 1.5, ccc=0.995, pearson=0.99, vad_p99=0.05, angle_mean_degrees=2.0, flip_rate=0.01,
-    boundary_margin=0.05,
+    boundary_margin=0.05, vad_mean=0.01, region_logits_mean=0.2,
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The manifest's evidence: typed, written as it was, and open to what later versions add."""
 
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from edge_ser.bundle.manifest import Manifest
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
 
+DATA = Path(__file__).parents[2] / "data"
 INT8: dict[str, Any] = {
     "recipe": "static, log-mel in float32",
     "passes": ["name_nodes"],
@@ -26,9 +29,17 @@ INT8: dict[str, Any] = {
 }
 
 
-def test_the_default_bundles_manifest_is_written_as_it_was_with_its_heads_named() -> None:
+def test_the_default_bundles_manifest_is_written_as_it_was() -> None:
     text = (DEFAULT_BUNDLE / "manifest.json").read_text(encoding="utf-8")
-    written = json.loads(Manifest.from_json(text, "default").to_json())
+    assert Manifest.from_json(text, "default").to_json() == text
+
+
+def test_an_earlier_manifest_is_written_as_it_was_with_its_heads_named() -> None:
+    with zipfile.ZipFile(DATA / "bundles-schema-1" / "onnx-fp32.zip") as bundle:
+        (name,) = [n for n in bundle.namelist() if n.endswith("manifest.json")]
+        text = bundle.read(name).decode()
+    assert json.loads(text)["schema"] == 1
+    written = json.loads(Manifest.from_json(text, "earlier").to_json())
     heads = written.pop("heads")
     assert [head["kind"] for head in heads] == ["dimensions", "regions"]
     assert written == json.loads(text) | {"schema": 2}

@@ -269,7 +269,7 @@ def test_a_runtime_says_what_does_not_fit_a_bundle(monkeypatch: pytest.MonkeyPat
 def test_the_default_bundle_answers() -> None:
     finding = check_bundle(Bundle.open(DEFAULT_BUNDLE), "default", BARE, open_session)
     assert (finding.state, finding.advice) == ("ok", "")
-    assert "onnx-fp32: 4 recorded answers, VAD within" in finding.found
+    assert "onnx-fp32: 17 recorded answers, VAD within" in finding.found
 
 
 def test_a_bundle_that_does_not_fit_is_not_opened() -> None:
@@ -316,7 +316,7 @@ def test_other_answers_fail_with_advice(
 ) -> None:
     finding = check_bundle(changed(**fields), "x", here, lambda bundle: Wrong())
     assert finding.state == "fails"
-    assert "answers differ: single: " in finding.found
+    assert "answers differ: recorded: " in finding.found
     assert advice in finding.advice
 
 

@@ -29,7 +29,8 @@ from edge_ser.load import load
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.checkpoints.preprocessor import feature_extractor
 from edge_ser_export.pipeline import ExportOptions, export
-from edge_ser_export.proof.parity import Reference, reference_answers, run_parity
+from edge_ser_export.proof.parity import run_parity
+from edge_ser_export.proof.reference import Reference, reference_answers
 
 OWN: dict[str, Any] = {
     "do_normalize": True,

@@ -16,7 +16,7 @@ from edge_ser.emotion.scale import unit_from_scores
 from edge_ser.fidelity.metrics import ccc
 from edge_ser_export.builtin import default_calibration_samples, installed_checkpoints
 from edge_ser_export.checkpoints.load import load_checkpoint
-from edge_ser_export.proof.parity import Reference
+from edge_ser_export.proof.reference import Reference
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILTIN = installed_checkpoints()
@@ -75,6 +75,6 @@ def test_golden_answers_of_the_embedded_bundle_are_the_checkpoints() -> None:
     checkpoint = load_checkpoint("spectral")
     preprocessing, reference = bundle.manifest.preprocessing, Reference(checkpoint.model)
     golden = bundle.golden()
-    for samples, vad in zip(golden.samples, golden.vad, strict=True):
+    for samples, vad in zip(golden.samples, golden.reference.vad, strict=True):
         x = preprocessing.normalize(samples.astype(np.float32) / np.float32(32768))
         assert reference.one(x).vad[0] == pytest.approx(vad, abs=1e-6)

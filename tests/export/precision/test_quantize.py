@@ -39,7 +39,7 @@ from edge_ser_export.precision.int8 import (
     Trial,
 )
 from edge_ser_export.precision.recipes import CPUS, Recipe
-from edge_ser_export.proof.parity import Reference
+from edge_ser_export.proof.reference import Reference
 from edge_ser_export.proof.speed import Speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 

@@ -25,13 +25,9 @@ from edge_ser_export import pipeline
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.models.deployment import DeploymentModel
 from edge_ser_export.models.joint import JointModel
-from edge_ser_export.proof.parity import (
-    Reference,
-    build_cases,
-    parity_steps,
-    reference_answers,
-    run_parity,
-)
+from edge_ser_export.proof.cases import build_cases
+from edge_ser_export.proof.parity import parity_steps, run_parity
+from edge_ser_export.proof.reference import Reference, reference_answers
 from edge_ser_export.trace.capture import trace
 
 REFUSED = {"bundle.refused.html", "bundle.refused.json"}
@@ -111,8 +107,8 @@ def test_failed_bundle_is_kept_when_asked(kept: Path) -> None:
     assert bundle.manifest.parity.vad_max == pytest.approx(2e-3, rel=0.05)
     report = json.loads((kept / PARITY).read_text())
     assert report["passed"] is False
-    assert len(report["failures"]) == 3
-    assert [f.split(":")[0] for f in report["failures"]] == ["single", "padded", "files"]
+    groups = ["single", "padded", "files", "recorded", "batched"]
+    assert [f.split(":")[0] for f in report["failures"]] == groups
     assert not [p for p in kept.parent.iterdir() if p.name.startswith(".")]
 
 

@@ -17,7 +17,8 @@ from edge_ser.errors import BundleError, UsageError
 from edge_ser.fidelity.limits import FP16_LIMITS, FP32_LIMITS, INT8_LIMITS
 from edge_ser.report.data import read_evidence
 from edge_ser_export.proof.cases import Case, build_cases, case_count
-from edge_ser_export.proof.parity import Expected, Parity, parity_steps, run_parity
+from edge_ser_export.proof.parity import Parity, parity_steps, run_parity
+from edge_ser_export.proof.reference import Expected
 
 Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32] | None]
 Added = list[tuple[str, NDArray[np.float32], Outputs]]

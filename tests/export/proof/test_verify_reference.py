@@ -28,7 +28,7 @@ def bundle(bundle_dir: Path) -> Path:
     """The default bundle, for short utterances, so that the reference need not run for long."""
     manifest = Bundle.open(bundle_dir).manifest
     seal(
-        bundle_dir, replace(manifest, preprocessing=replace(manifest.preprocessing, max_seconds=1))
+        bundle_dir, replace(manifest, preprocessing=replace(manifest.preprocessing, max_seconds=2))
     )
     return bundle_dir
 

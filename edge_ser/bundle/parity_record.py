@@ -1,0 +1,67 @@
+"""What `parity.json` says about how a bundle was judged at export, and on whose speech."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import PARITY
+from edge_ser.errors import BundleError
+from edge_ser.fidelity.limits import Limits
+from edge_ser.typed_json import Reader
+
+# what a later version adds is skipped
+_READER = Reader(BundleError, advice="export again", strict=False)
+
+
+@dataclass(frozen=True)
+class SpeechFiles:
+    """Files that something was judged on: whose, in words, and name and SHA-256 of each."""
+
+    source: str
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SpeechRecord:
+    """The speech of one proof.
+
+    Attributes:
+        lengths: what the utterances of all lengths, and the files, were made from.
+        agreement: what agreement as a whole was judged on; None where it was on the former.
+        recorded: what the recorded answers are to; None in bundles of earlier versions.
+    """
+
+    lengths: SpeechFiles
+    agreement: SpeechFiles | None = None
+    recorded: SpeechFiles | None = None
+
+
+@dataclass(frozen=True)
+class ParityRecord:
+    """The part of `parity.json` that later verifications go by; earlier versions wrote less.
+
+    Attributes:
+        limits: that were applied; None: not told.
+        judged: what decided: limits by name of the group; empty: not told.
+        groups: comparisons by name of the group.
+        speech: that it was judged on; None: not told.
+    """
+
+    limits: Limits | None = None
+    judged: dict[str, Limits] = field(default_factory=dict)
+    groups: dict[str, Any] = field(default_factory=dict)
+    speech: SpeechRecord | None = None
+
+
+def read_parity_record(bundle: Bundle) -> ParityRecord | None:
+    """The record of a bundle; None if it has none.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    if PARITY not in {f.path for f in bundle.manifest.files}:
+        return None
+    data = _READER.parse((bundle.root / PARITY).read_bytes(), PARITY)
+    return _READER.read(ParityRecord, data, PARITY)
