@@ -104,7 +104,7 @@ def time_grid(record: Record, arguments: dict[str, Any], run: Timed, started: fl
 
 def answers(bundle: Bundle, session: Any) -> dict[str, Any]:
     """Agreement with the reference's recorded answers, run one by one."""
-    return verify(bundle, session).groups["single"].to_dict()
+    return verify(bundle, session).groups["recorded"].to_dict()
 
 
 # TensorRT

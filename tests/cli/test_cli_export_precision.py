@@ -302,9 +302,11 @@ def test_calibration_with_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert done.messages == []
     record = done.lowered.calibration
     assert (record.source, record.default) == ("own", False)
-    assert (record.fit, record.judge) == (2, 2)
+    # fewer than eight say nothing about agreement: the package's clips beside them, but no copies
+    assert (record.fit, record.judge) == (2, 14)
+    assert "agreement judged on 14 of own, 12 of them the package's calibration clips" in done.out
     assert Bundle.open(done.bundle).manifest.parity.labels is None
-    assert "calibration: 2 utterances, judged on 2 others (own)" in done.out
+    assert "calibration: 2 utterances, judged on 14 others (own)" in done.out
 
 
 def test_calibration_with_a_corpus_records_its_splits(tmp_path: Path) -> None:

@@ -304,7 +304,7 @@ def test_recorded_answers_are_the_reference(exported: Export, speech: Speech) ->
     assert own is not None and set(own.arrays) == set(golden.reference.arrays)
     assert not np.array_equal(own.vad, golden.reference.vad)
     np.testing.assert_allclose(own.vad, golden.reference.vad, atol=1e-4)
-    assert (exported.bundle.root / "golden.npz").stat().st_size <= 600_000
+    assert (exported.bundle.root / "golden.npz").stat().st_size <= 420_000
     assert len(golden.names) == len(golden.samples) == golden.reference.vad.shape[0]
 
 

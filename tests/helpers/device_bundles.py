@@ -7,6 +7,7 @@ from pathlib import Path
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.fidelity.limits import FP16_LIMITS
 from edge_ser.session import Session
 from edge_ser_runtimes.engines.plan import EnginePlan, write_engine
 from edge_ser_runtimes.registry import open_session
@@ -29,13 +30,14 @@ def never(_: Bundle) -> Session:
 
 def make(folder: Path, plan: EnginePlan) -> Path:
     """The default bundle as one of a TensorRT target."""
-    shutil.copytree(DEFAULT_BUNDLE, folder)
+    # without the record of its proof, which is another target's
+    shutil.copytree(DEFAULT_BUNDLE, folder, ignore=shutil.ignore_patterns("parity.json"))
     graph, _ = typed("spectral", "fp16")
     shutil.copy(graph, folder / "model.onnx")
     manifest = Bundle(folder, Bundle.open(DEFAULT_BUNDLE).manifest).manifest
     manifest = replace(
         manifest, target="trt-fp16", precision="fp16", graph="model.onnx",
-        limits=replace(manifest.limits, vad=5e-3, region_logits=5e-2, boundary_margin=0.02),
+        limits=FP16_LIMITS,
     )  # fmt: skip
     seal(folder, manifest.with_parts(engine=write_engine(plan, folder, preprocessing())))
     return folder

@@ -61,7 +61,7 @@ def test_an_engine_is_built_and_proved(rtx: Path, here: Callable[[str | None], N
     assert (engine.file, engine.verified) == ("model.engine", True)
     assert (engine.version, engine.share) == (backend().version, 1)
     assert (rtx / "model.engine").read_bytes()[:4] == b"vtrt"
-    assert done.verdict is not None and set(done.verdict.groups) == {"single", "padded"}
+    assert done.verdict is not None and set(done.verdict.groups) == {"recorded", "batched", "own"}
     assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"], "nothing beside it"
 
 
