@@ -96,7 +96,7 @@ def test_a_result_whose_bundle_is_not_here_has_a_row(cli: Cli, out: Path, device
 def test_what_fails_here_is_written_and_exits_with_1(cli: Cli, out: Path, bundle_dir: Path) -> None:
     bundle = Bundle.open(bundle_dir)
     golden = bundle.golden()
-    golden.vad = golden.vad + 0.01
+    golden.reference.vad = golden.vad + 0.01
     golden.save(bundle_dir / "golden.npz")
     seal(bundle_dir, bundle.manifest)
     done = cli("report", bundle_dir, "-o", out, *ONE)

@@ -283,7 +283,10 @@ def run_parity(
         if labelled.sum() > 1:
             agreement = label_fidelity(scores[labelled], *(side.rows(labelled) for side in sides))
     whole = expected.recorded is not None and expected.recorded.judged_as_a_whole
-    return Parity(limits, groups, utterances, agreement, source, missing, whole, recorded)
+    return Parity(
+        limits, groups, utterances, agreement, source, missing,
+        agrees_on_recorded=whole, recorded=recorded,
+    )  # fmt: skip
 
 
 def parity_steps(speech: Sequence[Path], added: int = 0, recorded: int = 0) -> int:

@@ -32,7 +32,7 @@ def test_it_says_which_bundle_ran_where(run: DeviceRun, ser: edge_ser.Recognizer
 def test_its_answers_are_those_of_the_device(run: DeviceRun, ser: edge_ser.Recognizer) -> None:
     golden = ser.bundle.golden()
     assert [a.name for a in run.answers] == golden.names
-    for answer, recorded in zip(run.answers, golden.vad.tolist(), strict=True):
+    for answer, recorded in zip(run.answers, golden.reference.vad.tolist(), strict=True):
         assert answer.reference_vad == tuple(recorded)
         assert answer.vad == pytest.approx(recorded, abs=1e-4)
 
