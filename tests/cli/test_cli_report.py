@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.bench_records import record
 from helpers.bundle_files import listing
@@ -16,6 +17,7 @@ from edge_ser.bench.records import append
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.emotion.decode import Outputs
 from edge_ser.host.facts import this_machine
 
 Cli = Callable[..., Any]
@@ -96,11 +98,11 @@ def test_a_result_whose_bundle_is_not_here_has_a_row(cli: Cli, out: Path, device
 def test_what_fails_here_is_written_and_exits_with_1(cli: Cli, out: Path, bundle_dir: Path) -> None:
     bundle = Bundle.open(bundle_dir)
     golden = bundle.golden()
-    golden.reference.vad = golden.vad + 0.01
-    golden.save(bundle_dir / "golden.npz")
+    moved = Outputs.of(golden.reference.vad + np.float32(0.01), golden.reference.region_logits)
+    replace(golden, reference=moved).save(bundle_dir / "golden.npz")
     seal(bundle_dir, bundle.manifest)
     done = cli("report", bundle_dir, "-o", out, *ONE)
-    assert done.code == 1 and "this device, single: VAD differs by" in done.err
+    assert done.code == 1 and "this device, recorded: VAD differs by" in done.err
     assert "Failed: do not ship it" in read(out)
 
 
