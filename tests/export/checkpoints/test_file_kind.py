@@ -104,6 +104,13 @@ def test_checkpoints_are_not_foreign(tmp_path: Path, run: Run) -> None:
         assert foreign(cut) == ("", "")
 
 
-def test_directories_without_anything_known_tell_what_is_in_them() -> None:
+def test_directories_without_anything_known_tell_what_is_in_them(tmp_path: Path) -> None:
+    for name in ("notes.txt", "golden.npz"):
+        (tmp_path / name).write_text("x")
     with pytest.raises(CheckpointError, match=r"expected a run directory .+, found golden\.npz, "):
+        load_checkpoint(tmp_path)
+
+
+def test_a_bundle_is_called_one() -> None:
+    with pytest.raises(CheckpointError, match=r"expected a checkpoint, found a bundle, .+predict "):
         load_checkpoint(DEFAULT_BUNDLE)
