@@ -43,6 +43,14 @@ _GROUPS = {
     "files": "audio files from end to end",
     "speech": "more speech, one utterance per run: agreement as a whole is judged on it",
 }
+# Of a device's run.
+_DEVICE_GROUPS = {
+    "single": "one utterance per run, against the reference's recorded answers",
+    "padded": "all as one padded batch, against the same",
+    "recorded": "one utterance per run, against the reference's recorded answers",
+    "batched": "in padded batches, against the same",
+    "own": "both, against the bundle's own answers where it was exported",
+}
 
 
 def write_report(
@@ -181,12 +189,16 @@ def _device_sections(runs: Sequence[DeviceRun], limits: Limits) -> list[str]:
         ]
         if run.engine != "none":
             rows.append(("engine", run.engine))
+        groups = [f"{g}: {_DEVICE_GROUPS[g]}" for g in run.groups if g in _DEVICE_GROUPS]
+        table = measures_table(run.measures, limits, run.judged)
         sections.append(
             section(
                 f"On {device_name(number, runs)}",
-                paragraph("The recorded utterances, run there, against the recorded answers."),
+                paragraph("The recorded utterances, run there."),
                 facts_table(rows),
-                measures_table(run.measures, limits, run.judged),
+                bullets(groups),
+                table,
+                legend(table),
             )
         )
     return sections

@@ -61,6 +61,7 @@ CellState = Literal["plain", "kept", "broken", "unjudged"]
 LEGEND = (
     ("✗", "breaks a limit that judges this group"),
     ("( )", "shown, not judged: the limit is not for this group, or the group is too small for it"),
+    ("≤ ≥", "the limit of this group, which is another than that in the last column"),
     ("–", "not measured"),
     ("VAD", "valence, arousal and dominance, as the model gives them on 0 to 1"),
     ("CCC", "concordance with the reference: 1 is the same answer, 0 no relation"),
@@ -68,7 +69,7 @@ LEGEND = (
     ("borderline", "an answer so near to a region's boundary that rounding may move it across"),
 )
 # How a mark is found in the table.
-_MARKED = {"✗": ">✗ ", "( )": ">(", "–": ">–<"}
+_MARKED = {"✗": (">✗ ",), "( )": (">(",), "≤ ≥": ("≤", "≥"), "–": (">–<",)}
 
 
 def measures_table(
@@ -90,7 +91,11 @@ def measures_table(
         limit = getattr(limits, m.limit) if m.limit else None
         form = m.form or differences
         cells = [
-            _cell(f"{form.format(values[m.key])}{m.unit}", _state(m, values, limits, own), name)
+            _cell(
+                f"{form.format(values[m.key])}{m.unit}{_own_limit(m, limit, own)}",
+                _state(m, values, limits, own),
+                name,
+            )
             if m.key in values
             else _measured("–", name)
             for name, values in groups.items()
@@ -132,18 +137,25 @@ def legend(table: str) -> str:
     entries = (
         element("div", element("dt", text(mark)), element("dd", text(words)))
         for mark, words in LEGEND
-        if _MARKED.get(mark, "") in table
+        if any(sign in table for sign in _MARKED.get(mark, ("",)))
     )
     return element("dl", *entries, class_="legend")
 
 
+def _own_limit(measure: _Measure, limit: float | None, own: Limits | None) -> str:
+    """A group's own limit, where it is another than that of the table."""
+    other = getattr(own, measure.limit) if own is not None and measure.limit else None
+    if other is None or other == limit:
+        return ""
+    return f" {'≥' if measure.least else '≤'} {brief(other)}{measure.unit}"
+
+
 def _state(measure: _Measure, values: Measures, limits: Limits, own: Limits | None) -> CellState:
     """How a value stands to the limit of its group."""
-    if not measure.limit or getattr(limits, measure.limit) is None:
-        return "plain"
-    limit = None if own is None else getattr(own, measure.limit)
+    limit = getattr(own, measure.limit) if own is not None and measure.limit else None
     if limit is None:
-        return "unjudged"
+        asked = bool(measure.limit) and getattr(limits, measure.limit) is not None
+        return "unjudged" if asked else "plain"
     value = values[measure.key]
     broken = value < limit if measure.least else value > limit
     return "broken" if broken else "kept"

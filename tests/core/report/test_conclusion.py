@@ -9,6 +9,7 @@ from helpers.manifest_parts import ENGINE
 
 import edge_ser
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.fidelity.limits import Limits
 from edge_ser.report.conclusion import conclude
 from edge_ser.report.data import Evidence, read_evidence
 from edge_ser.report.origin import Writing
@@ -115,6 +116,17 @@ def test_a_group_without_limits_is_only_shown(manifest: Manifest) -> None:
     first = conclude(manifest, read_evidence(data | {"judged": {}}, "x"))
     assert first.tone == "good"
     assert first.not_judged == ("single: shown only; no limit is for it",)
+
+
+def test_a_group_with_limits_of_its_own_shows_them(manifest: Manifest) -> None:
+    low = replace(manifest, limits=INT8)
+    run = device_run("own", (0.2, 0.3, 0.4), (0.2, 0.3, 0.43), Limits(0.02, 0.2))
+    assert run.failures == ("own: VAD differs by 0.0300, limit 0.02",)
+    html = page(low, evidence(NINE, INT8), runs=[run])
+    device = html.split("On this device")[1]
+    assert ">✗ 0.0300 ≤ 0.02<" in device and ">0.15</td>" in device
+    assert "own: both, against the bundle" in device and "the limit of this group" in device
+    assert "≤" not in html.split("On this device")[0]
 
 
 # --- devices
