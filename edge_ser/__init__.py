@@ -24,11 +24,13 @@ with starting():
         LongAudioWarning,
         MissingExtraError,
         MissingPathError,
+        PoorAudioWarning,
         UsageError,
     )
     from edge_ser.load import load
     from edge_ser.recognizer import Recognizer
     from edge_ser.session import ProviderName, RuntimeName
+    from edge_ser.sound import Sound
     from edge_ser.utterance import Utterance
     from edge_ser.version import __version__
 
@@ -50,11 +52,13 @@ __all__ = [
     "MissingPathError",
     "Outputs",
     "Partition",
+    "PoorAudioWarning",
     "ProviderName",
     "Recognizer",
     "Region",
     "RegionProbabilities",
     "RuntimeName",
+    "Sound",
     "Sphere",
     "UsageError",
     "Utterance",

@@ -27,7 +27,11 @@ _MAX_SECONDS = 3600
 # What recordings have; beyond it a resampler would make gigabytes out of a typing error.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
 
+# A mean of channels with so little of their power, which is some, is what is left of cancelling.
+_CANCELLED, _AUDIBLE = 0.003, 1e-9
+
 Samples = NDArray[np.float32]
+Channel = Literal["mean", "left", "right"] | int
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ class Preprocessing:
                 found=f"{x.size}",
                 advice="give a longer recording",
             )
-        if not np.isfinite(x).all():
+        # a sum is finite unless a part of it is not, or it is too large
+        if not math.isfinite(float(np.add.reduce(x))) and not np.isfinite(x).all():
             bad = int(np.count_nonzero(~np.isfinite(x)))
             raise AudioError(
                 subject,
@@ -148,6 +153,7 @@ def decode_array(
     sample_rate: int,
     max_seconds: float | None = None,
     subject: str = "samples",
+    channel: Channel = "mean",
 ) -> Samples:
     """The same for samples in memory.
 
@@ -157,6 +163,7 @@ def decode_array(
         sample_rate: Hz of the result.
         max_seconds: keep the first seconds only.
         subject: named in errors.
+        channel: see `choose_channel`.
 
     Returns:
         `[n]` float32.
@@ -179,6 +186,7 @@ def decode_array(
     if max_seconds is not None:
         x = x[: int(np.ceil((max_seconds + LOOKAHEAD_SECONDS) * rate))]
     if x.dtype.kind == "i" and x.dtype.itemsize in (2, 4):
+        _refuse_narrow(x, subject)
         y = (x.astype(np.float64) / -float(np.iinfo(x.dtype).min)).astype(np.float32)
     elif x.dtype.kind == "f":
         with np.errstate(over="ignore"):
@@ -190,15 +198,35 @@ def decode_array(
             found=f"dtype {x.dtype}",
             advice="convert the array",
         )
-    return finish(y if y.ndim == 2 else y[:, None], rate, sample_rate, max_seconds, subject)
+    return finish(
+        y if y.ndim == 2 else y[:, None], rate, sample_rate, max_seconds, subject, channel
+    )
+
+
+def _refuse_narrow(x: NDArray[np.generic], subject: object) -> None:
+    """Refuse 32-bit integers that hold 16-bit samples: they would be heard as silence."""
+    if x.dtype.itemsize == 4:
+        peak = max(abs(int(x.min())), abs(int(x.max())))
+        if 0 < peak <= -np.iinfo(np.int16).min:
+            raise AudioError(
+                subject,
+                expected="int32 samples of full scale, 2147483647",
+                found=f"a peak of {peak}, as int16 has",
+                advice="give samples.astype(numpy.int16)",
+            )
 
 
 def finish(
-    audio: Samples, rate: float, sample_rate: int, max_seconds: float | None, subject: object
+    audio: Samples,
+    rate: float,
+    sample_rate: int,
+    max_seconds: float | None,
+    subject: object,
+    channel: Channel = "mean",
 ) -> Samples:
     """Mix, resample and cut; what is not finite is refused before a filter smears it."""
     with np.errstate(invalid="ignore"):
-        mono = mix_to_mono(audio)
+        mono = choose_channel(audio, channel, subject)
     bad = ~np.isfinite(mono)
     if bad.any():
         used = mono.size if max_seconds is None else int(np.ceil(max_seconds * rate))
@@ -247,6 +275,38 @@ def from_int16(samples: NDArray[np.int16]) -> Samples:
     """The reverse of `to_int16`."""
     scaled: Samples = samples.astype(np.float32) / np.float32(32768)
     return scaled
+
+
+def choose_channel(audio: Samples, channel: Channel, subject: object) -> Samples:
+    """One channel of several, or their mean: `[n, channels]` -> `[n]`.
+
+    Args:
+        audio: all channels.
+        channel: "mean", "left", "right", or a number from 1 on.
+        subject: named in errors.
+
+    Raises:
+        AudioError: no such channel, or a mean in which the channels cancel one another.
+    """
+    count = audio.shape[1]
+    if channel != "mean":
+        number = {"left": 1, "right": 2}.get(str(channel), channel)
+        if not isinstance(number, int) or not 1 <= number <= count:
+            raise AudioError(
+                subject, expected=f"channel {channel}", found=f"{count} of them, from 1 on"
+            )
+        return audio[:, number - 1]
+    mono = mix_to_mono(audio)
+    if count > 1:
+        each = float(np.vdot(audio, audio)) / count
+        if float(np.dot(mono, mono)) < _CANCELLED * each and each > _AUDIBLE * mono.size:
+            raise AudioError(
+                subject,
+                expected="channels whose mean is heard",
+                found=f"{count} that cancel one another, as one is inverted",
+                advice="choose one: --channel left, or edge_ser.load(channel='left')",
+            )
+    return mono
 
 
 def mix_to_mono(audio: Samples) -> Samples:

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from edge_ser.audio import Samples, finish
+from edge_ser.audio import Channel, Samples, finish
 from edge_ser.audio_streams import Beginning, check_stream, empty_stream, is_seekable
 from edge_ser.errors import AudioError, MissingPathError
 from edge_ser.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
@@ -72,12 +72,13 @@ def read_file(
     sample_rate: int,
     max_seconds: float | None = None,
     name: str | None = None,
+    channel: Channel = "mean",
 ) -> Recording:
-    """As `decode_file`, and how long the whole file is."""
+    """As `decode_file`, of the channel of `choose_channel`, and how long the whole file is."""
     subject = name or str(source)
     if not isinstance(source, str | Path):
         check_stream(source, subject)
-        return _read_stream(source, sample_rate, max_seconds, subject)
+        return _read_stream(source, sample_rate, max_seconds, subject, channel)
     path = Path(source)
     problem = _not_a_file(path)
     if problem:
@@ -85,7 +86,7 @@ def read_file(
     try:
         with path.open("rb") as file:
             if not file.seekable():  # a named pipe, or a device
-                return _read_stream(file, sample_rate, max_seconds, subject)
+                return _read_stream(file, sample_rate, max_seconds, subject, channel)
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size == 0:
                 raise AudioError(subject, expected="an audio file", found="an empty file")
@@ -99,16 +100,20 @@ def read_file(
                 decoded = decode_by_ffmpeg(path, max_seconds, subject)
     except OSError as error:
         raise unreadable(subject, error) from error
-    return _recording(decoded, sample_rate, max_seconds, subject)
+    return _recording(decoded, sample_rate, max_seconds, subject, channel)
 
 
 def _read_stream(
-    stream: BinaryIO, sample_rate: int, max_seconds: float | None, subject: str
+    stream: BinaryIO,
+    sample_rate: int,
+    max_seconds: float | None,
+    subject: str,
+    channel: Channel,
 ) -> Recording:
     """As `read_file`, of a stream; one that cannot be rewound is read as far as it is heard."""
     if is_seekable(stream):
         decoded = _decode_from_here(stream, max_seconds, subject)
-        return _recording(decoded, sample_rate, max_seconds, subject)
+        return _recording(decoded, sample_rate, max_seconds, subject, channel)
     beginning = Beginning(stream, subject)
     if max_seconds is None:
         beginning.read_all()
@@ -126,7 +131,7 @@ def _read_stream(
         if decoded.is_enough or ended or not beginning.may_grow:
             if not beginning.is_whole and decoded.is_enough:
                 decoded = decoded._replace(total=None)
-            return _recording(decoded, sample_rate, max_seconds, subject)
+            return _recording(decoded, sample_rate, max_seconds, subject, channel)
         frames = decoded.audio.shape[0]
 
 
@@ -166,12 +171,16 @@ def _decode_or_begin(opened: int | BinaryIO, max_seconds: float | None, subject:
 
 
 def _recording(
-    decoded: Decoded, sample_rate: int, max_seconds: float | None, subject: str
+    decoded: Decoded,
+    sample_rate: int,
+    max_seconds: float | None,
+    subject: str,
+    channel: Channel,
 ) -> Recording:
     audio, rate, total, _, damage = decoded
     if audio.shape[0] == 0:
         raise AudioError(subject, expected="samples", found="an audio file with none")
-    samples = finish(audio, rate, sample_rate, max_seconds, subject)
+    samples = finish(audio, rate, sample_rate, max_seconds, subject, channel)
     if damage and max_seconds is not None and audio.shape[0] >= max_seconds * rate:
         total, damage = None, ""  # nobody hears it
     return Recording(samples, None if total is None else total / rate, damage)

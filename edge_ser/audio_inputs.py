@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from edge_ser.audio import Preprocessing, decode_array
+from edge_ser.audio import Channel, Preprocessing, decode_array
 from edge_ser.audio_files import Recording, read_file
 from edge_ser.errors import UsageError
 
@@ -33,7 +33,13 @@ class Heard(NamedTuple):
     name: str
 
 
-def hear(audio: object, sample_rate: float | None, rules: Preprocessing, name: str) -> Heard:
+def hear(
+    audio: object,
+    sample_rate: float | None,
+    rules: Preprocessing,
+    name: str,
+    channel: Channel = "mean",
+) -> Heard:
     """Read a file, or take samples, as far as the model hears them.
 
     Args:
@@ -42,10 +48,11 @@ def hear(audio: object, sample_rate: float | None, rules: Preprocessing, name: s
         sample_rate: Hz, of samples; None for files, which say their own.
         rules: of the model.
         name: of samples, in errors.
+        channel: see `edge_ser.audio.choose_channel`.
 
     Raises:
         MissingPathError: no such file.
-        AudioError: audio that cannot be read, or not finite.
+        AudioError: audio that cannot be read, or not finite; no such channel.
         UsageError: samples without their rate, a file with one, or no audio at all.
     """
     rate, seconds = rules.sample_rate, rules.max_seconds
@@ -53,7 +60,7 @@ def hear(audio: object, sample_rate: float | None, rules: Preprocessing, name: s
         _refuse_rate(sample_rate)
         source = _name(audio)
         file = cast("str | Path | BinaryIO", audio)
-        return Heard(read_file(file, rate, seconds, source), source, source)
+        return Heard(read_file(file, rate, seconds, source, channel), source, source)
     if isinstance(audio, bytes | bytearray | memoryview):
         if sample_rate is not None:
             raise UsageError(
@@ -63,7 +70,7 @@ def hear(audio: object, sample_rate: float | None, rules: Preprocessing, name: s
                 advice="call numpy.frombuffer(data, numpy.int16), or of the type that they are",
             )
         source = "<bytes>"
-        return Heard(read_file(io.BytesIO(audio), rate, seconds, source), source, source)
+        return Heard(read_file(io.BytesIO(audio), rate, seconds, source, channel), source, source)
     array = _as_array(audio, name)
     if sample_rate is None:
         raise UsageError(
@@ -72,7 +79,7 @@ def hear(audio: object, sample_rate: float | None, rules: Preprocessing, name: s
             found="none",
             advice="call ser(samples, sample_rate), or ser([a, b], sample_rate)",
         )
-    samples = decode_array(array, sample_rate, rate, seconds, name)
+    samples = decode_array(array, sample_rate, rate, seconds, name, channel)
     return Heard(Recording(samples, array.shape[0] / sample_rate), "", name)
 
 

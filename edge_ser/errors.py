@@ -117,6 +117,10 @@ class GateError(EdgeSerError, RuntimeError):
     exit_code = 1
 
 
+class PoorAudioWarning(UserWarning):
+    """Audio that is answered, though it is too quiet, clipped or interrupted to be believed."""
+
+
 class LongAudioWarning(UserWarning):
     """Audio that goes on after the last second that the model takes; the rest was not used."""
 

@@ -6,8 +6,10 @@ import os
 from functools import partial
 from pathlib import Path
 
+from edge_ser.audio import Channel
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.hearing import Hearing, OnPoor
 from edge_ser.recognizer import Recognizer
 from edge_ser.session import ProviderName, RuntimeName
 
@@ -19,6 +21,8 @@ def load(
     *,
     provider: ProviderName | None = None,
     cuda_graphs: bool = False,
+    channel: Channel = "mean",
+    on_poor: OnPoor = "warn",
 ) -> Recognizer:
     """Load a bundle for use.
 
@@ -31,6 +35,9 @@ def load(
             as there are physical cores that this process may use, and its container's quota allows.
         provider: of ONNX Runtime: "cpu" (default), "cuda", "tensorrt" or "rtx".
         cuda_graphs: of TensorRT: replay the work of lengths that come again.
+        channel: of recordings with several: "mean" of them, "left", "right", or a number from 1 on.
+        on_poor: "warn" of recordings that are too quiet, clipped, interrupted or offset, and answer
+            them, or "refuse" them. The answer's `sound` says it in both cases.
 
     Raises:
         MissingPathError: no such bundle.
@@ -40,6 +47,7 @@ def load(
         LibraryError: it is, and does not load.
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
     """
+    hearing = Hearing(channel, on_poor)
     opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
     # here, so that whoever imports this package for its types does not load the runtimes
     from edge_ser_runtimes import registry
@@ -48,7 +56,7 @@ def load(
     # absolute, as another process may stand in another folder
     place = None if bundle is None else Path(bundle).absolute()
     return Recognizer(
-        opened, session, partial(_reopen, place, runtime, threads, provider, cuda_graphs)
+        opened, session, partial(_reopen, place, runtime, threads, provider, cuda_graphs), hearing
     )
 
 

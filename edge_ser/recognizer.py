@@ -14,14 +14,17 @@ from edge_ser.batching import in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
+from edge_ser.hearing import Hearing, PoorNotice
 from edge_ser.long_audio import CutNotice, warn_caller
 from edge_ser.session import Session, close_session
+from edge_ser.sound import SoundLimits
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
 
 _BATCH_SIZE = 8
+_USUAL_HEARING, _USUAL_LIMITS = Hearing(), SoundLimits()
 
 
 class _Opened(NamedTuple):
@@ -62,22 +65,30 @@ class Recognizer:
         session: that runs it.
         reopen: gives another recogniser of the same, in whichever process it is called; pickles.
             None: this one stays in its process.
+        hearing: which channel it hears, and what it does with poor recordings.
     """
 
     def __init__(
-        self, bundle: Bundle, session: Session, reopen: Callable[[], Recognizer] | None = None
+        self,
+        bundle: Bundle,
+        session: Session,
+        reopen: Callable[[], Recognizer] | None = None,
+        hearing: Hearing = _USUAL_HEARING,
     ) -> None:
         self._opened: _Opened | None = _Opened(bundle, session, os.getpid())
         self._reopen, self._closed = reopen, False
         self._fingerprint: str | None = None
-        self._cuts = CutNotice()
+        self._cuts, self._poor, self.hearing = CutNotice(), PoorNotice(), hearing
 
     @classmethod
-    def _unopened(cls, reopen: Callable[[], Recognizer], fingerprint: str) -> Recognizer:
+    def _unopened(
+        cls, reopen: Callable[[], Recognizer], fingerprint: str, hearing: Hearing
+    ) -> Recognizer:
         """What is unpickled: opened at the first use, as a pool's worker dies of errors here."""
         recognizer = cls.__new__(cls)
         recognizer._opened, recognizer._reopen, recognizer._closed = None, reopen, False
         recognizer._fingerprint, recognizer._cuts = fingerprint, CutNotice()
+        recognizer._poor, recognizer.hearing = PoorNotice(), hearing
         return recognizer
 
     def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[object, ...]]:
@@ -89,7 +100,7 @@ class Recognizer:
                 advice="load it there",
             )
         fingerprint = self._fingerprint or self.bundle.fingerprint
-        return Recognizer._unopened, (self._reopen, fingerprint)
+        return Recognizer._unopened, (self._reopen, fingerprint, self.hearing)
 
     @property
     def bundle(self) -> Bundle:
@@ -299,8 +310,11 @@ class Recognizer:
             errors.LongAudioWarning, errors.DamagedAudioWarning: see `__call__`.
         """
         p = self.manifest.preprocessing
-        heard, source, name = hear(audio, sample_rate, p, name)
-        utterance = prepare(heard.samples, p, source, name)
+        heard, source, name = hear(audio, sample_rate, p, name, self.hearing.channel)
+        limits = self.manifest.sound or _USUAL_LIMITS
+        utterance = prepare(heard.samples, p, source, name, limits)
+        if utterance.sound is not None:
+            self._poor.judge(utterance.sound, name, self.hearing.on_poor)
         if heard.damage:
             warn_caller(
                 f"used the first {utterance.seconds:.2f} s of {name}, where it is damaged: "

@@ -12,6 +12,7 @@ from edge_ser.audio import Preprocessing, Samples
 from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.sphere import Partition
 from edge_ser.session import Session, pad_batch
+from edge_ser.sound import Sound, SoundLimits, listen
 
 
 class Utterance(NamedTuple):
@@ -22,15 +23,21 @@ class Utterance(NamedTuple):
             pads what is too short.
         seconds: of real audio in them.
         source: its name, for the answer; "" for samples in memory.
+        sound: what it is like; None where nobody listened.
     """
 
     samples: Samples
     seconds: float
     source: str = ""
+    sound: Sound | None = None
 
 
 def prepare(
-    samples: Samples, preprocessing: Preprocessing, source: str = "", subject: str = "audio"
+    samples: Samples,
+    preprocessing: Preprocessing,
+    source: str = "",
+    subject: str = "audio",
+    limits: SoundLimits | None = None,
 ) -> Utterance:
     """Check, cut and normalise mono samples at the model's rate.
 
@@ -39,13 +46,16 @@ def prepare(
         preprocessing: of the model.
         source: name for the answer.
         subject: name in error messages.
+        limits: of the sound, which is measured if they are given.
 
     Raises:
         AudioError: too short, not finite, or all zero.
     """
     used = min(samples.size, preprocessing.max_samples)
     ready = preprocessing.apply(samples, subject)
-    return Utterance(ready, used / preprocessing.sample_rate, source)
+    rate = preprocessing.sample_rate
+    sound = None if limits is None else listen(samples[:used], rate, limits)
+    return Utterance(ready, used / rate, source, sound)
 
 
 def infer(session: Session, rows: Sequence[Samples]) -> Outputs:
@@ -63,4 +73,6 @@ def answer(
 ) -> list[Emotion]:
     """The emotion of each utterance, from the outputs of their batch."""
     seconds = [u.seconds for u in utterances]
-    return decode(outputs, partition, seconds, [u.source for u in utterances])
+    return decode(
+        outputs, partition, seconds, [u.source for u in utterances], [u.sound for u in utterances]
+    )

@@ -18,6 +18,7 @@ from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.limits import Limits
+from edge_ser.sound import SoundLimits
 from edge_ser.typed_json import Reader
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Manifest:
         files: every other file of the bundle.
         max_batch: rows that may share a run of the graph, where they would change each other's
             answers; None: any number.
+        sound: from where on a recording is poor for this model; None: the usual limits.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Manifest:
     licence: str
     files: tuple[FileEntry, ...] = ()
     max_batch: int | None = None
+    sound: SoundLimits | None = None
     # `Parts` as JSON has them, without what is absent; and where they were read, for errors
     _parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     _source: str = field(default="manifest", compare=False, repr=False)
@@ -183,6 +186,8 @@ class Manifest:
         data = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
         # without what is not set, so that earlier versions read the manifests they understand
         data["limits"] = self.limits.to_dict()
+        if self.sound is None:
+            del data["sound"]
         parts = data.pop("_parts")
         del data["_source"]
         data |= {name: {} for name in _EVIDENCE} | parts

@@ -10,8 +10,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, cast
 
+from edge_ser.audio import Channel
 from edge_ser.audio_inputs import Source
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
@@ -26,7 +27,7 @@ from edge_ser.recognizer import Recognizer
 _COLUMNS = (
     "source", "seconds", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
     "region", "temperament", "boundary_margin", "region_head", "region_head_probability",
-    "regions_agree",
+    "regions_agree", "level_dbfs", "clipped_share", "silent_share", "offset", "quality",
 )  # fmt: skip
 
 
@@ -50,11 +51,28 @@ def add_parser(commands: Any) -> None:
         "--json", action="store_const", const="json", dest="format", help="JSON, one line per file"
     )
     parser.add_argument(
+        "--channel",
+        type=_channel,
+        default="mean",
+        metavar="left|right|N|mean",
+        help="of recordings with several (default: their mean)",
+    )
+    parser.add_argument(
+        "--on-poor",
+        choices=("warn", "refuse"),
+        default="warn",
+        help="what to do with audio that is too quiet, clipped, interrupted or offset",
+    )
+    parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="write there, as a whole, in place of stdout"
     )
     add_runtime_options(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="files per run (default 8)")
     parser.set_defaults(run=run)
+
+
+def _channel(text: str) -> Channel:
+    return int(text) if text.isdecimal() else cast("Channel", text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,7 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
         check_output_path(arguments.out)
     bundle, sources, unreadable = read_inputs(arguments.inputs, arguments.bundle)
     with told_warnings():
-        recognizer = load(bundle, arguments.runtime, arguments.threads, provider=arguments.provider)
+        recognizer = load(
+            bundle,
+            arguments.runtime,
+            arguments.threads,
+            provider=arguments.provider,
+            channel=arguments.channel,
+            on_poor=arguments.on_poor,
+        )
         with _output(arguments.out) as stream:
             printer = _PRINTERS[arguments.format](stream)
             failed = _print_answers(recognizer, sources, arguments.batch_size, printer)
@@ -218,7 +243,7 @@ class _Csv:
         self.writer.writerow(_COLUMNS)
 
     def row(self, e: Emotion) -> None:
-        head = e.region_head
+        head, sound = e.region_head, e.sound
         sure = e.region_probabilities[head.name] if head and e.region_probabilities else ""
         self.writer.writerow(
             (
@@ -226,6 +251,7 @@ class _Csv:
                 e.sphere.polar, e.sphere.azimuth, e.region.name, e.region.temperament,
                 e.boundary_margin, head.name if head else "", sure,
                 "" if e.regions_agree is None else e.regions_agree,
+                *(sound[:-1] if sound else [""] * 4), "; ".join(sound.quality) if sound else "",
             )
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.probabilities import RegionProbabilities
 from edge_ser.emotion.sphere import Partition, Region, Sphere
+from edge_ser.sound import Sound
 
 # Names of the graph's outputs.
 VAD, REGION_LOGITS = HEADS["dimensions"].output, HEADS["regions"].output
@@ -66,6 +67,8 @@ class Emotion:
         region_probabilities: of the classifier, by the name of the region; None without one.
         seconds: of audio that were used, padding not counted.
         source: file name, or empty for samples in memory.
+        sound: level, clipping, silence and offset of the recording, and in words what is poor about
+            it; None where nobody listened.
     """
 
     arousal: float
@@ -78,6 +81,7 @@ class Emotion:
     region_probabilities: RegionProbabilities | None
     seconds: float
     source: str = ""
+    sound: Sound | None = None
 
     @property
     def regions_agree(self) -> bool | None:
@@ -100,6 +104,7 @@ class Emotion:
             if self.region_probabilities is None
             else dict(self.region_probabilities),
             "regions_agree": self.regions_agree,
+            "sound": None if self.sound is None else self.sound.to_dict(),
         }
 
     def __repr__(self) -> str:
@@ -112,7 +117,11 @@ class Emotion:
 
 
 def decode(
-    outputs: Outputs, partition: Partition, seconds: Sequence[float], sources: Sequence[str]
+    outputs: Outputs,
+    partition: Partition,
+    seconds: Sequence[float],
+    sources: Sequence[str],
+    sounds: Sequence[Sound | None] | None = None,
 ) -> list[Emotion]:
     """Read the outputs of one run.
 
@@ -121,6 +130,7 @@ def decode(
         partition: the regions.
         seconds: of audio per utterance.
         sources: name per utterance.
+        sounds: what each is like, if anybody listened.
 
     Returns:
         one emotion per utterance.
@@ -130,6 +140,8 @@ def decode(
         said = kind.decoded(outputs.arrays, partition, len(fields))
         fields = [{**one, **more} for one, more in zip(fields, said, strict=True)]
     return [
-        Emotion(**one, seconds=length, source=source)
-        for one, length, source in zip(fields, seconds, sources, strict=True)
+        Emotion(**one, seconds=length, source=source, sound=sound)
+        for one, length, source, sound in zip(
+            fields, seconds, sources, sounds or [None] * len(fields), strict=True
+        )
     ]

@@ -1,0 +1,81 @@
+"""How a recogniser listens: to which channel, and what it does with poor recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_ser.audio import Channel
+from edge_ser.errors import AudioError, PoorAudioWarning, UsageError
+from edge_ser.long_audio import warn_caller
+from edge_ser.sound import Sound
+
+# Warnings of one recogniser; more say nothing new.
+MAX_POOR_TOLD = 10
+OnPoor = Literal["warn", "refuse"]
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What is asked of every recording.
+
+    Attributes:
+        channel: "mean" of the channels, "left", "right", or a number from 1 on.
+        on_poor: "warn" of a poor recording and answer it, or "refuse" it.
+
+    Raises:
+        UsageError: no such choice.
+    """
+
+    channel: Channel = "mean"
+    on_poor: OnPoor = "warn"
+
+    def __post_init__(self) -> None:
+        number = self.channel
+        is_number = isinstance(number, int) and not isinstance(number, bool) and number >= 1
+        if not is_number and number not in ("mean", "left", "right"):
+            raise UsageError(
+                "channel", expected="mean, left, right or a number from 1 on", found=f"{number!r}"
+            )
+        if self.on_poor not in ("warn", "refuse"):
+            raise UsageError("on_poor", expected="warn or refuse", found=f"{self.on_poor!r}")
+
+
+class PoorNotice:
+    """Counts poor recordings, and warns of the first of them.
+
+    Attributes:
+        count: recordings that were poor.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def judge(self, sound: Sound, name: str, on_poor: OnPoor) -> None:
+        """Count, and warn or refuse, if a recording is poor.
+
+        Args:
+            sound: of the recording.
+            name: of it.
+            on_poor: see `Hearing`.
+
+        Raises:
+            AudioError: it is poor, and that is to be refused.
+        """
+        if not sound.quality:
+            return
+        words = "; ".join(sound.quality)
+        if on_poor == "refuse":
+            raise AudioError(
+                name,
+                expected="a recording that the model can judge",
+                found=words,
+                advice="record it anew, or allow it with on_poor='warn'",
+            )
+        self.count += 1
+        if self.count > MAX_POOR_TOLD:
+            return
+        message = f"{name} is poor audio, its answer may be wrong: {words}"
+        if self.count == MAX_POOR_TOLD:
+            message += "; poor audio after this is answered without a warning"
+        warn_caller(message, PoorAudioWarning)
