@@ -83,7 +83,7 @@ def main() -> None:
         bundle = audio.parent / f"{name}-bundle"
         out = subprocess.run(
             module_command(
-                *("edge_ser", "export", name, "-o", str(bundle), "--parity-audio", str(audio))
+                *("edge_ser", "-v", "export", name, "-o", str(bundle), "--parity-audio", str(audio))
             ),
             capture_output=True,
             text=True,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.bundle.engine import Engine
-from edge_ser.bundle.evidence import Lowering
 from edge_ser.cli.common import is_device_name, needs
 from edge_ser.cli.console import print_warning, step, steps
+from edge_ser.cli.export_words import export_record, print_export
 from edge_ser.cli.parser import Several
 from edge_ser.errors import MissingPathError, UsageError
 
@@ -36,6 +36,8 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
+    parser.add_argument("--name", help="of the bundle (default: the checkpoint's)")
+    parser.add_argument("--licence", help="of the weights, for the bundle (default: as known)")
     parser.add_argument("--epoch", help="of a run directory: best (default), final, or a number")
     parser.add_argument(
         "--neutral-radius", type=float, metavar="R", help="of the neutral region, if there is one"
@@ -68,6 +70,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--keep-failed", action="store_true", help="write the bundle even if parity fails"
     )
+    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
     parser.set_defaults(run=run)
 
 
@@ -164,72 +167,11 @@ def run(arguments: argparse.Namespace) -> int:
             made = pipeline.export(options, progress=lambda word: step(bar, word))
     for assumed in made.manifest.provenance.checkpoint.assumed:
         print_warning(f"the checkpoint does not say, and it was assumed: {assumed}")
-    print(made.parity.table())
-    for note in made.notes:
-        print(f"{'note':<9}{note}")
-    _print_lowered(made.manifest.lowered)
-    _print_engine(made.manifest.engine, made.path)
-    if made.words:
-        print("\n".join(["", *made.words]))
-    size = sum(f.bytes for f in made.manifest.files) / 1e6
-    summary = made.manifest.architecture["summary"]
-    replaced = " (replaced the bundle that was there)" if made.replaced else ""
-    print(
-        f"\n{made.path}: {made.manifest.target}, {size:.1f} MB, {summary}; parity passed{replaced}"
-    )
-    print(f"fingerprint {made.fingerprint}")
+    if arguments.json:
+        print(json.dumps(export_record(made), indent=1))
+    else:
+        print_export(made, arguments.verbose)
     return 0
-
-
-def _print_lowered(lowered: Lowering | None) -> None:
-    """What lowering precision did, in a few lines."""
-    if lowered is None:
-        return
-    lines = [f"recipe: {lowered.recipe}"]
-    share = lowered.integer_share
-    if share is not None:
-        lines.append(
-            f"in integers: {share.encoder:.1%} of the encoder's multiplications, "
-            f"{share.everything:.1%} of all, as the runtime executes them"
-        )
-    if lowered.float16_share is not None:
-        lines.append(f"in float16: {lowered.float16_share.encoder:.1%} of the encoder's")
-    if lowered.gain is not None:
-        lines.append(f"gain: {lowered.gain}")
-    speed = lowered.speed
-    if speed is not None:
-        lines.append(
-            f"speed: {speed.speedup:.2f}x float32 on this machine "
-            f"({speed.candidate_ms:.1f} ms for {speed.seconds:g} s of speech, one thread)"
-            + (f"; {speed.outcome}: {speed.why}" if speed.why else "")
-        )
-    calibration = lowered.calibration
-    if calibration is not None:
-        lines.append(
-            f"calibration: {calibration.fit} utterances, judged on {calibration.judge} others "
-            f"({', '.join((calibration.source or '', *calibration.splits))})"
-        )
-    print("\n".join(["", *lines]))
-
-
-def _print_engine(engine: Engine | None, bundle: Path) -> None:
-    """What was built, or what the device still has to do."""
-    if engine is None:
-        return
-    if not engine.file:
-        print(
-            f"\nbuild bundle for {engine.made_for}: copy it there and run: "
-            f"edge-ser build {bundle.name}"
-        )
-        return
-    mb = (bundle / engine.file).stat().st_size / 1e6
-    kinds = ", ".join(f"{k} {v:.1%}" for k, v in engine.census.encoder.items())
-    print(
-        f"\nengine: {mb:.1f} MB for {engine.made_for}, {engine.library} {engine.version}, "
-        f"built in {engine.build_seconds:.1f} s\n"
-        f"as asked: {engine.share:.1%} of the encoder's multiplications ({kinds})\n"
-        "not run yet: on the device, edge-ser verify runs it"
-    )
 
 
 def read_options(arguments: argparse.Namespace) -> ExportOptions:
@@ -249,6 +191,8 @@ def read_options(arguments: argparse.Namespace) -> ExportOptions:
         source=source,
         target=arguments.target,
         out=arguments.out,
+        name=arguments.name,
+        licence=arguments.licence,
         epoch=arguments.epoch,
         neutral_radius=arguments.neutral_radius,
         max_seconds=arguments.max_seconds,

@@ -63,7 +63,7 @@ def describe_bundle(
         preprocessing=preprocessing,
         partition=config.partition,
         limits=lowered.limits,
-        licence=config.weights_licence,
+        licence=options.licence or config.weights_licence,
         max_batch=lowered.max_batch or find_encoder(config.encoder.kind).max_batch,
     ).with_parts(
         provenance=_provenance(checkpoint, options),

@@ -29,6 +29,8 @@ class ExportOptions:
         source: checkpoint path, or the name of one inside the package.
         target: one of `targets.TARGETS`.
         out: bundle directory; None: named after model and target, in the working directory.
+        name: of the bundle; None: the checkpoint's.
+        licence: of the weights; None: what is known of the kind of checkpoint.
         epoch: of a run directory: `best` (if None), `final` or a number.
         neutral_radius: of the neutral region, where a run directory's regions have one.
         max_seconds: longest utterance; the rest of longer audio is not used.
@@ -48,6 +50,8 @@ class ExportOptions:
     source: str
     target: str = DEFAULT_TARGET
     out: Path | None = None
+    name: str | None = None
+    licence: str | None = None
     epoch: str | None = None
     neutral_radius: float | None = None
     max_seconds: float = 12.0
@@ -90,6 +94,16 @@ class ExportOptions:
                 advice="export to a directory, then zip it: bundles are read from both",
             )
         made_now()
+        for option, text in (("--name", self.name), ("--licence", self.licence)):
+            if text is not None and (not text.isprintable() or not text.strip()):
+                raise UsageError(option, expected="printable text", found=repr(text))
+        if self.name is not None and Path(self.name).name != self.name:
+            raise UsageError(
+                "--name",
+                expected="a name",
+                found=f"a path, {self.name}",
+                advice="say with -o where the bundle goes",
+            )
         self.precision.check()
         if target.name == "onnx-int8":
             find_cpu(self.precision.cpu)

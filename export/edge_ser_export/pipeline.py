@@ -238,6 +238,7 @@ def _prepare(options: ExportOptions, progress: Progress) -> _Job:
     target = find_target(options.target)
     plan = plan_engine(target.precision, options.engine) if target.has_engine else None
     checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
+    checkpoint = replace(checkpoint, name=options.name or checkpoint.name)
     _check_encoder(target, checkpoint.config.encoder.kind)
     preprocessing = checkpoint.config.preprocessing(options.max_seconds, options.short)
     if plan is not None:

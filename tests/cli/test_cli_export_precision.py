@@ -104,9 +104,10 @@ def test_it_succeeds_and_says_what_it_did(done: Done) -> None:
         "speech like that of the device"
     ]
     lines = done.out.splitlines()
-    assert lines[-2].startswith(f"{done.bundle}: {Bundle.open(done.bundle).manifest.target}, ")
-    assert lines[-2].endswith("; parity passed")
-    assert lines[-1] == f"fingerprint {Bundle.open(done.bundle).fingerprint}"
+    assert lines[-3].startswith(f"{done.bundle}: {Bundle.open(done.bundle).manifest.target}, ")
+    assert lines[-3].endswith("; parity passed")
+    assert lines[-2] == f"fingerprint {Bundle.open(done.bundle).fingerprint}"
+    assert lines[-1] == f"next: edge-ser predict {done.bundle} speech.wav"
     assert f"recipe: {done.lowered.recipe}" in lines
     assert any(
         line.startswith(f"speed: {done.lowered.speed.speedup:.2f}x float32 on this machine")

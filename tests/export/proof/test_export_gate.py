@@ -76,7 +76,9 @@ def test_a_replaced_bundle_is_told(
     shutil.copy(speech[0], own)
     command = ["export", str(plain), "-o", str(out), "--parity-audio", str(own)]
     assert main([*command, "--max-seconds", "2"]) == 0
-    last = capsys.readouterr().out.splitlines()[-2]
+    last, proof, fingerprint, following = capsys.readouterr().out.splitlines()
+    assert proof.startswith("proof: ") and fingerprint.startswith("fingerprint ")
+    assert following == f"next: edge-ser predict {out} speech.wav"
     assert last.startswith(f"{out}: onnx-fp32, ")
     assert last.endswith("; parity passed (replaced the bundle that was there)")
     assert Bundle.open(out).manifest.parity.passed is True
