@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.data import DEFAULT_BUNDLE
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")]
@@ -63,3 +66,32 @@ def test_what_commands_of_the_documents_write_is_ignored_by_git() -> None:
         ["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert seen.stdout.split() == names
+
+
+def test_sizes_of_the_readme_are_those_of_the_default_bundle() -> None:
+    readme = (ROOT / "README.md").read_text()
+    size = f"{Bundle.open(DEFAULT_BUNDLE).size_bytes / 1e6:.1f} MB"
+    row = next(line for line in readme.splitlines() if line.startswith("| default, spectral"))
+    assert row.endswith(f"| {size} |")
+    assert f"and {size} in float32" in " ".join(readme.split())
+
+
+def test_times_of_exports_are_those_that_were_measured() -> None:
+    text = (ROOT / "docs" / "how-to" / "export-a-checkpoint.md").read_text()
+    results = ROOT / "benchmarks" / "results"
+    exports = cells(results / "export-sizes.md")
+    engines = cells(results / "trt-sizes.md")
+    for name, words in (
+        ("default", "default, 1.1 M"),
+        ("wavlm-base", "WavLM-base size, 111 M"),
+        ("wavlm-large", "WavLM-large size, 346 M"),
+    ):
+        plain = next(row for row in exports if row[0] == name)
+        engine = next(row for row in engines if row[:2] == [name, "fp16"])
+        assert f"| {words} | {plain[7]} | {plain[8]} | {engine[11]} | {engine[12]} |" in text
+
+
+def cells(page: Path) -> list[list[str]]:
+    """Rows of the tables of a page."""
+    lines = (line for line in page.read_text().splitlines() if line.startswith("| "))
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]

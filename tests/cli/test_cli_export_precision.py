@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -179,6 +180,18 @@ def test_int8(int8: Done, plain_size: int) -> None:
     assert {"MatMulIntegerToFloat"} <= types
     assert not {"Conv", "Gemm"} & types
     assert "% of the encoder's multiplications" in int8.out
+
+
+def test_the_readme_says_how_large_it_is(int8: Done) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    row = next(line for line in readme.splitlines() if line.startswith("| default, 1.1 M |"))
+    graph = float(row.split("|")[-2].split()[0])
+    # dynamic and static recipes, of which the faster one is taken, differ by a hundredth
+    assert (int8.bundle / "model.onnx").stat().st_size / 1e6 == pytest.approx(graph, abs=0.1)
+    whole = re.search(r"whole bundle is ([\d.]+) MB in INT8", " ".join(readme.split()))
+    assert whole is not None
+    size = Bundle.open(int8.bundle).size_bytes / 1e6
+    assert size == pytest.approx(float(whole.group(1)), abs=0.1)
 
 
 def test_sensitivity_is_kept_where_it_was_measured(int8: Done) -> None:
