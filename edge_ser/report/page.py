@@ -189,6 +189,7 @@ def _device_sections(runs: Sequence[DeviceRun], limits: Limits) -> list[str]:
         ]
         if run.engine != "none":
             rows.append(("engine", run.engine))
+        rows += [("note", note) for note in run.notes]
         groups = [f"{g}: {_DEVICE_GROUPS[g]}" for g in run.groups if g in _DEVICE_GROUPS]
         table = measures_table(run.measures, limits, run.judged)
         sections.append(

@@ -154,6 +154,13 @@ def test_notes_and_failures_of_devices_are_told(manifest: Manifest) -> None:
     assert conclude(low, evidence(NINE, INT8), [fine]).not_judged[0].startswith("this device")
 
 
+def test_what_a_device_notes_about_its_limits_is_on_the_page(manifest: Manifest) -> None:
+    run = replace(device_run("single", *SAME), notes=("judged by the limits of onnx-int8",))
+    assert (
+        "judged by the limits of onnx-int8" in rows(page(manifest, evidence(), runs=[run]))["note"]
+    )
+
+
 def test_a_device_that_says_failed_fails_without_words(manifest: Manifest) -> None:
     run = replace(device_run("single", *SAME), passed=False)
     assert conclude(manifest, evidence(), [run]).failures == ("this device: recorded as failed",)
