@@ -64,6 +64,18 @@ def integer_preset(machine: str | None = None, cpuinfo: Path = CPUINFO) -> str |
     return "x86-vnni" if VNNI & set(instruction_sets(cpuinfo)) else "x86"
 
 
+def multiplies_halves(machine: str | None = None, cpuinfo: Path = CPUINFO) -> bool:
+    """Whether ONNX Runtime multiplies float16 by this processor's own instructions.
+
+    It does on arm64 from ARMv8.2 on (asimdhp); that nothing tells, as on Apple's, which all have
+    them, counts as yes.
+    """
+    machine = (machine or platform.machine()).lower()
+    if machine not in ("aarch64", "arm64"):
+        return False
+    return not cpuinfo.is_file() or "asimdhp" in instruction_sets(cpuinfo)
+
+
 def sums_saturate(machine: str | None = None, cpuinfo: Path = CPUINFO) -> bool | None:
     """Whether sums of two products of 8-bit weights saturate here; None where nothing tells.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, EdgeSerError
-from edge_ser.host.cpu import sums_saturate, usable_cores
+from edge_ser.host.cpu import usable_cores
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser_runtimes.base import BaseSession
+from edge_ser_runtimes.onnxruntime.arithmetic import warn_of_other_arithmetic
 from edge_ser_runtimes.onnxruntime.providers import check_provider, open_graph
 
 
@@ -38,7 +37,7 @@ class OrtSession(BaseSession):
         super().__init__(bundle)
         provider = check_provider(provider)
         if provider == "cpu":
-            _check_integers(bundle)
+            warn_of_other_arithmetic(bundle)
         ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong comes as an exception, in our words
@@ -92,25 +91,3 @@ class OrtSession(BaseSession):
 
     def _release(self) -> None:
         del self.session
-
-
-def _check_integers(bundle: Bundle) -> None:
-    """Warn where 8-bit sums saturate: answers change there, and nothing else would say so."""
-    if bundle.manifest.precision != "int8":
-        return  # evidence is read where it is needed
-    saturate = sums_saturate()
-    if saturate is False:
-        return
-    lowered = bundle.manifest.lowered
-    if lowered is None or lowered.cpu is None or lowered.cpu.weight_bits != 8:
-        return
-    lack = (
-        "whose 8-bit sums do not saturate, as they do on this one"
-        if saturate
-        else "whose 8-bit sums do not saturate, and nothing tells whether they do on this one"
-    )
-    warnings.warn(
-        f"{bundle.manifest.name} was made for processors ({lowered.cpu.instructions}) {lack}: run "
-        "edge-ser verify, or export with --cpu x86",
-        stacklevel=2,
-    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.host.cpu import integer_preset, sums_saturate
+from edge_ser.host.cpu import integer_preset, multiplies_halves, sums_saturate
 
 
 def info(folder: Path, flags: str) -> Path:
@@ -50,3 +50,24 @@ def test_sums_saturate_on_x86_without_vnni(
 ) -> None:
     assert sums_saturate(machine, info(tmp_path, flags)) is expected
     assert sums_saturate("x86_64", tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "expected"),
+    [
+        ("aarch64", "fp asimd", False),
+        ("aarch64", "fp asimd asimdhp", True),
+        ("x86_64", "avx512_fp16", False),
+    ],
+)
+def test_float16_is_the_processors_own_on_arm64(
+    tmp_path: Path, machine: str, features: str, expected: bool
+) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\nFeatures\t: {features}\n")
+    assert multiplies_halves(machine, path) is expected
+
+
+def test_where_nothing_tells_arm64_has_its_own_float16(tmp_path: Path) -> None:
+    assert multiplies_halves("arm64", tmp_path / "none")
+    assert not multiplies_halves("AMD64", tmp_path / "none")

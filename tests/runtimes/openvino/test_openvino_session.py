@@ -121,6 +121,26 @@ def test_dynamic_scales_are_refused(ser: edge_ser.Recognizer) -> None:
         OpenVinoSession(Bundle(ser.bundle.root, manifest))
 
 
+@pytest.mark.parametrize(
+    ("precision", "preset", "refused"),
+    [("int8", "arm64", True), ("fp32", "arm64", False), ("int8", "x86", False)],
+)
+def test_integers_are_refused_on_arm64(
+    ser: edge_ser.Recognizer,
+    precision: str,
+    preset: str,
+    refused: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge_ser_runtimes.openvino.integer_preset", lambda: preset)
+    bundle = Bundle(ser.bundle.root, replace(ser.manifest, precision=precision))
+    if refused:
+        with pytest.raises(BundleError, match=r"computes wrongly on arm64.+use --runtime onnx"):
+            OpenVinoSession(bundle, threads=1)
+    else:
+        OpenVinoSession(bundle, threads=1).close()
+
+
 def test_missing_openvino_names_the_extra(
     ser: edge_ser.Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

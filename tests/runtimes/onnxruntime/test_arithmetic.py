@@ -1,4 +1,4 @@
-"""8-bit integers on processors whose sums saturate: said, or said to be unknown."""
+"""Processors that compute otherwise than the proof did: said, or said to be unknown."""
 
 import warnings
 from dataclasses import replace
@@ -41,7 +41,7 @@ def made_for(cpu: MadeFor) -> Bundle:
 def test_what_may_saturate_here_is_said(
     cpu: MadeFor, saturate: bool | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_ser_runtimes.onnxruntime.session.sums_saturate", lambda: saturate)
+    monkeypatch.setattr("edge_ser_runtimes.onnxruntime.arithmetic.sums_saturate", lambda: saturate)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         OrtSession(made_for(cpu)).close()
@@ -49,3 +49,22 @@ def test_what_may_saturate_here_is_said(
     assert len(said) == bool(words)
     assert words in "".join(said)
     assert not said or cpu.instructions in said[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "own", "warned"),
+    [("compute", True, True), ("compute", False, False), ("weights", True, False)],
+)
+def test_float16_of_the_processors_own_is_said(
+    recipe: str, own: bool, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_ser_runtimes.onnxruntime.arithmetic.multiplies_halves", lambda: own)
+    bundle = Bundle.open(DEFAULT_BUNDLE)
+    manifest = bundle.manifest.with_parts(lowered=Lowering(recipe))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        OrtSession(Bundle(bundle.root, replace(manifest, precision="fp16"))).close()
+    assert [str(w.message) for w in caught] == warned * [
+        f"{manifest.name} was proved where float16 is computed in float32; this processor's own "
+        "float16 rounds otherwise: run edge-ser verify, or export with --fp16-form weights"
+    ]
