@@ -62,7 +62,9 @@ def _cut(
     while grown and len(clips) < UTTERANCES:
         grown = False
         for path in speech:
-            wanted = round(_SECONDS[len(clips) % len(_SECONDS)] * rate)
+            # of few files, many short stretches
+            seconds = min(_SECONDS) if lap else _SECONDS[len(clips) % len(_SECONDS)]
+            wanted = round(seconds * rate)
             count = max(min(wanted, preprocessing.max_samples), _shortest(preprocessing))
             decoded = decode_file(path, rate, preprocessing.max_seconds)
             part = _stretch(decoded, count, lap)
