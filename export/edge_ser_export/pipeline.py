@@ -169,7 +169,9 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
         kept = "the bundle was kept as asked"
         kept = f"{kept} and replaced the one that was there" if replaced else kept
         raise RefusedError(refusal, lowered, parity, graph_bytes, f"{kept}; do not ship it")
-    return Exported(job.out, manifest, parity, tuple(words), _notes(options), replaced)
+    return Exported(
+        job.out, manifest, parity, tuple(words), _notes(options) + evidence.source.notes, replaced
+    )
 
 
 # --- the steps

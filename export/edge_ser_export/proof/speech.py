@@ -128,6 +128,19 @@ class ProofSpeech:
         return words
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was put beside a user's own speech, in words."""
+        mixed = {
+            "agreement judged on": self.agreement, "recorded answers to": self.recorded
+        }  # fmt: skip
+        return tuple(
+            f"{words} {len(files.files)} of {files.source}: fewer than {MIN_JUDGED} of one's own "
+            "say nothing about agreement"
+            for words, files in mixed.items()
+            if files is not None and f" of them {CLIPS}" in files.source
+        )
+
+    @property
     def agrees_on_recorded(self) -> bool:
         """Whether agreement as a whole is judged on the recorded answers, too.
 

@@ -54,6 +54,10 @@ def test_of_a_mixture_it_is_said_whose_it_is(own: list[Path]) -> None:
     mixed = SpeechSet.of(with_enough(own[:3]))
     assert mixed.source == f"callers, 13 of them {CLIPS}" and mixed.is_foreign
     assert SpeechSet.of(own).source == "callers" and not SpeechSet.of(own).is_foreign
+    assert ProofSpeech(SpeechSet.of(own), mixed, SpeechSet.of(own)).notes == (
+        f"agreement judged on 16 of callers, 13 of them {CLIPS}: fewer than 8 of one's own say "
+        "nothing about agreement",
+    )
 
 
 def test_recorded_clips_of_others_are_not_judged_as_a_whole(own: list[Path], clips: Path) -> None:
