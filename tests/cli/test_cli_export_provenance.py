@@ -15,14 +15,16 @@ from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.command import spell_command
 
-# What a command does not say: where the bundle goes, and another way to name the checkpoint.
-UNTOLD = {"out", "named", "help", "verbose"}
+# What a command does not say: where the bundle goes, another way to name the checkpoint, and how
+# its end is told.
+UNTOLD = {"out", "named", "help", "verbose", "quiet", "json"}
 COMMANDS = (
     "export runs/a --target onnx-fp32 --epoch final --neutral-radius 0.25 --max-seconds 2.5 "
     "--short pad --parity-audio SPEECH --runtime openvino --keep-failed",
     "export a.pt --target onnx-int8 --calibration my/table.csv --audio my/clips --split Train "
     "--recipe static --cpu x86 --sensitivity --force",
-    "export wavlm-tiny --target onnx-fp16 --fp16-form compute --calibration 'with space'",
+    "export wavlm-tiny --target onnx-fp16 --fp16-form compute --calibration 'with space' "
+    "--name front-door --licence 'CC BY 4.0'",
     "export spectral --target trt-fp16 --device rtx-4090 t4 --profile 1x0.5s:1x3s:8x12s "
     "--profile 1x1s:1x1s:1x1s --trt-backend rtx",
 )
