@@ -26,7 +26,7 @@ from edge_ser.version import __version__
 # A file of this folder each.
 COMMANDS = (
     "export", "build", "verify", "predict", "evaluate", "inspect", "report", "bench", "doctor",
-    "train",
+    "train", "completion",
 )  # fmt: skip
 
 

@@ -85,6 +85,11 @@ class Parser(argparse.ArgumentParser):
             raise self._refusal("command line", ", ".join(missing), "none")
         return read
 
+    def commands(self) -> dict[str, Parser]:
+        """The parsers of its commands by name; empty where it has none."""
+        commands = self._commands()
+        return {} if commands is None else dict(commands.choices)
+
     # --- what is declared; argparse offers it under no public name
 
     def _commands(self) -> argparse._SubParsersAction[Parser] | None:

@@ -101,6 +101,10 @@ def test_defaults_are_those_of_argparse() -> None:
     for name, parser in commands():
         places = [a for a in parser._actions if not a.option_strings and a.nargs is None]
         needed = [a.option_strings[0] for a in parser._actions if a.required and a.option_strings]
-        words = [name, *("word" for _ in places), *(f"{option}=word" for option in needed)]
+        words = [
+            name,
+            *(next(iter(a.choices or ["word"])) for a in places),
+            *(f"{option}=word" for option in needed),
+        ]
         expected = argparse.ArgumentParser.parse_args(build_parser(name), words)
         assert read(*words) == vars(expected)
