@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from edge_ser.bundle.external_data import external_files
 from edge_ser.bundle.files import (
     GOLDEN,
     MANIFEST,
@@ -23,6 +22,8 @@ from edge_ser.bundle.files import (
 )
 from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.onnx_graph import read_graph_file
+from edge_ser.bundle.operators import check_graph
 from edge_ser.errors import BundleError, EdgeSerError, MissingPathError
 
 if TYPE_CHECKING:
@@ -152,17 +153,26 @@ class Bundle:
     def _verify_graph(self, graph: str, listed: set[str], source: Path) -> None:
         if graph not in listed:
             raise BundleError(source, expected=f"the graph {graph} among its files", found="no")
+        path = source / graph
+        # runtimes choose how to read a file by its name
+        if PurePosixPath(graph).suffix != ".onnx":
+            raise BundleError(path, expected="a graph called .onnx", found="another name")
+        facts = read_graph_file(self.root / graph, path)
+        check_graph(facts, self.manifest, path)
+        sizes = {entry.path: entry.bytes for entry in self.manifest.files}
         folder = PurePosixPath(graph).parent
-        for location in external_files(self.root / graph):
+        for location, needed in facts.external.items():
             # ONNX Runtime's mark for "offset is an address in memory"; 1.19 follows it
-            if (
-                "_ORT_MEM_ADDR_" in location
-                or str(folder / safe_name(location, self.root / graph)) not in listed
-            ):
+            size = (
+                0
+                if "_ORT_MEM_ADDR_" in location
+                else sizes.get(str(folder / safe_name(location, path)), 0)
+            )
+            if needed > size:
                 raise BundleError(
-                    self.root / graph,
+                    path,
                     expected="weights in files of the bundle",
-                    found=f"external data in {location!r}",
+                    found=f"{needed} bytes of external data in {location!r}, which has {size}",
                     advice="do not use this bundle",
                 )
 

@@ -30,6 +30,7 @@ from edge_ser_export.calibration.enough import judge_enough
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.contents import describe_architecture, describe_bundle
+from edge_ser_export.graph.operators import check_operators
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
@@ -137,6 +138,8 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
         if lowered.refusal is not None and not options.keep_failed:
             raise RefusedError(lowered.refusal, lowered)
         manifest = job.describe(lowered, architecture)
+        for name in job.target.graphs:
+            check_operators(work / name, job.checkpoint.config.encoder.kind)
 
         def judge(session: Session) -> Parity:
             return evidence.judge(session, manifest, job.progress)

@@ -70,7 +70,9 @@ class OpenVinoSession(BaseSession):
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            model = core.read_model(bundle.graph_path)
+            # as ONNX, whatever it is: `Core.read_model` would go by what the file looks like
+            frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+            model = frontend.convert(frontend.load(str(bundle.graph_path)))
             graph_inputs = {i.any_name: i.element_type.get_type_name() for i in model.inputs}
             outputs = {o.any_name for o in model.outputs}
             self.compiled = core.compile_model(model, "CPU", options)

@@ -1,7 +1,9 @@
-"""Which files an ONNX model names, found without the onnx package and without trusting it."""
+"""What an ONNX file holds, read without the onnx package and without trusting it."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from edge_ser.bundle.external_data import external_files
+from edge_ser.bundle.onnx_graph import GraphFacts, Tensor, read_graph
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
 
@@ -42,36 +44,80 @@ def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
-def everywhere() -> onnx.ModelProto:
-    """External data in every place that onnx.proto has for a tensor."""
+def several() -> onnx.ModelProto:
+    """External data in every place that a graph of an export may have it."""
     graph = add_graph(external("initializer.bin"), external("folder/ä.bin"))
-    graph.sparse_initializer.append(sparse("sparse-values", "sparse-indices"))
-    inner = add_graph(external("subgraph"))
-    inner.node[0].attribute.append(helper.make_attribute("deep", external("subgraph-attribute")))
-    branch = helper.make_node("If", ["c"], ["z"], then_branch=inner)
-    several = onnx.AttributeProto(name="many", type=onnx.AttributeProto.TENSORS)
-    several.tensors.extend([external("tensors-0"), external("tensors-1")])
-    graphs = onnx.AttributeProto(name="graphs", type=onnx.AttributeProto.GRAPHS)
-    graphs.graphs.append(add_graph(external("graphs-0")))
-    one = onnx.AttributeProto(name="s", type=onnx.AttributeProto.SPARSE_TENSOR)
-    one.sparse_tensor.CopyFrom(sparse("attribute-sparse-values", "attribute-sparse-indices"))
-    more = onnx.AttributeProto(name="ss", type=onnx.AttributeProto.SPARSE_TENSORS)
-    more.sparse_tensors.append(sparse("sparses-values", "sparses-indices"))
-    constant = helper.make_node("Constant", [], ["k"], value=external("constant"))
-    constant.attribute.extend([several, graphs, one, more])
-    graph.node.extend([branch, constant])
-    model = model_of(graph)
-    training = model.training_info.add()
-    training.initialization.CopyFrom(add_graph(external("initialization")))
-    training.algorithm.CopyFrom(add_graph(external("algorithm")))
-    function = helper.make_function(
-        "own", "f", ["x"], ["y"],
-        [helper.make_node("Constant", [], ["y"], value=external("function-node"))],
-        [helper.make_opsetid("", 18)],
-    )  # fmt: skip
-    function.attribute_proto.append(helper.make_attribute("d", external("function-default")))
-    model.functions.append(function)
+    graph.node.append(helper.make_node("Constant", [], ["k"], value=external("constant")))
+    return model_of(graph)
+
+
+def inner_graph() -> onnx.GraphProto:
+    return add_graph(external("subgraph"))
+
+
+def with_node(node: onnx.NodeProto) -> onnx.ModelProto:
+    graph = add_graph()
+    graph.node.append(node)
+    return model_of(graph)
+
+
+def with_attribute(**fields: Any) -> onnx.ModelProto:
+    node = helper.make_node("Constant", [], ["k"])
+    node.attribute.append(onnx.AttributeProto(name="a", **fields))
+    return with_node(node)
+
+
+def with_function() -> onnx.ModelProto:
+    model = model_of(add_graph())
+    node = helper.make_node("Constant", [], ["y"], value=external("function-node"))
+    model.functions.append(
+        helper.make_function("own", "f", ["x"], ["y"], [node], [helper.make_opsetid("", 18)])
+    )
     return model
+
+
+def with_training() -> onnx.ModelProto:
+    model = model_of(add_graph())
+    model.training_info.add().algorithm.CopyFrom(add_graph(external("algorithm")))
+    return model
+
+
+def with_sparse() -> onnx.ModelProto:
+    model = model_of(add_graph())
+    model.graph.sparse_initializer.append(sparse("values", "indices"))
+    return model
+
+
+FOREIGN: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
+    "branch": (
+        lambda: with_node(helper.make_node("If", ["c"], ["z"], then_branch=inner_graph())),
+        "a graph within a node",
+    ),
+    "graphs": (lambda: with_attribute(graphs=[inner_graph()]), "graphs within a node"),
+    "function": (with_function, "functions"),
+    "training": (with_training, "training"),
+    "sparse weights": (with_sparse, "sparse weights"),
+    "sparse attribute": (
+        lambda: with_attribute(sparse_tensor=sparse("values", "indices")), "sparse weights"
+    ),
+    "sparse attributes": (
+        lambda: with_attribute(sparse_tensors=[sparse("values", "indices")]), "sparse weights"
+    ),
+    "tensors": (lambda: with_attribute(tensors=[external("w")]), "several tensors in an attribute"),
+    "text": (
+        lambda: model_of(add_graph(TensorProto(name="w", data_type=8, dims=[1],
+                                               string_data=[b"x"]))),
+        "text as weights",
+    ),
+    "complex": (
+        lambda: model_of(add_graph(TensorProto(name="w", data_type=14, dims=[0]))),
+        "weights of type 14",
+    ),
+    "dimensions": (
+        lambda: model_of(add_graph(TensorProto(name="w", data_type=1, dims=[1] * 17))),
+        "weights of 17 dimensions",
+    ),
+}  # fmt: skip
 
 
 def messages(message: object) -> Iterator[object]:
@@ -97,25 +143,97 @@ def locations(model: onnx.ModelProto) -> set[str]:
 Scan = Callable[[bytes], set[str]]
 
 
+def facts(model: onnx.ModelProto) -> GraphFacts:
+    return read_graph(model.SerializeToString(), "model.onnx")
+
+
 @pytest.fixture
-def scan(tmp_path: Path) -> Scan:
-    def run(data: bytes) -> set[str]:
-        (tmp_path / "model.onnx").write_bytes(data)
-        return external_files(tmp_path / "model.onnx")
-
-    return run
+def scan() -> Scan:
+    return lambda data: set(read_graph(data, "model.onnx").external)
 
 
-def test_the_default_model_keeps_its_weights_inside() -> None:
-    model = onnx.load(DEFAULT_BUNDLE / "model.onnx", load_external_data=False)
-    assert external_files(DEFAULT_BUNDLE / "model.onnx") == locations(model) == set()
+def test_the_default_model_keeps_its_weights_inside(scan: Scan) -> None:
+    path = DEFAULT_BUNDLE / "model.onnx"
+    model = onnx.load(path, load_external_data=False)
+    assert scan(path.read_bytes()) == locations(model) == set()
+
+
+def test_of_a_graph_everything_but_its_weights_is_known() -> None:
+    path = DEFAULT_BUNDLE / "model.onnx"
+    model = onnx.load(path)
+    found = read_graph(path.read_bytes(), path)
+    assert found.operators == {(node.domain, node.op_type) for node in model.graph.node}
+    assert found.domains == {""}
+    assert found.inputs == {
+        "samples": Tensor("float32", (None, None)), "lengths": Tensor("int64", (None,))
+    }  # fmt: skip
+    assert found.outputs == {
+        "vad": Tensor("float32", (None, 3)), "region_logits": Tensor("float32", (None, 8))
+    }  # fmt: skip
 
 
 def test_every_place_for_a_tensor_is_searched(scan: Scan) -> None:
-    model = everywhere()
+    model = several()
     expected = locations(model)
-    assert len(expected) == 18
+    assert expected == {"initializer.bin", "folder/ä.bin", "constant"}
     assert scan(model.SerializeToString()) == expected
+    assert facts(model).external == dict.fromkeys(expected, 12)
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_parts_that_no_export_writes_are_refused(kind: str, scan: Scan) -> None:
+    make, words = FOREIGN[kind]
+    with pytest.raises(BundleError) as caught:
+        scan(make().SerializeToString())
+    assert f"expected a graph as exports write it, found {words}" in str(caught.value)
+
+
+def test_values_other_than_tensors_are_refused(scan: Scan) -> None:
+    for value in (
+        helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [3]),
+        helper.make_value_info("x", helper.make_optional_type_proto(
+            helper.make_tensor_type_proto(TensorProto.FLOAT, [3]))),
+        helper.make_sparse_tensor_value_info("x", TensorProto.FLOAT, [3]),
+    ):  # fmt: skip
+        graph = add_graph()
+        graph.input.append(value)
+        with pytest.raises(BundleError, match=r"found (sequences|optional values|sparse tensors)"):
+            scan(model_of(graph).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        TensorProto(name="w", data_type=1, dims=[5_000_000_000], raw_data=bytes(12)),
+        TensorProto(name="w", data_type=1, dims=[5_000_000_000]),
+        TensorProto(name="w", data_type=1, dims=[2**40], float_data=[1.0, 2.0]),
+        TensorProto(name="w", data_type=7, dims=[-1], raw_data=bytes(8)),
+        TensorProto(name="w", data_type=10, dims=[3], raw_data=bytes(12)),
+    ],
+    ids=["5e9", "nothing", "typed", "negative", "half"],
+)
+def test_weights_have_the_bytes_that_their_shape_says(tensor: TensorProto, scan: Scan) -> None:
+    with pytest.raises(BundleError, match=r"a damaged or other file \(weights of \d+ bytes with"):
+        scan(model_of(add_graph(tensor)).SerializeToString())
+
+
+def test_weights_of_every_type_and_form_are_counted_right(scan: Scan) -> None:
+    for kind in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22):
+        array = np.zeros((3, 5), helper.tensor_dtype_to_np_dtype(kind))
+        raw = onnx.numpy_helper.from_array(array, "w")
+        typed = helper.make_tensor("w", kind, [3, 5], array.ravel().tolist())
+        assert scan(model_of(add_graph(raw, typed)).SerializeToString()) == set()
+
+
+def test_ten_megabytes_of_tiny_fields_are_refused_in_no_time(scan: Scan) -> None:
+    nodes = field(1, b"\x0a\x00") * 2_000_000
+    began = time.process_time()
+    with pytest.raises(BundleError, match="found more than 400000 fields"):
+        scan(b"\x08\x09" + field(7, nodes))
+    inside = b"\x08\x09" + field(7, field(1, b"\x0a\x00" * 5_000_000))
+    with pytest.raises(BundleError, match="found more than 400000 fields"):
+        scan(inside)
+    assert time.process_time() - began < 3  # 0.4 s; parsing all took 7.5 s
 
 
 def test_what_onnx_itself_saves_externally_is_found(tmp_path: Path, scan: Scan) -> None:
@@ -125,7 +243,7 @@ def test_what_onnx_itself_saves_externally_is_found(tmp_path: Path, scan: Scan) 
         model_of(add_graph(weights)), path, save_as_external_data=True,
         location="weights.bin", size_threshold=0, convert_attribute=True,
     )  # fmt: skip
-    assert external_files(path) == {"weights.bin"}
+    assert scan(path.read_bytes()) == {"weights.bin"}
 
 
 def test_inside_weights_that_look_like_an_entry_are_not_taken_for_one(scan: Scan) -> None:
@@ -202,7 +320,7 @@ def test_no_encoding_hides_a_file_from_the_scan_that_the_runtime_reads(
     path.write_bytes(handmade(**encoding))
     (tmp_path / "weights.bin").write_bytes(np.array([1, 2, 3], np.float32).tobytes())
     try:
-        found = external_files(path)
+        found = set(read_graph(path.read_bytes(), path).external)
     except BundleError:
         return
     try:
@@ -226,7 +344,7 @@ def test_an_empty_file_is_refused(scan: Scan) -> None:
     [b"hello world, this is text", b"\xff" * 50, b"PK\x03\x04" * 9, b"\x3a\xff\xff\xff\xff\x7f"],
 )
 def test_other_content_is_refused(data: bytes, scan: Scan) -> None:
-    with pytest.raises(BundleError, match="expected an ONNX model, found a damaged file"):
+    with pytest.raises(BundleError, match="expected an ONNX model, found a damaged or other file"):
         scan(data)
 
 
@@ -245,8 +363,8 @@ def test_endless_nesting_is_refused(scan: Scan) -> None:
 
 
 def test_truncation_is_refused_or_read(scan: Scan) -> None:
-    data = everywhere().SerializeToString()
-    known = locations(everywhere())
+    data = several().SerializeToString()
+    known = locations(several())
     refused = 0
     sizes = range(1, len(data), 3)
     for size in sizes:
@@ -258,10 +376,10 @@ def test_truncation_is_refused_or_read(scan: Scan) -> None:
 
 
 def test_random_damage_is_refused_or_read_like_onnx_reads_it(scan: Scan) -> None:
-    data = everywhere().SerializeToString()
+    data = several().SerializeToString()
     rng = np.random.default_rng(17)
     refused = compared = 0
-    for _ in range(1500):
+    for _ in range(6000):
         damaged = bytearray(data)
         for position in rng.integers(0, len(data), rng.integers(1, 5)):
             damaged[position] = rng.integers(256)

@@ -149,14 +149,21 @@ def test_wrong_inputs_are_refused(
 
 def test_a_file_that_is_no_graph_is_refused(bundle_dir: Path) -> None:
     (bundle_dir / "model.onnx").write_bytes(b"\x08\x09")  # a sound protocol buffer, no model
-    seal(bundle_dir, Bundle.open(DEFAULT_BUNDLE).manifest)
-    with pytest.raises(BundleError, match=r"model.onnx: expected a graph that ONNX Runtime"):
+    manifest = Bundle.open(DEFAULT_BUNDLE).manifest
+    seal(bundle_dir, manifest)
+    with pytest.raises(BundleError, match=r"model.onnx: expected an ONNX model.*0 of graph"):
         edge_ser.load(bundle_dir)
+    with pytest.raises(BundleError, match=r"model.onnx: expected a graph that ONNX Runtime"):
+        OrtSession(Bundle(bundle_dir, manifest))  # as of an export, before it is sealed
 
 
 def test_other_input_names_are_refused(tiny_bundle: TinyBundle) -> None:
+    bundle = tiny_bundle(inputs=("waveform", "lengths"))
+    with pytest.raises(BundleError, match=r"expected inputs samples float32 .*found .*waveform"):
+        edge_ser.load(bundle)
+    draft = Bundle(bundle, Bundle.open(DEFAULT_BUNDLE).manifest)
     with pytest.raises(BundleError, match=r"expected samples float32, .*found .*waveform"):
-        edge_ser.load(tiny_bundle(inputs=("waveform", "lengths")))
+        OrtSession(draft)
 
 
 def test_an_input_of_another_type_is_refused(tiny_bundle: TinyBundle) -> None:
@@ -177,8 +184,11 @@ def test_an_output_that_the_graph_has_not_is_refused(tiny_bundle: TinyBundle) ->
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_an_output_of_another_width_is_refused(width: int, tiny_bundle: TinyBundle) -> None:
     bundle = tiny_bundle(weights=np.ones((1, width), F32))
+    with pytest.raises(BundleError, match=rf"vad float32 \[any, 3\].*found vad .*\[any, {width}\]"):
+        edge_ser.load(bundle)
+    session = OrtSession(Bundle(bundle, Bundle.open(DEFAULT_BUNDLE).manifest))
     with pytest.raises(BundleError, match=rf"output vad: expected \[1, 3\], found \[1, {width}\]"):
-        edge_ser.load(bundle)(np.ones(1000, F32), 16_000)
+        session.run(np.ones((1, 1000), F32), np.array([1000]))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

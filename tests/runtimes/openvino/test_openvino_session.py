@@ -14,6 +14,7 @@ import pytest
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Lowering, RuntimeProof
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError, MissingExtraError
 from edge_ser.session import pad_batch
@@ -150,17 +151,39 @@ def test_missing_openvino_names_the_extra(
 
 
 def test_other_inputs_are_refused(tiny_bundle: TinyBundle) -> None:
-    bundle = Bundle.open(tiny_bundle(inputs=("audio", "sizes")))
+    draft = tiny_bundle(inputs=("audio", "sizes"))
+    bundle = Bundle(draft, Bundle.open(DEFAULT_BUNDLE).manifest)  # opening it refuses them, too
     with pytest.raises(BundleError, match=r"expected samples f32, lengths i64, found .*audio"):
         OpenVinoSession(bundle)
 
 
 def test_a_graph_that_cannot_be_loaded(tiny_bundle: TinyBundle) -> None:
     folder = tiny_bundle()
-    (folder / "model.onnx").write_bytes(b"\x08\x09")
+    (folder / "model.onnx").write_bytes(b"no protocol buffer at all")
     bundle = Bundle(folder, Bundle.open(DEFAULT_BUNDLE).manifest)
     with pytest.raises(BundleError, match=r"a graph that OpenVINO .* can load.*use runtime onnx"):
         OpenVinoSession(bundle)
+
+
+IR = """<?xml version="1.0"?>
+<net name="foreign" version="11"><layers>
+<layer id="0" name="samples" type="Parameter" version="opset1">
+<data shape="?,?" element_type="f32"/>
+<output><port id="0" precision="FP32"><dim>-1</dim><dim>-1</dim></port></output></layer>
+<layer id="1" name="vad" type="Result" version="opset1">
+<input><port id="0" precision="FP32"><dim>-1</dim><dim>-1</dim></port></input></layer>
+</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges></net>"""
+
+
+def test_a_model_of_another_framework_is_not_taken_for_onnx(bundle_dir: Path) -> None:
+    (bundle_dir / "model.onnx").write_text(IR)
+    assert openvino.Core().read_model(bundle_dir / "model.onnx").inputs, "OpenVINO itself reads it"
+    draft = Bundle(bundle_dir, Bundle.open(DEFAULT_BUNDLE).manifest)
+    with pytest.raises(BundleError, match=r"a graph that OpenVINO .* can load"):
+        OpenVinoSession(draft)
+    seal(bundle_dir, draft.manifest)
+    with pytest.raises(BundleError, match="expected an ONNX model, found a damaged or other file"):
+        Bundle.open(bundle_dir)
 
 
 def test_a_session_is_described_by_its_runtime(session: OpenVinoSession) -> None:
