@@ -1,38 +1,26 @@
 """Reading pickles from strangers: tensors through torch's restricted loader, and two floats.
 
 A pickle is a program. Nothing here runs one: torch's `weights_only` unpickler admits tensors and
-plain containers, and the statistics reader admits numbers.
+plain containers, and statistics are read without an unpickler (`pickled_numbers.py`).
 """
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
-import pickletools
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.file_kind import foreign
+from edge_ser_export.checkpoints.pickled_numbers import NotNumbersError, read_pair
 
 # Two pickled floats take about a hundred bytes.
 _MAX_STATISTICS_BYTES = 4096
-# What pickles of floats and numpy scalars are spelt with, in protocols 0 to 5. Left out are, among
-# others, the words that reserve memory for lengths they only claim.
-_SPELT = """
-PROTO FRAME STOP MARK POP FLOAT BINFLOAT INT BININT BININT1 BININT2 LONG LONG1 NONE NEWTRUE NEWFALSE
-TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE LIST EMPTY_LIST APPEND APPENDS UNICODE BINUNICODE
-SHORT_BINUNICODE BINBYTES SHORT_BINBYTES STRING BINSTRING SHORT_BINSTRING MEMOIZE PUT BINPUT GET
-BINGET GLOBAL STACK_GLOBAL REDUCE BUILD
-"""
-_WORDS = frozenset(_SPELT.split())
-_MAX_MEMO = 256
 _ADVICE = "do not open this file elsewhere unless you trust its source"
 
 
@@ -112,23 +100,12 @@ def load_statistics(path: Path) -> tuple[float, float]:
     if size > _MAX_STATISTICS_BYTES:
         raise CheckpointError(path, expected="two pickled floats", found=f"{size} bytes")
     try:
-        content = path.read_bytes()
-        for word, argument, _ in pickletools.genops(content):
-            far = word.name in ("PUT", "GET") and int(argument or 0) > _MAX_MEMO
-            if word.name not in _WORDS or far:
-                raise pickle.UnpicklingError(f"a pickle with {word.name}")
-        pair = _NumbersOnly(io.BytesIO(content)).load()
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise pickle.UnpicklingError(f"{type(pair).__name__} instead of two numbers")
-        if not all(isinstance(v, int | float | np.number) for v in pair):
-            raise pickle.UnpicklingError("something other than numbers")
-        mean, std = (float(v) for v in pair)
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError, KeyError,
-            AttributeError, OverflowError, UnicodeDecodeError) as error:  # fmt: skip
+        mean, std = read_pair(path.read_bytes())
+    except NotNumbersError as error:
         raise CheckpointError(
             path,
             expected="two pickled floats (mean, standard deviation)",
-            found=" ".join(str(error).split()) or "a damaged pickle",
+            found=str(error),
             advice=_ADVICE,
         ) from error
     check_statistics(path, mean, std)
@@ -153,38 +130,6 @@ def _is_finite(number: object) -> bool:
         return isinstance(number, int | float) and math.isfinite(number)
     except OverflowError:  # an integer that no float holds
         return False
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """Admits what numpy scalars are made of, in its old and new module names."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("numpy", "dtype"):
-            return _number_dtype
-        if name == "scalar" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return _scalar
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
-            return _latin1
-        raise pickle.UnpicklingError(f"a pickle that calls {module}.{name}")
-
-
-def _number_dtype(code: object, *_: object) -> np.dtype[Any]:
-    dtype = np.dtype(code) if isinstance(code, str) else None
-    if dtype is None or dtype.kind not in "fiu":
-        raise pickle.UnpicklingError(f"numbers of type {code!r:.40}")
-    return dtype
-
-
-def _scalar(dtype: object, data: object = b"") -> Any:
-    if not isinstance(dtype, np.dtype) or not isinstance(data, bytes):
-        raise pickle.UnpicklingError("a damaged number")
-    return np.frombuffer(data, dtype=dtype, count=1)[0]
-
-
-def _latin1(text: object, encoding: object) -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("a damaged number")
-    return text.encode("latin1")
 
 
 def _is_zip(path: Path) -> bool:
