@@ -29,6 +29,8 @@ with starting():
     )
     from edge_ser.load import load
     from edge_ser.recognizer import Recognizer
+    from edge_ser.segments.segment import Overall, Segment
+    from edge_ser.segments.stream import Segments
     from edge_ser.session import ProviderName, RuntimeName
     from edge_ser.sound import Sound
     from edge_ser.utterance import Utterance
@@ -51,6 +53,7 @@ __all__ = [
     "MissingExtraError",
     "MissingPathError",
     "Outputs",
+    "Overall",
     "Partition",
     "PoorAudioWarning",
     "ProviderName",
@@ -58,6 +61,8 @@ __all__ = [
     "Region",
     "RegionProbabilities",
     "RuntimeName",
+    "Segment",
+    "Segments",
     "Sound",
     "Sphere",
     "UsageError",

@@ -150,7 +150,7 @@ class Preprocessing:
 def decode_array(
     array: NDArray[np.generic],
     rate: float,
-    sample_rate: int,
+    sample_rate: float,
     max_seconds: float | None = None,
     subject: str = "samples",
     channel: Channel = "mean",
@@ -219,7 +219,7 @@ def _refuse_narrow(x: NDArray[np.generic], subject: object) -> None:
 def finish(
     audio: Samples,
     rate: float,
-    sample_rate: int,
+    sample_rate: float,
     max_seconds: float | None,
     subject: object,
     channel: Channel = "mean",
@@ -314,7 +314,7 @@ def mix_to_mono(audio: Samples) -> Samples:
     return audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1, dtype=np.float32)
 
 
-def resample(samples: Samples, rate: float, sample_rate: int) -> Samples:
+def resample(samples: Samples, rate: float, sample_rate: float) -> Samples:
     """Resample `[n]` from `rate` to `sample_rate` Hz with soxr's "HQ" filter.
 
     Raises:

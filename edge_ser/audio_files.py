@@ -80,7 +80,7 @@ def read_file(
         check_stream(source, subject)
         return _read_stream(source, sample_rate, max_seconds, subject, channel)
     path = Path(source)
-    problem = _not_a_file(path)
+    problem = missing_reason(path)
     if problem:
         raise MissingPathError(path, expected="an audio file", found=problem)
     try:
@@ -186,7 +186,7 @@ def _recording(
     return Recording(samples, None if total is None else total / rate, damage)
 
 
-def _not_a_file(path: Path) -> str:
+def missing_reason(path: Path) -> str:
     """What is at `path` instead of something to read; empty if it is that."""
     try:
         if path.is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -56,11 +56,33 @@ def hear(
         UsageError: samples without their rate, a file with one, or no audio at all.
     """
     rate, seconds = rules.sample_rate, rules.max_seconds
-    if isinstance(audio, str | Path) or hasattr(audio, "read"):
-        _refuse_rate(sample_rate)
-        source = _name(audio)
-        file = cast("str | Path | BinaryIO", audio)
+    if is_file(audio):
+        file, source = open_file(audio, sample_rate, name)
         return Heard(read_file(file, rate, seconds, source, channel), source, source)
+    array, own_rate = samples_of(audio, sample_rate, name)
+    samples = decode_array(array, own_rate, rate, seconds, name, channel)
+    return Heard(Recording(samples, array.shape[0] / own_rate), "", name)
+
+
+def is_file(audio: object) -> bool:
+    """Whether something is a path, a stream or the bytes of a file, and no samples."""
+    kinds = str | Path | bytes | bytearray | memoryview
+    return isinstance(audio, kinds) or hasattr(audio, "read")
+
+
+def open_file(
+    audio: Any, sample_rate: float | None, name: str
+) -> tuple[str | Path | BinaryIO, str]:
+    """A file as a path or a stream, and what to call it.
+
+    Args:
+        audio: of which `is_file` holds.
+        sample_rate: None.
+        name: for errors of bytes.
+
+    Raises:
+        UsageError: a rate beside it.
+    """
     if isinstance(audio, bytes | bytearray | memoryview):
         if sample_rate is not None:
             raise UsageError(
@@ -69,8 +91,23 @@ def hear(
                 found=type(audio).__name__,
                 advice="call numpy.frombuffer(data, numpy.int16), or of the type that they are",
             )
-        source = "<bytes>"
-        return Heard(read_file(io.BytesIO(audio), rate, seconds, source, channel), source, source)
+        return io.BytesIO(audio), "<bytes>"
+    if sample_rate is not None:
+        raise UsageError(
+            "sample rate",
+            expected="none beside a file, which says its own",
+            found=f"{sample_rate!r:.40}",
+            advice="call ser(file), or ser(samples, sample_rate) with an array",
+        )
+    return audio, _name(audio)
+
+
+def samples_of(audio: object, sample_rate: float | None, name: str) -> tuple[Array, float]:
+    """Samples as numpy's array, and their rate in Hz.
+
+    Raises:
+        UsageError: no rate, or no samples.
+    """
     array = _as_array(audio, name)
     if sample_rate is None:
         raise UsageError(
@@ -79,8 +116,7 @@ def hear(
             found="none",
             advice="call ser(samples, sample_rate), or ser([a, b], sample_rate)",
         )
-    samples = decode_array(array, sample_rate, rate, seconds, name, channel)
-    return Heard(Recording(samples, array.shape[0] / sample_rate), "", name)
+    return array, sample_rate
 
 
 def are_numbers(values: object) -> bool:
@@ -90,16 +126,6 @@ def are_numbers(values: object) -> bool:
         and len(values) > 0
         and isinstance(values[0], int | float | np.number)
     )
-
-
-def _refuse_rate(sample_rate: float | None) -> None:
-    if sample_rate is not None:
-        raise UsageError(
-            "sample rate",
-            expected="none beside a file, which says its own",
-            found=f"{sample_rate!r:.40}",
-            advice="call ser(file), or ser(samples, sample_rate) with an array",
-        )
 
 
 def _as_array(audio: Any, name: str) -> Array:

@@ -16,6 +16,9 @@ from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
 from edge_ser.hearing import Hearing, PoorNotice
 from edge_ser.long_audio import CutNotice, warn_caller
+from edge_ser.segments.source import AudioSource
+from edge_ser.segments.stream import Segments
+from edge_ser.segments.windows import window_rule
 from edge_ser.session import Session, close_session
 from edge_ser.sound import SoundLimits
 from edge_ser.utterance import Utterance, answer, infer, prepare
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
 
 _BATCH_SIZE = 8
+# Of segments, in seconds: what people say in one go.
+DEFAULT_WINDOW = 5.0
 _USUAL_HEARING, _USUAL_LIMITS = Hearing(), SoundLimits()
 
 
@@ -273,8 +278,7 @@ class Recognizer:
                 found="one",
                 advice="call ser(...), or ser.each([...])",
             )
-        if batch_size < 1:
-            raise UsageError("batch size", expected="at least 1", found=str(batch_size))
+        _check_batch_size(batch_size)
         sources: list[Source | Array] = list(audio)
 
         def prepared(index: int) -> Utterance:
@@ -282,6 +286,52 @@ class Recognizer:
 
         self._here()  # a model that cannot be opened is no fault of each file
         yield from in_batches(len(sources), prepared, self._run, batch_size)
+
+    def segments(
+        self,
+        audio: Source | Array,
+        sample_rate: float | None = None,
+        *,
+        window: float = DEFAULT_WINDOW,
+        hop: float | None = None,
+        batch_size: int = _BATCH_SIZE,
+    ) -> Segments:
+        """Recognise the emotion of a recording of any length, piece by piece.
+
+        Windows begin at 0, `hop`, 2 `hop`, ...; the last one ends with the audio, and begins so
+        much earlier that it is as long as the others. Audio shorter than a window is one window.
+        What cannot be answered, as it is digital silence, is a segment with a `reason` in place of
+        an `emotion`.
+
+        Files are read as the segments are asked for: hours of audio take no more memory than
+        seconds of it. What cannot be rewound, such as a pipe, is first copied to disk.
+
+        Args:
+            audio: a file (path, binary stream, or its bytes), or samples `[n]` or `[n, channels]`.
+            sample_rate: Hz, of samples; not of files, which say their own.
+            window: seconds of a piece, at most the bundle's `max_seconds`.
+            hop: seconds from the start of one to that of the next, at most `window`; None: the
+                window's, so that pieces do not overlap.
+            batch_size: pieces per run of the model.
+
+        Returns:
+            an iterator over the segments, in their order; its `overall` is all of them together.
+
+        Raises:
+            MissingPathError: no such file.
+            AudioError: audio that cannot be read or is too short; and, while going through it, not
+                finite.
+            UsageError: samples without their rate, a file with one, no audio at all, or windows
+                that the model does not take.
+
+        Warns:
+            errors.DamagedAudioWarning, errors.PoorAudioWarning: see `__call__`.
+        """
+        _check_batch_size(batch_size)
+        rules = self.manifest.preprocessing
+        rule = window_rule(window, hop, rules)
+        source = AudioSource(audio, sample_rate, "samples", rules.sample_rate, self.hearing.channel)
+        return Segments(self, source, rule, batch_size)
 
     def _run(self, utterances: list[Utterance]) -> list[Emotion]:
         return self.decode(self.infer(utterances), utterances)
@@ -350,3 +400,8 @@ class Recognizer:
         if self._closed:
             return "Recognizer(closed)"
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise UsageError("batch size", expected="at least 1", found=str(batch_size))

@@ -13,7 +13,7 @@ from edge_ser.audio import LOOKAHEAD_SECONDS, Samples, check_rate
 from edge_ser.errors import AudioError
 
 # libsndfile's word for "the source does not say how long it is" is the largest count there is.
-_UNKNOWN_FRAMES = 1 << 60
+UNKNOWN_FRAMES = 1 << 60
 # Of a file of unknown length; and of a damaged one, of which the last block is lost.
 _BLOCK, _SMALL_BLOCK = 1 << 16, 512
 # A header's chunks lie before the samples; pictures of music files, behind them.
@@ -56,9 +56,9 @@ def decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> D
         decoded = _read(opened, max_seconds, subject, None)
         if decoded.audio.shape[0] == 0:
             rewind(opened, start)
-            finalised = _finalised(opened)
-            if finalised is not None:
-                decoded = _read(finalised, max_seconds, subject, None)
+            whole = finalised(opened)
+            if whole is not None:
+                decoded = _read(whole, max_seconds, subject, None)
         return decoded
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise unreadable(subject, error) from error
@@ -92,7 +92,7 @@ def _read(
     with soundfile.SoundFile(opened, closefd=False) as file:
         rate = file.samplerate
         check_rate(rate, subject)
-        is_known = file.frames < _UNKNOWN_FRAMES
+        is_known = file.frames < UNKNOWN_FRAMES
         frames = -1
         if max_seconds is not None:
             frames = int(np.ceil((max_seconds + LOOKAHEAD_SECONDS) * rate))
@@ -189,7 +189,7 @@ class _Patched(io.RawIOBase):
         return len(data)
 
 
-def _finalised(opened: int | BinaryIO) -> Any:
+def finalised(opened: int | BinaryIO) -> Any:
     """A WAV file that says it holds no samples, and holds some, as one that holds all; or None."""
     stream: BinaryIO = os.fdopen(opened, "rb", closefd=False) if isinstance(opened, int) else opened
     start = stream.tell()

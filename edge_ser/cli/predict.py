@@ -17,12 +17,14 @@ from edge_ser.audio_inputs import Source
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.inputs import read_inputs
+from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_segments
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
 from edge_ser.long_audio import MAX_CUTS_TOLD
 from edge_ser.progress import watched
-from edge_ser.recognizer import Recognizer
+from edge_ser.recognizer import DEFAULT_WINDOW, Recognizer
+from edge_ser.segments.windows import window_rule
 
 _COLUMNS = (
     "source", "seconds", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
@@ -46,7 +48,12 @@ def add_parser(commands: Any) -> None:
         help="an optional bundle, then audio files, directories, or - for stdin",
     )
     parser.add_argument("--bundle", type=Path, metavar="BUNDLE", help="the bundle as an option")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv", "rttm"),
+        default="table",
+        help="table (default), json, csv; of segments also rttm",
+    )
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="JSON, one line per file"
     )
@@ -67,8 +74,40 @@ def add_parser(commands: Any) -> None:
         "-o", "--out", type=Path, metavar="FILE", help="write there, as a whole, in place of stdout"
     )
     add_runtime_options(parser)
-    parser.add_argument("--batch-size", type=int, default=8, help="files per run (default 8)")
+    parser.add_argument(
+        "--batch-size", type=int, default=8, help="files, or segments, per run (default 8)"
+    )
+    _add_segment_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_segment_options(parser: Any) -> None:
+    parser.add_argument(
+        "--long",
+        choices=("first", "mean", "segments"),
+        default="first",
+        help="of audio longer than the model takes: answer the first seconds of it (default), the "
+        "mean of all of it, or every segment",
+    )
+    parser.add_argument(
+        "--segments",
+        action="store_const",
+        const="segments",
+        dest="long",
+        help="answer every recording segment by segment; the same as --long segments",
+    )
+    parser.add_argument(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="length of a segment (default 5; with --long mean what the model takes)",
+    )
+    parser.add_argument(
+        "--hop",
+        type=float,
+        metavar="SECONDS",
+        help="from the start of one segment to that of the next (default: the window)",
+    )
 
 
 def _channel(text: str) -> Channel:
@@ -79,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command: 2 if any input could not be used, after all others were."""
     if arguments.batch_size < 1:
         raise UsageError("--batch-size", expected="at least 1", found=str(arguments.batch_size))
+    _check_segment_options(arguments)
     if arguments.out is not None:
         from edge_ser.report.files import check_output_path
 
@@ -94,14 +134,53 @@ def run(arguments: argparse.Namespace) -> int:
             on_poor=arguments.on_poor,
         )
         with _output(arguments.out) as stream:
-            printer = _PRINTERS[arguments.format](stream)
-            failed = _print_answers(recognizer, sources, arguments.batch_size, printer)
+            failed = _answer_all(recognizer, sources, arguments, stream)
     if recognizer.cut_count > MAX_CUTS_TOLD:
         seconds = recognizer.manifest.preprocessing.max_seconds
         print_warning(
             f"used the first {seconds:g} s of {recognizer.cut_count} files that are longer"
         )
     return 2 if failed or unreadable else 0
+
+
+def _check_segment_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        UsageError: one of segments without segments.
+    """
+    if arguments.long == "first":
+        for name in ("window", "hop"):
+            if getattr(arguments, name) is not None:
+                raise UsageError(
+                    f"--{name}", expected="--segments or --long mean beside it", found="neither"
+                )
+    if arguments.long != "segments" and arguments.format == "rttm":
+        raise UsageError("--format rttm", expected="--segments beside it", found="none")
+
+
+def _answer_all(
+    recognizer: Recognizer,
+    sources: Sequence[Source],
+    arguments: argparse.Namespace,
+    stream: TextIO,
+) -> int:
+    """Print what is asked of every recording; returns how many could not be had."""
+    batch_size, hop, window = arguments.batch_size, arguments.hop, arguments.window
+    rules = recognizer.manifest.preprocessing
+    if arguments.long != "first":
+        if window is None:
+            window = DEFAULT_WINDOW if arguments.long == "segments" else rules.max_seconds
+        window_rule(window, hop, rules)  # once, not for every file
+    if arguments.long == "segments":
+        printer = SEGMENT_PRINTERS[arguments.format](stream)
+        return print_segments(recognizer, sources, printer, window, hop, batch_size)
+    rows = _PRINTERS[arguments.format](stream)
+    if arguments.long == "mean":
+        answers = mean_answers(recognizer, sources, window, hop, batch_size)
+    else:
+        answers = recognizer.each(sources, batch_size=batch_size)
+    return _print_answers(answers, len(sources), rows)
 
 
 @contextlib.contextmanager
@@ -122,7 +201,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 
 def _print_answers(
-    recognizer: Recognizer, sources: Sequence[Source], batch_size: int, printer: _Printer
+    answers: Iterator[tuple[int, Emotion | EdgeSerError]], total: int, printer: _Printer
 ) -> int:
     """Print every answer in the order given; returns how many could not be had.
 
@@ -142,9 +221,9 @@ def _print_answers(
                 bar.clear()
             printer.row(answer)
 
-    with _progress(len(sources)) as bar:
+    with _progress(total) as bar:
         try:
-            for index, outcome in recognizer.each(sources, batch_size=batch_size):
+            for index, outcome in answers:
                 waiting[index] = outcome
                 if bar is not None:
                     bar.update()
@@ -156,7 +235,7 @@ def _print_answers(
             for index in sorted(waiting):
                 show(waiting[index])
             printer.close()
-            print_warning(f"interrupted after {count} of {len(sources)} files, which are kept")
+            print_warning(f"interrupted after {count} of {total} files, which are kept")
             raise
     printer.close()
     return failed

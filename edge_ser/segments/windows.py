@@ -1,0 +1,102 @@
+"""Windows over samples that arrive block by block; how they are cut into blocks changes nothing.
+
+The rule: windows begin at 0, hop, 2 hop, ...; the last one ends with the audio, and begins so much
+earlier that it is as long as the others. Audio shorter than a window is one window. Less than the
+model's shortest input after the last whole window is nothing that anybody said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from edge_ser.audio import Preprocessing, Samples
+from edge_ser.errors import UsageError
+
+
+class Window(NamedTuple):
+    """A piece of a recording.
+
+    Attributes:
+        start: position of its first sample, at the model's rate.
+        samples: `[n]` float32.
+    """
+
+    start: int
+    samples: Samples
+
+
+class WindowRule(NamedTuple):
+    """Where windows lie, in samples at the model's rate.
+
+    Attributes:
+        size: of a window.
+        hop: from the start of one to that of the next.
+        shortest: input of the model.
+    """
+
+    size: int
+    hop: int
+    shortest: int
+
+
+def window_rule(window: float, hop: float | None, rules: Preprocessing) -> WindowRule:
+    """Check lengths in seconds.
+
+    Args:
+        window: seconds of a window.
+        hop: seconds from one start to the next; None: the window's, so that they do not overlap.
+        rules: of the model.
+
+    Raises:
+        UsageError: a window that the model does not take, or a hop that leaves audio out.
+    """
+    rate = rules.sample_rate
+    shortest = rules.min_samples / rate
+    size = round(window * rate) if 0 < window <= rules.max_seconds else 0
+    if not rules.min_samples <= size <= rules.max_samples:
+        raise UsageError(
+            "window",
+            expected=f"{shortest:g} to {rules.max_seconds:g} s, which the model takes",
+            found=f"{window:g} s",
+        )
+    step = window if hop is None else hop
+    hop_size = round(step * rate) if 0 < step <= window else 0
+    if hop_size < 1:
+        raise UsageError(
+            "hop",
+            expected=f"more than 0 and at most the window, {window:g} s, so that nothing is left "
+            "out",
+            found=f"{step:g} s",
+        )
+    return WindowRule(size, hop_size, rules.min_samples)
+
+
+def cut_windows(blocks: Iterable[Samples], rule: WindowRule) -> Iterator[Window]:
+    """Cut a stream of samples; holds a window and a block of it in memory.
+
+    Args:
+        blocks: `[n]` each, of any lengths.
+        rule: where windows lie.
+
+    Yields:
+        windows in the order of their starts; none where there are no samples.
+    """
+    kept, base, following = np.zeros(0, np.float32), 0, 0
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        end = base + kept.size
+        while following + rule.size <= end:
+            place = following - base
+            yield Window(following, kept[place : place + rule.size])
+            following += rule.hop
+        # the last window may have to begin this early
+        unneeded = max(0, kept.size - rule.size)
+        kept, base = kept[unneeded:], base + unneeded
+    end = base + kept.size
+    is_first = following == 0
+    covered = 0 if is_first else following - rule.hop + rule.size
+    if end - covered >= (1 if is_first else rule.shortest):
+        yield Window(base, kept)

@@ -1,0 +1,142 @@
+"""`edge-ser predict` on recordings longer than the model takes."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from helpers.signals import make_noise
+
+import edge_ser
+from edge_ser.audio_files import decode_file
+
+Cli = Callable[..., Any]
+ONE = ("--threads", "1")
+RATE = 16_000
+
+
+@pytest.fixture
+def long_file(tmp_path: Path, utterances: list[Path]) -> Path:
+    """18 s of speech."""
+    speech = np.concatenate([decode_file(path, RATE) for path in utterances] * 3)[: 18 * RATE]
+    soundfile.write(tmp_path / "long call.wav", speech, RATE)
+    return tmp_path / "long call.wav"
+
+
+def test_segments_as_a_table(cli: Cli, long_file: Path, ser: edge_ser.Recognizer) -> None:
+    done = cli("predict", "--segments", *ONE, long_file)
+    assert done.code == 0 and done.err == ""
+    name, header, *lines = done.out.splitlines()
+    assert name == str(long_file)
+    assert header.split() == [
+        "start", "end", "arousal", "dominance", "valence", "region", "margin",
+    ]  # fmt: skip
+    times = [line.split()[:2] for line in lines]
+    assert times == [
+        ["0.00", "5.00"], ["5.00", "10.00"], ["10.00", "15.00"], ["13.00", "18.00"],
+        ["overall", "18.00"],
+    ]  # fmt: skip
+    index = ser.segments(long_file)
+    for line, segment in zip(lines, index, strict=False):
+        assert segment.emotion is not None
+        assert line.split()[2] == f"{segment.emotion.arousal:.2f}"
+        assert str(segment.emotion.region) in line
+    assert index.overall.emotion is not None
+    assert lines[-1].split()[2] == f"{index.overall.emotion.arousal:.2f}"
+
+
+def test_segments_as_json(cli: Cli, long_file: Path, ser: edge_ser.Recognizer) -> None:
+    done = cli("predict", "--segments", "--json", "--window", 6, "--hop", 3, *ONE, long_file)
+    *rows, last = [json.loads(line) for line in done.out.splitlines()]
+    index = ser.segments(long_file, window=6, hop=3)
+    assert rows == [segment.to_dict() for segment in index]
+    assert last == {"overall": index.overall.to_dict()}
+
+
+def test_segments_as_csv(cli: Cli, long_file: Path, ser: edge_ser.Recognizer) -> None:
+    done = cli("predict", "--segments", "--format", "csv", *ONE, long_file)
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    segments = list(ser.segments(long_file))
+    assert [float(row["start"]) for row in rows] == [s.start for s in segments]
+    assert [float(row["valence"]) for row in rows] == [
+        s.emotion.valence for s in segments if s.emotion
+    ]
+    assert {row["source"] for row in rows} == {str(long_file)}
+
+
+def test_segments_as_rttm(cli: Cli, long_file: Path, ser: edge_ser.Recognizer) -> None:
+    done = cli("predict", "--segments", "--format", "rttm", *ONE, long_file)
+    lines = [line.split() for line in done.out.splitlines()]
+    assert all(len(fields) == 10 and fields[0] == "SPEAKER" for fields in lines)
+    assert [fields[3:5] for fields in lines] == [
+        ["0.000", "5.000"], ["5.000", "5.000"], ["10.000", "5.000"], ["13.000", "5.000"],
+    ]  # fmt: skip
+    segments = list(ser.segments(long_file))
+    assert [fields[7].replace("_", " ") for fields in lines] == [
+        str(s.emotion.region) for s in segments if s.emotion
+    ]
+
+
+def test_the_mean_is_a_row_of_each_file(
+    cli: Cli, long_file: Path, utterances: list[Path], ser: edge_ser.Recognizer
+) -> None:
+    done = cli("predict", "--long", "mean", "--json", *ONE, utterances[0], long_file)
+    assert done.code == 0 and done.err == ""
+    short, long = [json.loads(line) for line in done.out.splitlines()]
+    assert short["valence"] == pytest.approx(ser(utterances[0]).valence, abs=1e-6)
+    index = ser.segments(long_file, window=12)
+    assert len(list(index)) == 2 and index.overall.emotion is not None
+    assert long["arousal"] == index.overall.emotion.arousal
+    assert long["source"] == str(long_file)
+
+
+def test_the_first_seconds_are_told(cli: Cli, long_file: Path) -> None:
+    for words in ((), ("--long", "first")):
+        done = cli("predict", *words, *ONE, long_file)
+        assert done.code == 0
+        assert done.err == f"edge-ser: warning: used the first 12 s of 18.0 s of {long_file}\n"
+
+
+def test_a_file_into_another(cli: Cli, long_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    done = cli("predict", "--segments", "--format", "csv", "-o", path, *ONE, long_file)
+    assert done.out == "" and len(path.read_text().splitlines()) == 5
+
+
+def test_a_bad_file_stops_no_other(cli: Cli, long_file: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(7 * RATE), RATE)
+    soundfile.write(tmp_path / "short.wav", make_noise(0.01, RATE), RATE)
+    bad = [tmp_path / "silent.wav", tmp_path / "short.wav"]
+    for words in (("--segments",), ("--long", "mean")):
+        done = cli("predict", *words, *ONE, *bad, long_file)
+        assert done.code == 2
+        first, second = done.err.splitlines()
+        assert first.startswith(f"edge-ser: error: {bad[0]}: expected a piece that can be answered")
+        assert "at least 400 samples" in second
+        assert str(long_file)[-30:] in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--hop", 1), "--hop: expected --segments or --long mean beside it, found neither"),
+        (("--window", 3), "--window: expected --segments or --long mean beside it, found neither"),
+        (("--format", "rttm"), "--format rttm: expected --segments beside it, found none"),
+        (
+            ("--segments", "--hop", 6),
+            "hop: expected more than 0 and at most the window, 5 s, so that nothing is left out, "
+            "found 6 s",
+        ),
+        (
+            ("--segments", "--window", 13),
+            "window: expected 0.025 to 12 s, which the model takes, found 13 s",
+        ),
+    ],
+)
+def test_options_that_do_not_fit(cli: Cli, words: tuple[Any, ...], expected: str) -> None:
+    assert cli("predict", *words, *ONE).error() == expected

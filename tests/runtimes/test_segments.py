@@ -1,0 +1,149 @@
+"""Recordings of minutes, answered piece by piece by the default model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers.signals import make_noise
+
+import edge_ser
+from edge_ser.audio_files import decode_file
+from edge_ser.emotion.sphere import to_cartesian, to_spherical
+from edge_ser.errors import AudioError, UsageError
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def speech(utterances: list[Path]) -> np.ndarray:
+    """27 s: the sample utterances, one after the other."""
+    return np.concatenate([decode_file(path, RATE) for path in utterances] * 3)[: 27 * RATE]
+
+
+def vad(emotion: edge_ser.Emotion | None) -> list[float]:
+    assert emotion is not None
+    return [emotion.arousal, emotion.dominance, emotion.valence]
+
+
+def test_every_segment_is_the_answer_of_its_samples(
+    speech: np.ndarray, ser: edge_ser.Recognizer
+) -> None:
+    seconds = speech.size / RATE
+    segments = list(ser.segments(speech, RATE, window=4, hop=3))
+    assert [s.start for s in segments[:-1]] == [3.0 * i for i in range(len(segments) - 1)]
+    assert segments[-1].end == seconds
+    for segment in segments:
+        part = speech[round(segment.start * RATE) : round(segment.end * RATE)]
+        assert part.size == 4 * RATE
+        assert vad(segment.emotion) == pytest.approx(vad(ser(part, RATE)), abs=1e-5)
+        assert segment.reason == ""
+
+
+def test_a_short_recording_is_one_segment_with_the_usual_answer(
+    ser: edge_ser.Recognizer, utterances: list[Path]
+) -> None:
+    index = ser.segments(utterances[0])
+    (segment,) = index
+    expected = ser(utterances[0])
+    assert segment.emotion == expected
+    assert (segment.start, segment.end) == (0.0, expected.seconds)
+    assert vad(index.overall.emotion) == pytest.approx(vad(expected), abs=1e-6)
+
+
+def test_the_overall_value_is_the_mean_of_the_vector(
+    speech: np.ndarray, ser: edge_ser.Recognizer
+) -> None:
+    index = ser.segments(speech, RATE, window=5)
+    segments = list(index)
+    seconds = [5.0] * (len(segments) - 1) + [segments[-1].end - segments[-2].end]
+    points = np.array([vad(segment.emotion) for segment in segments])
+    mean = np.average(points, axis=0, weights=seconds)
+    overall = index.overall
+    assert vad(overall.emotion) == pytest.approx(mean.tolist(), abs=0.02)  # sound, not time
+    assert overall.emotion is not None
+    sphere = to_spherical(to_cartesian(vad(overall.emotion)))
+    assert list(overall.emotion.sphere.to_dict().values()) == pytest.approx(sphere.tolist())
+    assert (overall.segments, overall.answered) == (len(segments), len(segments))
+    assert overall.seconds == segments[-1].end
+
+
+def test_batches_change_nothing(speech: np.ndarray, ser: edge_ser.Recognizer) -> None:
+    one = list(ser.segments(speech, RATE, batch_size=1))
+    many = list(ser.segments(speech, RATE, batch_size=16))
+    assert [(s.start, s.end) for s in one] == [(s.start, s.end) for s in many]
+    for a, b in zip(one, many, strict=True):
+        assert vad(a.emotion) == pytest.approx(vad(b.emotion), abs=1e-5)
+
+
+def test_a_file_is_the_same_as_its_samples(
+    speech: np.ndarray, ser: edge_ser.Recognizer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech, RATE, subtype="FLOAT")
+    of_file = list(ser.segments(path))
+    of_samples = list(ser.segments(speech, RATE))
+    assert [vad(s.emotion) for s in of_file] == [vad(s.emotion) for s in of_samples]
+    assert {s.source for s in of_file} == {str(path)}
+    assert {s.emotion.source for s in of_file if s.emotion} == {str(path)}
+
+
+def test_silence_in_between_is_a_segment_without_an_answer(ser: edge_ser.Recognizer) -> None:
+    noise = make_noise(5, RATE)
+    index = ser.segments(np.concatenate([noise, np.zeros(5 * RATE, np.float32), noise]), RATE)
+    segments = list(index)
+    assert [s.emotion is None for s in segments] == [False, True, False]
+    assert segments[1].reason == "80000 samples, all zero"
+    assert json.loads(json.dumps(segments[1].to_dict()))["emotion"] is None
+    assert (index.overall.segments, index.overall.answered) == (3, 2)
+
+
+def test_nothing_but_silence_has_no_overall_answer(ser: edge_ser.Recognizer) -> None:
+    index = ser.segments(np.zeros(20 * RATE, np.float32), RATE)
+    assert [s.emotion for s in index] == [None] * 4
+    assert index.overall.emotion is None and index.overall.answered == 0
+
+
+def test_errors(ser: edge_ser.Recognizer) -> None:
+    with pytest.raises(AudioError, match="at least 400 samples"):
+        list(ser.segments(make_noise(0.01, RATE), RATE))
+    with pytest.raises(UsageError, match="window: expected"):
+        ser.segments(make_noise(1, RATE), RATE, window=13)
+    with pytest.raises(UsageError, match="batch size"):
+        ser.segments(make_noise(1, RATE), RATE, batch_size=0)
+    with pytest.raises(UsageError, match="none was taken yet"):
+        _ = ser.segments(make_noise(1, RATE), RATE).overall
+
+
+def test_poor_segments_are_refused_if_that_is_wanted() -> None:
+    loud, quiet = make_noise(5, RATE), make_noise(5, RATE) / 1000
+    with edge_ser.load(threads=1, on_poor="refuse") as ser:
+        segments = list(ser.segments(np.concatenate([loud, quiet]), RATE))
+    assert segments[0].emotion is not None and segments[1].emotion is None
+    assert "too quiet" in segments[1].reason
+
+
+@pytest.mark.slow
+def test_an_hour_takes_the_memory_of_a_minute(tmp_path: Path) -> None:
+    def peak(minutes: int) -> int:
+        path = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(path, "w", 8000, 1) as file:
+            for _ in range(minutes):
+                file.write(make_noise(60, 8000))
+        script = (
+            "import sys, resource, edge_ser\n"
+            "ser = edge_ser.load(threads=1)\n"
+            "count = sum(1 for _ in ser.segments(sys.argv[1]))\n"
+            "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        out = subprocess.run(
+            [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+        )
+        count, kilobytes = map(int, out.stdout.split())
+        assert count == 12 * minutes
+        return kilobytes
+
+    assert peak(60) < 1.02 * peak(2)
