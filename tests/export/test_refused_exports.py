@@ -1,6 +1,7 @@
 """What an export leaves that was refused: a page, the same as JSON, and the bundle if asked."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision import lower
 from edge_ser_export.proof.speed import Speed
+from edge_ser_export.refusal import RefusedError
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +112,23 @@ def test_a_slow_bundle_is_kept_and_refused_as_well(
 
 def test_float32_that_is_refused(plain: Path, speech: Speech, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
-    with pytest.raises(GateError):
+    with pytest.raises(GateError) as caught:
         pipeline.export(ExportOptions(str(plain), out=out, speech=speech), sabotaged)
     told, page = read(out)
     attempt = told["attempts"][0]
     assert attempt["vad_max"] == pytest.approx(2e-3, rel=0.05)
-    assert [f.split(":")[0] for f in attempt["failures"]] == ["single", "padded", "files"]
+    groups = [f.split(":")[0] for f in attempt["failures"]]
+    assert groups == ["single", "padded", "files", "recorded", "batched"]
     assert "fp32, at the gate" in Page(page).text
+    # what it was told from reaches a process that waits for the export
+    cause = caught.value.__cause__
+    assert isinstance(cause, RefusedError) and cause.parity is not None
+    again = pickle.loads(pickle.dumps(cause))
+    assert type(again) is RefusedError and again.parity is not None
+    assert (str(again), again.exit_code, again.args) == (str(cause), 1, cause.args)
+    assert (again.lowered, again.outcome) == (cause.lowered, "no bundle was written")
+    assert again.graph_bytes == cause.graph_bytes == attempt["bytes"]
+    assert again.parity.to_dict() == cause.parity.to_dict()
 
 
 def test_a_page_that_cannot_be_written_does_not_hide_the_gate(
