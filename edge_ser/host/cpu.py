@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 # Instruction sets that decide which kernels a runtime takes, and how fast products of matrices are:
@@ -12,9 +14,9 @@ INSTRUCTION_SETS = (
     "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_int8",
     "amx_bf16", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2",
 )  # fmt: skip
-# Of those: sums of 8-bit products that do not saturate; products in bfloat16; both of x86.
+# Of those: sums of 8-bit products that do not saturate, of x86; products in bfloat16.
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
-BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16"})
+BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 # where Linux tells
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -36,6 +38,36 @@ def instruction_sets(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
     facts = cpu_facts(cpuinfo)
     flags = set(f"{facts.get('flags', '')} {facts.get('Features', '')}".split())
     return tuple(name for name in INSTRUCTION_SETS if name in flags)
+
+
+def processor_name(root: Path = Path("/")) -> str:
+    """What people call the processor, or the board it is on; "" where nothing tells.
+
+    Boards come first: what Linux says of an Arm processor ("ARMv8 Processor rev 1") is the same for
+    many that are not alike.
+
+    Args:
+        root: of the file system.
+    """
+    board = root / "proc/device-tree/model"
+    if board.is_file():
+        return board.read_text(encoding="utf-8", errors="replace").rstrip("\0").strip()
+    facts = cpu_facts(root / "proc/cpuinfo")
+    if facts.get("CPU part"):
+        return f"Arm {facts.get('CPU implementer', '')} part {facts['CPU part']}"
+    return facts.get("model name") or _name_by_system()
+
+
+def _name_by_system() -> str:
+    if sys.platform == "darwin":  # platform.processor() says "arm" of every one of Apple's
+        asked = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        return asked.stdout.strip()
+    return platform.processor()
 
 
 def usable_cores() -> int:

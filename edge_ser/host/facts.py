@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_ser.host.cpu import CPUINFO, cpu_facts, instruction_sets, usable_cores
+from edge_ser.host.cpu import instruction_sets, processor_name, usable_cores
 from edge_ser.host.packages import version
 
 _ROOT = Path("/")
@@ -52,17 +52,17 @@ class Machine:
         return ", ".join(p for p in parts if p)
 
 
-def this_machine(cpuinfo: Path = CPUINFO) -> Machine:
+def this_machine(root: Path = _ROOT) -> Machine:
     """The machine that this runs on.
 
     Args:
-        cpuinfo: where Linux tells the processor's name and instruction sets.
+        root: of the file system.
     """
     return Machine(
         system=platform.system(),
         architecture=platform.machine(),
-        processor=cpu_facts(cpuinfo).get("model name", ""),
-        flags=instruction_sets(cpuinfo),
+        processor=processor_name(root),
+        flags=instruction_sets(root / "proc/cpuinfo"),
         cores=usable_cores(),
         python=platform.python_version(),
     )
@@ -74,14 +74,10 @@ def machine(root: Path = _ROOT) -> dict[str, Any]:
     Args:
         root: of the file system.
     """
-    cpuinfo = root / "proc/cpuinfo"
     return {
-        "processor": cpu_facts(cpuinfo).get("model name")
-        or _read(root / "proc/device-tree/model").rstrip("\0")
-        or platform.processor()
-        or platform.machine(),
+        "processor": processor_name(root) or platform.machine(),
         "architecture": platform.machine(),
-        "instructions": list(instruction_sets(cpuinfo)),
+        "instructions": list(instruction_sets(root / "proc/cpuinfo")),
         "cores": usable_cores(),
         "memory_mb": _megabytes(_meminfo(root).get("MemTotal")),
         "system": f"{platform.system()} {platform.release()}",

@@ -181,7 +181,10 @@ def diagnose(here: Survey) -> Iterable[Finding]:
     if release:
         yield Finding("runtime", "openvino", "ok", f"OpenVINO {release}, processor has {has}")
         return
-    gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"
+    if here.integers == "arm64":
+        gain = "which takes no INT8 bundle on arm64"
+    else:
+        gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"
     yield Finding(
         "runtime", "openvino", "missing", f"not installed; processor has {has}",
         f"only for --runtime openvino, {gain}: {pip_extra('openvino')}",

@@ -93,7 +93,7 @@ def running(driver: Driver, tensorrt: TensorRt, jetson: bool) -> Answer:
                 "trtexec, which builds engines, but no Python module that runs them",
                 f"for trt targets: {INSTALL_TENSORRT}",
             )
-        how = "comes with JetPack" if jetson else pip_extra("trt")
+        how = "comes with JetPack" if jetson else f"{pip_extra('trt')} (x86-64)"
         return "missing", "neither tensorrt_rtx nor tensorrt installed", f"for trt targets: {how}"
     if not driver.gpus:
         return "missing", f"{names}, but no GPU", "for trt targets: a GPU of NVIDIA's"

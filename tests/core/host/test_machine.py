@@ -18,14 +18,17 @@ processor\t: 1
 model name\t: another
 flags\t\t: fpu
 """
-ARM = "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd asimddp i8mm bf16\n"
+ARM = (
+    "processor\t: 0\nmodel name\t: ARMv8 Processor rev 1 (v8l)\nBogoMIPS\t: 108.00\n"
+    "Features\t: fp asimd asimddp i8mm bf16\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n"
+)
 
 
 @pytest.mark.parametrize(
     ("text", "name", "flags"),
     [
         (X86, "Some CPU: fast @ 3 GHz", ("avx2", "fma", "avx512f", "avx512_vnni")),
-        (ARM, "", ("asimddp", "i8mm", "bf16")),
+        (ARM, "Arm 0x41 part 0xd0b", ("asimddp", "i8mm", "bf16")),
         ("", "", ()),
     ],
     ids=["x86", "arm", "nothing"],
@@ -33,10 +36,17 @@ ARM = "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd asimddp i8mm bf1
 def test_name_and_flags_of_the_first_processor(
     text: str, name: str, flags: tuple[str, ...], tmp_path: Path
 ) -> None:
-    path = tmp_path / "cpuinfo"
-    path.write_text(text)
-    found = this_machine(path)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(text)
+    found = this_machine(tmp_path)
     assert (found.processor, found.flags) == (name, flags)
+
+
+def test_a_board_goes_before_what_its_processor_has_in_common(tmp_path: Path) -> None:
+    (tmp_path / "proc/device-tree").mkdir(parents=True)
+    (tmp_path / "proc/cpuinfo").write_text(ARM)
+    (tmp_path / "proc/device-tree/model").write_text("Small Board 5\0")
+    assert this_machine(tmp_path).processor == "Small Board 5"
 
 
 def test_where_nothing_tells(tmp_path: Path) -> None:
