@@ -26,15 +26,21 @@ def _samples(arguments: dict[str, Any]) -> Any:
 # --- ONNX Runtime, as used directly
 
 
-def load_onnx(arguments: dict[str, Any]) -> Run:
-    """A graph in ONNX Runtime, with the options that edge-ser sets."""
-    ort = import_onnxruntime()
-
+def _options(ort: Any) -> Any:
+    """Those that edge-ser sets."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
-    session = ort.InferenceSession(arguments["graph"], options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def load_onnx(arguments: dict[str, Any]) -> Run:
+    """A graph in ONNX Runtime, with the options that edge-ser sets."""
+    ort = import_onnxruntime()
+    session = ort.InferenceSession(
+        arguments["graph"], _options(ort), providers=["CPUExecutionProvider"]
+    )
     samples = _samples(arguments)
     inputs = {session.get_inputs()[0].name: samples}
     if len(session.get_inputs()) > 1:
@@ -178,12 +184,7 @@ def load_audonnx(arguments: dict[str, Any]) -> Run:
     """The float32 graph in audonnx, from the signal."""
     import audonnx
 
-    ort = import_onnxruntime()
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = THREADS
-    options.inter_op_num_threads = 1
+    options = _options(import_onnxruntime())
     model = audonnx.Model(arguments["graph"], device="cpu", session_options=options)
     samples = _samples(arguments)
     inputs = {"samples": samples, "lengths": np.array([samples.shape[1]])}

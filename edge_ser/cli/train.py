@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.audio import Preprocessing
 from edge_ser.cli.common import add_corpus, needs
 from edge_ser.cli.console import print_note
 from edge_ser.cli.options import add_fields, given_words, read_fields
@@ -18,6 +17,7 @@ from edge_ser.errors import UsageError
 from edge_ser.label_table import find_corpus
 
 if TYPE_CHECKING:
+    from edge_ser_export.models.config import EncoderConfig
     from edge_ser_export.training.config import TrainConfig
     from edge_ser_export.training.train import Trainer
 
@@ -52,28 +52,19 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
         add_fields(parser.add_argument_group("recipe (defaults: as published)"), TrainConfig)
 
 
-# In bfloat16, gradients of a convolution whose input is a single frame are NaN. Crops of less than
-# about 0.045 s come to that.
-_MIN_BFLOAT16_CROP_SECONDS = 0.05
-
-
 def _check(config: TrainConfig, arguments: argparse.Namespace) -> None:
     """Refuse numbers that cannot be trained with; NaN and infinity are outside every range.
 
     Raises:
         UsageError: the first of them; a weight of a teacher's loss without one.
     """
-    frame = Preprocessing.min_samples / Preprocessing.sample_rate
-    shortest = _MIN_BFLOAT16_CROP_SECONDS if config.bfloat16 else frame
-    crops = f"0, or {_MIN_BFLOAT16_CROP_SECONDS:g} up ({frame:g}, one frame, with --no-bfloat16)"
-    crop, rate, norm = config.crop_seconds, config.learning_rate, config.clip_norm
+    rate, norm = config.learning_rate, config.clip_norm
     for option, good, expected in (
         ("epochs", config.epochs >= 1, "at least 1"),
         ("batch_size", config.batch_size >= 2, "at least 2, for a correlation"),
         ("accumulate", config.accumulate >= 1, "at least 1"),
         ("learning_rate", 0 < rate < math.inf, "a finite number above 0"),
         ("clip_norm", 0 <= norm < math.inf, "a finite number, at least 0"),
-        ("crop_seconds", crop == 0 or shortest <= crop < math.inf, crops),
         ("auxiliary_floor", 0 <= config.auxiliary_floor <= 1, "0 to 1"),
         ("ema", 0 <= config.ema < 1, "at least 0 and below 1"),
         ("stem_steps", config.stem_steps >= 0, "at least 0"),
@@ -94,6 +85,24 @@ def _check(config: TrainConfig, arguments: argparse.Namespace) -> None:
         )
 
 
+def _check_crop(config: TrainConfig, encoder: EncoderConfig) -> None:
+    """Refuse crops that give the encoder too few frames to learn from.
+
+    Raises:
+        UsageError: they do.
+    """
+    from edge_ser_export.training.build import shortest_crop_seconds
+
+    mixed, precise = (shortest_crop_seconds(encoder, bfloat16) for bfloat16 in (True, False))
+    shortest = mixed if config.bfloat16 else precise
+    if config.crop_seconds == 0 or shortest <= config.crop_seconds < math.inf:
+        return
+    words = f" ({precise:g}, one frame, with --no-bfloat16)" if precise < mixed else ""
+    raise UsageError(
+        "--crop-seconds", expected=f"0, or {mixed:g} up{words}", found=f"{config.crop_seconds}"
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with needs("export", "train"):
@@ -104,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoints.load import load_checkpoint
-    from edge_ser_export.training.build import check_encoder
+    from edge_ser_export.training.build import read_encoder
     from edge_ser_export.training.config import TrainConfig
     from edge_ser_export.training.data import Corpus, read_training_labels
     from edge_ser_export.training.train import Trainer
@@ -113,11 +122,11 @@ def _train(arguments: argparse.Namespace) -> int:
         raise UsageError("--out", expected="a run directory to write", found="none")
     config = read_fields(arguments, TrainConfig)
     _check(config, arguments)
+    _check_crop(config, read_encoder(arguments.encoder))
     labels, audio = find_corpus(arguments.labels, arguments.audio)
     table = read_training_labels(labels, audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split, 2)
-    check_encoder(arguments.encoder)
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
     corpus = Corpus(table, audio, cache)

@@ -99,12 +99,7 @@ def _dense(
 
 
 def _grouped(
-    write: Writer,
-    x: ir.Value,
-    weight: Array,
-    groups: int,
-    before: int,
-    after: int,
+    write: Writer, x: ir.Value, weight: Array, groups: int, before: int, after: int
 ) -> ir.Value:
     """Many taps in two levels: windows of 16 taps, and shifted sums of their products.
 
@@ -149,12 +144,7 @@ def _grouped(
 
 
 def _grouped_blocks(
-    write: Writer,
-    x: ir.Value,
-    weight: Array,
-    groups: int,
-    before: int,
-    after: int,
+    write: Writer, x: ir.Value, weight: Array, groups: int, before: int, after: int
 ) -> ir.Value:
     """Outputs in blocks: a product per group gives three in a row of the frames that they see.
 

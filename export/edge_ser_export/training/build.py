@@ -13,10 +13,14 @@ from safetensors import SafetensorError
 
 from edge_ser.errors import CheckpointError
 from edge_ser_export.checkpoints.sizes import encoder_config
-from edge_ser_export.models.config import ModelConfig
+from edge_ser_export.models.config import EncoderConfig, ModelConfig
+from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
 from edge_ser_export.models.reference import TransformersEncoder
+
+# Transformers hides spans of so many frames in training, and refuses what is shorter.
+_MASKED_FRAMES = 10
 
 
 def build_model(encoder: str) -> JointModel:
@@ -46,20 +50,35 @@ def build_model(encoder: str) -> JointModel:
     return JointModel(joint, TransformersEncoder(config, model))
 
 
-def check_encoder(encoder: str) -> None:
-    """Refuse a name that `build_model` would refuse, by its configuration alone.
+def read_encoder(encoder: str) -> EncoderConfig:
+    """The configuration of the encoder that `build_model` would take, without its weights.
 
     Raises:
         CheckpointError: no such model, or of another kind.
     """
-    if encoder not in PRESETS:
-        from transformers import AutoConfig
+    if encoder in PRESETS:
+        return PRESETS[encoder]
+    from transformers import AutoConfig
 
-        with _loading(encoder):
-            config = AutoConfig.from_pretrained(
-                encoder, trust_remote_code=False, local_files_only=True
-            )
-        encoder_config(config.to_dict(), encoder)
+    with _loading(encoder):
+        config = AutoConfig.from_pretrained(encoder, trust_remote_code=False, local_files_only=True)
+    return encoder_config(config.to_dict(), encoder)
+
+
+def shortest_crop_seconds(encoder: EncoderConfig, bfloat16: bool) -> float:
+    """The shortest part of an utterance that the encoder can learn from.
+
+    Args:
+        encoder: its field and hop tell what one frame sees, and how far apart frames are.
+        bfloat16: whether the training is in mixed precision. Gradients of a convolution whose
+            input is a single frame are NaN there; twice the samples of one frame hold two.
+    """
+    preprocessing = ModelConfig(encoder=encoder).preprocessing()
+    samples = preprocessing.min_samples * (2 if bfloat16 else 1)
+    if encoder.mask_time_prob:
+        kind = find_encoder(encoder.kind)
+        samples = max(samples, kind.field(encoder) + (_MASKED_FRAMES - 1) * kind.hop(encoder))
+    return samples / preprocessing.sample_rate
 
 
 def _pretrained(encoder: str) -> Any:

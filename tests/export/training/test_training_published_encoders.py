@@ -50,6 +50,32 @@ def test_published_encoder_is_trained_but_for_its_front_end(encoder: Path, publi
         assert kept == (name in front), name
 
 
+@pytest.mark.parametrize(
+    ("masked", "options", "shortest", "words"),
+    [
+        (0.0, (), 0.058125, "expected 0, or 0.058125 up (0.0290625, one frame"),
+        (0.0, ("--no-bfloat16",), 0.0290625, "expected 0, or 0.058125 up (0.0290625, one frame"),
+        (0.05, (), 0.1190625, "expected 0, or 0.119063 up, found"),
+    ],
+)
+def test_the_shortest_crop_follows_from_the_encoder(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    masked: float, options: tuple[str, ...], shortest: float, words: str,
+) -> None:  # fmt: skip
+    """A frame of this one sees 465 samples, the next is 160 on; spans of ten frames are masked."""
+    config = wavlm_config(
+        conv_dim=[8] * 5, conv_kernel=[10, 8, 4, 4, 4], conv_stride=[5, 4, 2, 2, 2],
+        mask_time_prob=masked,
+    )  # fmt: skip
+    folder = tmp_path / "wavlm"
+    WavLMModel(config).save_pretrained(folder)
+    arguments = ("--encoder", str(folder), "--epochs", "1", *options)
+    assert train(tmp_path / "run", *arguments, f"--crop-seconds={shortest - 1e-4}") == 2
+    assert words in capsys.readouterr().err
+    assert train(tmp_path / "run", *arguments, f"--crop-seconds={shortest}") == 0
+    assert all(torch.isfinite(w).all() for w in weights_of(tmp_path / "run").values())
+
+
 def test_published_encoder_follows_the_seed(
     encoder: Path, published: Path, train: Train, tmp_path: Path
 ) -> None:
