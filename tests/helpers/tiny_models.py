@@ -15,7 +15,13 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CONFIG_MAPPING, MODEL_MAPPING, WavLMConfig, WavLMModel
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING,
+    MODEL_MAPPING,
+    WavLMConfig,
+    WavLMModel,
+)
 
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.joint import JointModel, RegressionHead, StylePooling
@@ -304,6 +310,23 @@ def published_audeering(style: str = "layer", kind: str = "wav2vec2", **changes:
     state |= {f"classifier.out_proj.{k}": v for k, v in out.state_dict().items()}
     described = encoder.config.to_dict() | {"architectures": ["Wav2Vec2ForSpeechClassification"]}
     return Published(described, state, answer)
+
+
+def published_classifier(
+    kind: str, style: str = "layer", weighted: bool = False, **changes: Any
+) -> Published:
+    """Transformers' own classifier of speech; `changes` are of its configuration."""
+    settings: dict[str, Any] = dict(classifier_proj_size=12, use_weighted_layer_sum=weighted)
+    config = other_config(kind, style, **settings | changes)
+    models: Any = MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING
+    model = randomize(models[type(config)](config), 0)
+
+    def answer(samples: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return model(samples[None]).logits
+
+    described = config.to_dict() | {"architectures": [type(model).__name__]}
+    return Published(described, dict(model.state_dict()), answer)
 
 
 def save_challenge_run(model: Published, folder: Path, epoch: str = "final") -> Path:

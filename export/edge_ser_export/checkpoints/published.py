@@ -28,9 +28,14 @@ from edge_ser_export.checkpoints.sizes import (
     infer_encoder,
 )
 from edge_ser_export.checkpoints.tensors import build_and_fill
-from edge_ser_export.checkpoints.weights import find_weights, read_weights
+from edge_ser_export.checkpoints.weights import find_weights, read_weights, unwrapped
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.reference import base_prefix, is_speech_encoder
+
+# The linear layer below the mean, which only Transformers' own classifiers have.
+_PROJECTOR = "projector"
+# Whether frames are a learned mean of what all layers give: only their classifiers read it.
+_WEIGHTED = "use_weighted_layer_sum"
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class _Kind:
         extracts_features: its samples go through Transformers' feature extractor.
         poolings: values of `pooling_mode` and `pooling_type` for the pooling that it has.
         read: configuration of the joint model, and what was assumed, in words.
+        read_fields: of `config.json`, by which `read` lets the arithmetic go.
     """
 
     title: str
@@ -73,6 +79,7 @@ class _Kind:
     extracts_features: bool
     poolings: tuple[str, ...]
     read: Callable[[_Files], tuple[ModelConfig, list[str]]]
+    read_fields: tuple[str, ...] = ()
 
 
 def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
@@ -88,9 +95,12 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     described = path / CONFIG
     config = read_json(described)
     kind = _find_kind(str(config.get("model_type")), described)
-    _check_config(config, kind, described)
     weights = find_weights(path) if weights is None else weights
     tensors, files = read_weights(weights)
+    tensors = unwrapped(tensors)
+    if f"{_PROJECTOR}.weight" in tensors and is_speech_encoder(str(config["model_type"])):
+        kind = _classifier_kind(str(config["model_type"]))
+    _check_config(config, kind, described)
     order, assumed = output_order(config, described)
     joint, notes = kind.read(_Files(config, described, tensors, weights))
     tensors = reordered(tensors, kind.last_layer, order)
@@ -122,7 +132,8 @@ def _find_kind(model_type: str, described: Path) -> _Kind:
 
 def _check_config(config: dict[str, Any], kind: _Kind, described: Path) -> None:
     """Refuse what is said of the numbers and is not so here."""
-    check_fixed(config, described)
+    fixed = {k: v for k, v in config.items() if k not in kind.read_fields}
+    check_fixed(fixed, described)
     for name in ("pooling_mode", "pooling_type"):
         if config.get(name) not in (None, *kind.poolings):
             raise CheckpointError(
@@ -166,16 +177,74 @@ def _dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
         pooling="mean",
         head="tanh",
         region_count=0,
-        normalization="utterance",
-        eps=1e-7,  # of Transformers' feature extractor
         weights_licence="CC-BY-NC-SA-4.0" if published else "unknown",
     )
+    return _as_extracted(joint, files)
+
+
+def _as_extracted(joint: ModelConfig, files: _Files) -> tuple[ModelConfig, list[str]]:
+    """The same, normalised as the files' feature extractor does; and what was assumed."""
+    joint = replace(joint, normalization="utterance", eps=1e-7)  # of Transformers' extractor
     normalizes = normalizes_utterances(files.described.parent, files.config)
     if normalizes is None:
         return joint, ["each utterance normalised to zero mean and unit variance"]
     if not normalizes:  # the formula that changes nothing
         joint = replace(joint, normalization="corpus", mean=0.0, std=1.0, eps=0.0)
     return joint, []
+
+
+def _classifier(files: _Files) -> tuple[ModelConfig, list[str]]:
+    config = {k: v for k, v in files.config.items() if k != _WEIGHTED}
+    encoder = encoder_config(config, str(files.described))
+    masked = f"{base_prefix(encoder.kind)}.masked_spec_embed" in files.tensors
+    weighted = files.config.get(_WEIGHTED, False)
+    if not isinstance(weighted, bool):
+        raise CheckpointError(
+            files.described, expected=f"{_WEIGHTED} true or false", found=f"{weighted!r:.40}"
+        )
+    projector = files.tensors[f"{_PROJECTOR}.weight"]
+    # Transformers 5 weights the last layer before the normalisation behind it, 4 after it
+    normed = str(files.config.get("transformers_version") or "4").partition(".")[0] < "5"
+    joint = ModelConfig(
+        family=f"{encoder.kind}-classifier",
+        encoder=replace(
+            encoder,
+            mask_time_prob=0.05 if masked else 0.0,
+            weighted_layers=weighted,
+            norms_last_layer=normed or not weighted,
+        ),
+        pooling="mean",
+        head="projected",
+        head_dim=len(projector) if projector.ndim else 0,
+        region_count=0,
+    )
+    joint, notes = _as_extracted(joint, files)
+    if weighted and encoder.do_stable_layer_norm:
+        place = "after" if normed else "before"
+        version = files.config.get("transformers_version", "none")
+        notes.append(
+            f"the last of the weighted layers {place} its normalisation, as in Transformers"
+            f" {4 if normed else 5} (transformers_version: {version})"
+        )
+    return joint, notes
+
+
+def _classifier_kind(model_type: str) -> _Kind:
+    """An encoder of Transformers under its `ForSequenceClassification`."""
+    return _Kind(
+        title=f"Transformers' sequence classifier on {model_type}",
+        prefixes={
+            f"{base_prefix(model_type)}.": "encoder.model.",
+            "layer_weights": "encoder.layer_weights",
+            f"{_PROJECTOR}.": "vad_head.projector.",
+            "classifier.": "vad_head.classifier.",
+        },
+        last_layer="classifier",
+        extracts_features=True,
+        poolings=("mean",),
+        read=_classifier,
+        read_fields=(_WEIGHTED,),
+    )
 
 
 def _dimensional_kind(model_type: str, title: str = "") -> _Kind:

@@ -16,6 +16,9 @@ _INDEX = ".index.json"
 # Whole files before shards, safetensors before pickles.
 WEIGHTS = (*_WHOLE, *(name + _INDEX for name in _WHOLE))
 _SHOWN = 4  # names listed in an error
+# How the names of a model begin that another one held while it was trained: torch's parallel and
+# compiled modules, Lightning's and other loops' `self.model`.
+_WRAPPERS = ("module.", "model.", "_orig_mod.")
 
 
 def find_weights(folder: Path) -> Path:
@@ -67,6 +70,14 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], list[Path]]:
             )
         tensors |= shard
     return tensors, [path, *(path.parent / name for name in shards)]
+
+
+def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under the names that they have in the model itself."""
+    for wrapper in _WRAPPERS:
+        if tensors and all(name.startswith(wrapper) for name in tensors):
+            return unwrapped({k.removeprefix(wrapper): v for k, v in tensors.items()})
+    return tensors
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError, UsageError
 
 PoolingKind = Literal["style", "attentive-statistics", "mean"]
-HeadKind = Literal["regression", "tanh"]
+HeadKind = Literal["regression", "tanh", "projected"]
 NormalizationKind = Literal["corpus", "utterance"]
 
 
@@ -42,6 +42,8 @@ class EncoderConfig:
     layer_norm_eps: float = 1e-5
     mask_time_prob: float = 0.0  # SpecAugment, in training only; > 0 owns `masked_spec_embed`
     hidden_dropout: float = 0.1  # in training only
+    weighted_layers: bool = False  # frames are a learned mean of what all layers give
+    norms_last_layer: bool = True  # of these the last one, as `do_stable_layer_norm` does it
     mel_bands: int = 64  # spectral: triangular filters between 20 and 7600 Hz
 
     @property

@@ -27,7 +27,11 @@ from torch import Tensor, nn
 
 from edge_ser_export.models.config import EncoderConfig
 from edge_ser_export.models.ops import attention, key_bias, merge_heads, split_heads
-from edge_ser_export.models.reference import TransformersEncoder, conv_frame_mask
+from edge_ser_export.models.reference import (
+    TransformersEncoder,
+    conv_frame_mask,
+    weighted_layers,
+)
 
 # WavLM's gate, update * (reset * constant - 1) + 2, lies between 1 + min(constant, 0) and
 # max(2, 1 + constant): for constants within (-0.9, 2), scores of padded keys scaled by it still
@@ -52,6 +56,7 @@ class DeploymentEncoder(nn.Module):
         self.convolutions = model.feature_extractor.conv_layers
         self.projection = model.feature_projection
         self.encoder = model.encoder
+        self.layer_weights = reference.layer_weights
         self.position = PositionalConvolution(model.encoder.pos_conv_embed, config)
         self.bias = None
         if config.kind == "wavlm":
@@ -86,7 +91,7 @@ class DeploymentEncoder(nn.Module):
         stable = self.config.do_stable_layer_norm
         if not stable:
             x = self.encoder.layer_norm(x)
-        x = self.encoder.dropout(x)
+        x = first = self.encoder.dropout(x)
         masked = key_bias(mask)
         keys: Tensor | None = masked
         table = None if self.bias is None else self.bias(x.shape[1])
@@ -104,6 +109,9 @@ class DeploymentEncoder(nn.Module):
                 x = layer.final_layer_norm(x + layer.feed_forward(x))
             between.append(x)
         x = self.encoder.layer_norm(x) if stable else x
+        if self.layer_weights is not None:
+            last = x if self.config.norms_last_layer else between[-1]
+            x = weighted_layers([first, *between[:-1], last], self.layer_weights)
         return x, mask, *(between if self.depth is not None else ())
 
     def stem(self, samples: Tensor, lengths: Tensor) -> Tensor:

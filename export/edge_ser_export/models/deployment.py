@@ -39,14 +39,14 @@ class DeploymentModel(nn.Module):
             depth: layers that are left; None: all, and nothing between them is given.
 
         Returns:
-            layers of the model; 0 where that is no more than `depth`, or the encoder is another:
-            then nothing changes.
+            layers of the model; 0 where that is no more than `depth`, every layer is part of the
+            answer, or the encoder is another: then nothing changes.
         """
         encoder = self.encoder
         if not isinstance(encoder, DeploymentEncoder):
             return 0
         layers = len(encoder.attentions)
-        if depth is not None and layers <= depth:
+        if (depth is not None and layers <= depth) or encoder.layer_weights is not None:
             return 0
         encoder.depth = depth
         return layers

@@ -180,6 +180,22 @@ class TanhHead(nn.Module):
         return cast(Tensor, self.out_proj(self.dropout(torch.tanh(self.dense(x)))))
 
 
+class ProjectedHead(nn.Module):
+    """Two linear layers, which Transformers' classifiers have on either side of the mean.
+
+    There the first one is applied to every frame; the mean of what it gives is what it gives for
+    the mean.
+    """
+
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.projector = nn.Linear(inputs, width)
+        self.classifier = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.classifier(self.projector(x)))
+
+
 # --- the joint model
 
 
@@ -215,6 +231,8 @@ class JointModel(nn.Module):
     def _head(self, inputs: int, outputs: int) -> nn.Module:
         if self.config.head == "tanh":
             return TanhHead(inputs, outputs)
+        if self.config.head == "projected":
+            return ProjectedHead(inputs, self.config.head_dim, outputs)
         return RegressionHead(inputs, self.config.head_dim, self.config.head_layers, outputs)
 
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -107,13 +108,50 @@ class TransformersEncoder(nn.Module):
             build: Any = MODEL_MAPPING[type(shape)]
             model = build(shape)
         self.model = model
+        self.layer_weights: nn.Parameter | None = None
+        if config.weighted_layers:
+            count = config.num_hidden_layers + 1  # what the first layer is given counts, too
+            self.layer_weights = nn.Parameter(torch.ones(count) / count)
 
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         positions = torch.arange(samples.shape[1], device=samples.device)
         attention_mask = (positions[None, :] < lengths[:, None]).long()
-        hidden = self.model(samples, attention_mask=attention_mask).last_hidden_state
+        hidden = self.frames(samples, attention_mask)
         mask = conv_frame_mask(lengths, hidden.shape[1], self.config)
         return hidden, mask
+
+    def frames(self, samples: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Hidden vectors `[batch, frames, hidden]`: of the last layer, or of all, weighted."""
+        if self.layer_weights is None:
+            outputs = self.model(samples, attention_mask=attention_mask)
+            return cast(Tensor, outputs.last_hidden_state)
+        layers: Any = self.model.encoder
+        last: list[Tensor] = []
+        # before the normalisation behind it, which is in `hidden_states` as versions please
+        hook = layers.layers[-1].register_forward_hook(
+            lambda *call: last.append(call[2][0] if isinstance(call[2], tuple) else call[2])
+        )
+        try:
+            outputs = self.model(samples, attention_mask=attention_mask, output_hidden_states=True)
+        finally:
+            hook.remove()
+        if self.config.norms_last_layer:
+            last = [outputs.last_hidden_state]
+        return weighted_layers([*outputs.hidden_states[:-1], last[-1]], self.layer_weights)
+
+
+def weighted_layers(states: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Mean of what all layers give, as Transformers' classifiers learn to weight it.
+
+    Args:
+        states: what the first layer is given and what each one gives, `[batch, frames, hidden]`.
+        weights: one each, before the softmax.
+    """
+    shares = torch.softmax(weights, dim=0)
+    total = states[0] * shares[0]
+    for index, state in enumerate(states[1:], 1):
+        total = total + state * shares[index]
+    return total
 
 
 class AsWritten(nn.Module):
@@ -125,14 +163,14 @@ class AsWritten(nn.Module):
 
     def __init__(self, reference: TransformersEncoder) -> None:
         super().__init__()
-        self.config, self.model = reference.config, reference.model
+        self.config, self.reference = reference.config, reference
 
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        config: Any = self.model.config
+        config: Any = self.reference.model.config
         usual = config._attn_implementation
         config._attn_implementation = "eager"  # the others treat a single frame in a way of its own
         try:
-            hidden = self.model(samples).last_hidden_state
+            hidden = self.reference.frames(samples, None)
         finally:
             config._attn_implementation = usual
         return hidden, conv_frame_mask(lengths, hidden.shape[1], self.config)
