@@ -41,7 +41,12 @@ class Meter(Protocol):
     source: str
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            OSError: the meter could not be read.
+            ValueError: it gave something else than numbers.
+        """
 
     def stop(self) -> float:
         """Joules since `start`.
@@ -100,14 +105,13 @@ class Rails:
     def _watts(self) -> float:
         return sum(read() for _, read in self.rails)
 
-    def _sample(self) -> None:
+    def _sample(self, watts: float, moment: float) -> None:
         try:
-            self._sum()
+            self._sum(watts, moment)
         except (OSError, ValueError) as error:
             self._error = error  # of a thread that nobody would hear: `stop` raises it
 
-    def _sum(self) -> None:
-        watts, moment = self._watts(), time.perf_counter()
+    def _sum(self, watts: float, moment: float) -> None:
         while True:
             last = self._ended.wait(_SAMPLE_SECONDS)
             following, now = self._watts(), time.perf_counter()
@@ -117,10 +121,20 @@ class Rails:
                 return
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        The first reading is made here: a busy machine may start the thread much later.
+
+        Raises:
+            OSError: a rail could not be read.
+            ValueError: it gave something else than a number.
+        """
         self._joules, self._error = 0.0, None
         self._ended.clear()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
+        began = time.perf_counter()
+        self._thread = threading.Thread(
+            target=self._sample, args=(self._watts(), began), daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> float:

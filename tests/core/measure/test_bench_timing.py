@@ -163,9 +163,13 @@ def test_progress_grows_to_one(clock: Clock) -> None:
 
 
 def test_the_real_clock_measures_a_real_difference() -> None:
-    # sleep, not work: that would take as long as whatever else the machine does lets it
-    systems = {"one": lambda _: time.sleep(0.002), "two": lambda _: time.sleep(0.004)}
-    result = measure(systems, None, Plan(max_seconds=3))
+    # sleep, not work: that would take as long as whatever else the machine does lets it; and so
+    # far apart that a machine which wakes sleepers late does not hide it
+    pauses = {"one": 0.003, "two": 0.06}
+    systems = {name: lambda _, s=s: time.sleep(s) for name, s in pauses.items()}
+    result = measure(systems, None, Plan(max_rounds=20, max_seconds=60))
+    for name, seconds in pauses.items():
+        assert min(result.timings[name].runs) >= seconds, "no sleep is shorter than asked"
     found = result.ratio("two", "one")
     assert claim(found) == "slower"
     assert found.value > 1.4
