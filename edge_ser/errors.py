@@ -79,11 +79,15 @@ class MissingExtraError(LibraryError):
     """
 
     def __init__(self, feature: str, module: str, extra: str, advice: str = "") -> None:
+        from edge_ser.platforms import why_no_package  # what it asks is slow to import
+
         super().__init__(
             feature,
             expected=f"the Python module `{module}`",
             found="it is not installed",
-            advice=advice or f"run: {pip_extra(extra) if extra else pip_package(module)}",
+            advice=advice
+            or why_no_package(module)
+            or f"run: {pip_extra(extra) if extra else pip_package(module)}",
         )
 
 

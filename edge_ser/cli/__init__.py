@@ -7,6 +7,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a g
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -22,6 +23,8 @@ from edge_ser.errors import UsageError
 from edge_ser.libraries import loading
 from edge_ser.progress import silent
 from edge_ser.version import __version__
+
+_WINDOWS = os.name == "nt"
 
 # A file of this folder each.
 COMMANDS = (
@@ -107,10 +110,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SystemExit:  # --help and --version
         raise
     except BaseException as error:  # panics of libraries in Rust are no Exception
-        return complain(error, arguments.verbose)
+        if not _reader_has_gone(error):
+            return complain(error, arguments.verbose)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _reader_has_gone(error: BaseException) -> bool:
+    """Whether the reader of our output ended first, as `head` does: Windows calls that EINVAL."""
+    if _WINDOWS and isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return error.filename is None
+    return isinstance(error, BrokenPipeError)

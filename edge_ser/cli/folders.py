@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import glob
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_ser.audio_folders import find_audio
@@ -11,6 +13,7 @@ from edge_ser.errors import MissingPathError, UsageError
 
 # Files that are named; more are counted.
 _NAMED = 5
+_WINDOWS = os.name == "nt"
 
 
 def audio_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
@@ -24,7 +27,7 @@ def audio_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
     """
     files: list[Path] = []
     unreadable = 0
-    for path in paths:
+    for path in _expanded(paths):
         if not path.is_dir():
             files.append(path)
             continue
@@ -39,6 +42,14 @@ def audio_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
             raise UsageError(path, expected="a folder with audio files", found="none in it")
         files += inside.files
     return files, unreadable
+
+
+def _expanded(paths: Sequence[Path]) -> Iterator[Path]:
+    """The paths that patterns mean: the shells of Windows leave `*.wav` to the program."""
+    for path in paths:
+        # such names cannot be files there
+        matches = sorted(glob.glob(str(path))) if _WINDOWS and "*" in path.name else []
+        yield from map(Path, matches) if matches else (path,)
 
 
 def _skipped_words(folder: Path, skipped: Sequence[Path]) -> str:

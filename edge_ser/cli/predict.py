@@ -7,6 +7,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -301,7 +302,7 @@ def _short(name: str, width: int = 48) -> str:
     if len(name) <= width:
         return name
     tail = name[-(width - 3) :]
-    cut = tail.find("/")
+    cut = min((i for s in {os.sep, "/"} if (i := tail.find(s)) >= 0), default=-1)
     return "..." + (tail[cut:] if 0 <= cut < width // 2 else tail)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Iterable
 
 from edge_ser.errors import LibraryError
+from edge_ser.host.child import code_command
 from edge_ser.host.finding import Finding
 from edge_ser.host.offline import import_onnxruntime
+from edge_ser.host.packages import version
 from edge_ser.host.survey import Survey
+
+_IMPORT = "from edge_ser.host.offline import import_onnxruntime; import_onnxruntime()"
 
 
 def diagnose(here: Survey) -> Iterable[Finding]:
@@ -17,6 +23,7 @@ def diagnose(here: Survey) -> Iterable[Finding]:
         here: this machine.
     """
     try:
+        _check_import()
         library = import_onnxruntime()
     except LibraryError as error:
         yield Finding("runtime", "onnx", "missing", error.found, error.advice)
@@ -41,3 +48,26 @@ def diagnose(here: Survey) -> Iterable[Finding]:
             "made for this processor only: give --cpu "
             f"{here.integers or 'of the device'} when it is exported elsewhere",
         )  # fmt: skip
+
+
+def _check_import() -> None:
+    """Import ONNX Runtime in a child first, as some of its releases end the process.
+
+    1.21.0 does by an illegal instruction on a Raspberry Pi 4 (onnxruntime#23957), 1.32 by a
+    segmentation fault where it does not know an Arm processor's part number.
+
+    Raises:
+        LibraryError: it does here.
+    """
+    try:
+        child = subprocess.run(code_command(_IMPORT), capture_output=True, check=False)
+    except OSError:  # no child can be started: it is imported here, as every command does
+        return
+    if child.returncode < 0:  # other failures are told better by the import itself
+        raise LibraryError(
+            "runtime onnx",
+            expected="onnxruntime to load",
+            found=f"importing onnxruntime {version('onnxruntime')} ends the process with "
+            f"{signal.Signals(-child.returncode).name}",
+            advice="install another version of it: pip install --upgrade onnxruntime",
+        )

@@ -1,6 +1,7 @@
 """Findings about machines of every kind, and about bundles that run, differ, or do not run."""
 
 import importlib
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -393,3 +394,20 @@ def test_a_bundle_without_recorded_answers_cannot_be_judged(
     bundle = Bundle(folder, replace(bundle.manifest, files=files))
     finding = check_bundle(bundle, "x", BARE, open_session)
     assert finding.state == "fails" and "golden.npz" in finding.found
+
+
+def test_a_library_that_ends_the_process_does_not_end_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As onnxruntime 1.21.0 does on a Raspberry Pi 4, by an illegal instruction."""
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").write_text(
+        "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+    )
+    paths = filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    findings = by_name(BARE, tmp_path)
+    assert findings["runtime onnx"].state == "missing"
+    assert findings["runtime onnx"].found.endswith("ends the process with SIGILL")
+    assert findings["target onnx-int8"].found == "onnxruntime cannot be used"
+    assert findings["library soundfile"].state == "ok", "the table goes on"
