@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from common import RESULTS
 
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import open_session
 from edge_ser.data import sample_utterances

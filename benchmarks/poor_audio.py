@@ -1,8 +1,8 @@
 """How poor may a recording be before the default model answers something else?
 
 `python benchmarks/poor_audio.py` spoils the clips of speech that come with edge-ser in one way at a
-time and writes results/poor-audio.md, from which the limits of `edge_ser.sound.SoundLimits` were
-chosen.
+time and writes results/poor-audio.md, from which the limits of `edge_ser.audio.sound.SoundLimits`
+were chosen.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from common import RESULTS, machine_line
 from numpy.typing import NDArray
 
 import edge_ser
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
+from edge_ser.audio.sound import SoundLimits, listen
 from edge_ser.data import sample_utterances
-from edge_ser.sound import SoundLimits, listen
 from edge_ser_export.builtin import installed_clips
 
 Floats = NDArray[np.float32]

@@ -25,7 +25,7 @@ from common import RESULTS, checkpoint
 
 import edge_ser
 import edge_ser_runtimes
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE

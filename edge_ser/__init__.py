@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_ser.libraries import starting
 
 with starting():
+    from edge_ser.audio.sound import Sound
     from edge_ser.bundle.bundle import Bundle
     from edge_ser.emotion.decode import Emotion, Outputs
     from edge_ser.emotion.probabilities import RegionProbabilities
@@ -32,7 +33,6 @@ with starting():
     from edge_ser.segments.segment import Overall, Segment
     from edge_ser.segments.stream import Segments
     from edge_ser.session import ProviderName, RuntimeName
-    from edge_ser.sound import Sound
     from edge_ser.utterance import Utterance
     from edge_ser.version import __version__
 

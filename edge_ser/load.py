@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from edge_ser.audio import Channel
+from edge_ser.audio.hearing import Hearing, OnPoor
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.hearing import Hearing, OnPoor
 from edge_ser.recognizer import Recognizer
 from edge_ser.session import ProviderName, RuntimeName
 

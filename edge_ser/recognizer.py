@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple, cast, overload
 
 import numpy as np
 
-from edge_ser.audio_inputs import Array, Source, are_numbers, hear
+from edge_ser.audio.hearing import Hearing, PoorNotice
+from edge_ser.audio.inputs import Array, Source, are_numbers, hear
+from edge_ser.audio.long_audio import CutNotice, warn_caller
+from edge_ser.audio.sound import SoundLimits
 from edge_ser.batching import in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
-from edge_ser.hearing import Hearing, PoorNotice
-from edge_ser.long_audio import CutNotice, warn_caller
 from edge_ser.segments.source import AudioSource
 from edge_ser.segments.stream import Segments
 from edge_ser.segments.windows import window_rule
 from edge_ser.session import Session, close_session
-from edge_ser.sound import SoundLimits
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edge_ser.audio import Preprocessing, Samples
+from edge_ser.audio.sound import Sound, SoundLimits, listen
 from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.sphere import Partition
 from edge_ser.session import Session, pad_batch
-from edge_ser.sound import Sound, SoundLimits, listen
 
 
 class Utterance(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_ser.audio import Samples, to_int16
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.data import sample_utterances
 from edge_ser.errors import MissingPathError
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_ser.audio import Preprocessing, resample
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.decode import Outputs
 from edge_ser.measure.stats import quantile

@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_ser.audio import Preprocessing
+from edge_ser.audio.sound import SoundLimits
 from edge_ser.emotion.heads import HEADS, Head, describe_heads
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.limits import Limits
-from edge_ser.sound import SoundLimits
 from edge_ser.typed_json import Reader
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edge_ser.audio_folders import find_audio
+from edge_ser.audio.folders import find_audio
 from edge_ser.cli.console import print_error, print_warning
 from edge_ser.errors import MissingPathError, UsageError
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, cast
 
 from edge_ser.audio import Channel
-from edge_ser.audio_inputs import Source
+from edge_ser.audio.inputs import Source
+from edge_ser.audio.long_audio import MAX_CUTS_TOLD
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.inputs import read_inputs
@@ -22,7 +23,6 @@ from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
-from edge_ser.long_audio import MAX_CUTS_TOLD
 from edge_ser.progress import watched
 from edge_ser.recognizer import DEFAULT_WINDOW, Recognizer
 from edge_ser.segments.windows import window_rule

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TextIO
 
-from edge_ser.audio_inputs import Source
+from edge_ser.audio.inputs import Source
 from edge_ser.cli.console import print_error
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import AudioError, EdgeSerError

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.audio.sound import Sound
 from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.probabilities import RegionProbabilities
 from edge_ser.emotion.sphere import Partition, Region, Sphere
-from edge_ser.sound import Sound
 
 # Names of the graph's outputs.
 VAD, REGION_LOGITS = HEADS["dimensions"].output, HEADS["regions"].output

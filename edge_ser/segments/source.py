@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge_ser.audio import Channel, Samples, check_rate, decode_array, finish
-from edge_ser.audio_files import missing_reason
-from edge_ser.audio_inputs import is_file, open_file, samples_of
-from edge_ser.audio_streams import check_stream, is_seekable
+from edge_ser.audio.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
+from edge_ser.audio.files import missing_reason
+from edge_ser.audio.inputs import is_file, open_file, samples_of
+from edge_ser.audio.long_audio import warn_caller
+from edge_ser.audio.resampling import resample_blocks
+from edge_ser.audio.sound_blocks import SoundBlocks
+from edge_ser.audio.sound_file import unreadable
+from edge_ser.audio.streams import check_stream, is_seekable
 from edge_ser.errors import AudioError, DamagedAudioWarning, MissingPathError
-from edge_ser.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
-from edge_ser.long_audio import warn_caller
-from edge_ser.resampling import resample_blocks
-from edge_ser.sound_blocks import SoundBlocks
-from edge_ser.sound_file import unreadable
 
 _BLOCK = 1 << 14
 

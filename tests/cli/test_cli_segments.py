@@ -13,7 +13,7 @@ import soundfile
 from helpers.signals import make_noise
 
 import edge_ser
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 
 Cli = Callable[..., Any]
 ONE = ("--threads", "1")

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 import edge_ser
-from edge_ser.audio_files import read_file
+from edge_ser.audio.files import read_file
+from edge_ser.audio.long_audio import MAX_CUTS_TOLD
 from edge_ser.errors import LongAudioWarning
-from edge_ser.long_audio import MAX_CUTS_TOLD
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 import edge_ser
+from edge_ser.audio.sound import SoundLimits
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import AudioError, PoorAudioWarning
-from edge_ser.sound import SoundLimits
 
 RATE = 16_000
 

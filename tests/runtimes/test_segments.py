@@ -11,7 +11,7 @@ import soundfile
 from helpers.signals import make_noise
 
 import edge_ser
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.emotion.sphere import to_cartesian, to_spherical
 from edge_ser.errors import AudioError, UsageError
 

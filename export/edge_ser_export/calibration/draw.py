@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bundle.files import sha256
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import Partition, to_cartesian

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_ser.audio_folders import AUDIO_SUFFIXES, find_audio
+from edge_ser.audio.folders import AUDIO_SUFFIXES, find_audio
 from edge_ser.errors import DataError, MissingPathError
 from edge_ser.label_table import (
     FILE_COLUMN,

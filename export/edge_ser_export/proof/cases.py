@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.errors import DataError
 
 # From one frame to the longest utterance, whose length the model says; 7.3 s divides by no hop.

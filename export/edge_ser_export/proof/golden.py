@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing, from_int16, to_int16
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bundle.golden import Golden
 from edge_ser.errors import DataError
 from edge_ser.fidelity.compare import concatenate

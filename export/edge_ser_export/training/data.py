@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_ser.audio import Preprocessing, from_int16, to_int16
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.emotion.scale import unit_from_scores
 from edge_ser.errors import DataError
 from edge_ser.label_table import ALL_SPLITS, LabelTable, find_corpus, read_labels

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import edge_ser
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bench import suite
 from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bench.stages import STAGES, stages

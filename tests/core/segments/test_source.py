@@ -12,9 +12,9 @@ import soundfile
 from helpers.signals import make_noise
 
 from edge_ser.audio import resample
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
+from edge_ser.audio.resampling import resample_blocks
 from edge_ser.errors import AudioError, DamagedAudioWarning, MissingPathError, UsageError
-from edge_ser.resampling import resample_blocks
 from edge_ser.segments.source import AudioSource
 
 RATE = 16_000

@@ -14,7 +14,7 @@ import pytest
 from helpers.calibration_files import RATE, RULES, Floats, answer, names, octants, of, speak
 from numpy.typing import NDArray
 
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.emotion.scale import OCTANTS
 from edge_ser.emotion.sphere import Partition
 from edge_ser_export.calibration import draw as calibration

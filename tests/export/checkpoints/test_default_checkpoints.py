@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import sha256
 from edge_ser.cli import main

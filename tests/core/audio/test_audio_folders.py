@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_ser.audio_files import decode_file
-from edge_ser.audio_folders import AUDIO_SUFFIXES, OTHER_SUFFIXES, SNDFILE_SUFFIXES, find_audio
+from edge_ser.audio.files import decode_file
+from edge_ser.audio.folders import AUDIO_SUFFIXES, OTHER_SUFFIXES, SNDFILE_SUFFIXES, find_audio
 
 NOISE = (0.1 * np.random.default_rng(1).standard_normal(8000)).astype(np.float32)
 # Every format that libsndfile writes with a header, under the name that it has in the wild.

@@ -1,4 +1,4 @@
-"""From samples of any kind to those a model takes. No torch, no librosa. Files: `audio_files`.
+"""From samples of any kind to those a model takes. No torch, no librosa. Files: `audio.files`.
 
 The steps are those of the model's authors: mean of the channels, resampling with soxr at quality
 "HQ" (what `librosa.load` uses), cut to the first `max_seconds`, normalisation.

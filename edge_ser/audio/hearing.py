@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_ser.audio import Channel
+from edge_ser.audio.long_audio import warn_caller
+from edge_ser.audio.samples import Channel
+from edge_ser.audio.sound import Sound
 from edge_ser.errors import AudioError, PoorAudioWarning, UsageError
-from edge_ser.long_audio import warn_caller
-from edge_ser.sound import Sound
 
 # Warnings of one recogniser; more say nothing new.
 MAX_POOR_TOLD = 10

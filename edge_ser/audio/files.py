@@ -7,11 +7,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from edge_ser.audio import Channel, Samples, finish
-from edge_ser.audio_streams import Beginning, check_stream, empty_stream, is_seekable
-from edge_ser.errors import AudioError, MissingPathError
-from edge_ser.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
-from edge_ser.sound_file import (
+from edge_ser.audio.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
+from edge_ser.audio.samples import Channel, Samples, finish
+from edge_ser.audio.sound_file import (
     Decoded,
     decode,
     decode_beginning,
@@ -19,6 +17,8 @@ from edge_ser.sound_file import (
     rewind,
     unreadable,
 )
+from edge_ser.audio.streams import Beginning, check_stream, empty_stream, is_seekable
+from edge_ser.errors import AudioError, MissingPathError
 
 
 class Recording(NamedTuple):

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from edge_ser.audio_files import decode_file, read_file
+from edge_ser.audio.files import decode_file, read_file
 from edge_ser.errors import AudioError, EdgeSerError, UsageError
 
 RATE = 16_000

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from edge_ser.audio import Samples
+from edge_ser.audio.samples import Samples
 from edge_ser.libraries import import_library
 
 

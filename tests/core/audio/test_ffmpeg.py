@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 import edge_ser
-from edge_ser import ffmpeg
-from edge_ser.audio_files import decode_file, read_file
+from edge_ser.audio import ffmpeg
+from edge_ser.audio.files import decode_file, read_file
 from edge_ser.errors import AudioError
 
 RATE = 16_000

@@ -11,7 +11,7 @@ from helpers.signals import RATE, Floats, make_noise
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing, decode_array, mix_to_mono, resample
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.errors import AudioError, UsageError
 
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from helpers.signals import RATE, Floats, make_noise
 
-from edge_ser.audio_files import decode_file
+from edge_ser.audio.files import decode_file
 from edge_ser.errors import AudioError, EdgeSerError, MissingPathError
 
 

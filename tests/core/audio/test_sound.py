@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import choose_channel, decode_array
+from edge_ser.audio.hearing import Hearing
+from edge_ser.audio.sound import SoundLimits, listen
 from edge_ser.errors import AudioError, UsageError
-from edge_ser.hearing import Hearing
-from edge_ser.sound import SoundLimits, listen
 
 RATE = 16_000
 LIMITS = SoundLimits()

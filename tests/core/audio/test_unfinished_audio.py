@@ -10,7 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 import edge_ser
-from edge_ser.audio_files import decode_file, read_file
+from edge_ser.audio.files import decode_file, read_file
 from edge_ser.errors import AudioError, DamagedAudioWarning
 
 RATE = 16_000

@@ -15,10 +15,10 @@ import tempfile
 import threading
 from pathlib import Path
 
-from edge_ser.audio import LOOKAHEAD_SECONDS
-from edge_ser.audio_folders import OTHER_SUFFIXES
+from edge_ser.audio.folders import OTHER_SUFFIXES
+from edge_ser.audio.samples import LOOKAHEAD_SECONDS
+from edge_ser.audio.sound_file import Decoded, decode
 from edge_ser.errors import AudioError
-from edge_ser.sound_file import Decoded, decode
 
 PROGRAM = "ffmpeg"
 # Ten minutes of speech take a second.

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from edge_ser.audio import LOOKAHEAD_SECONDS, Samples, check_rate
+from edge_ser.audio.samples import LOOKAHEAD_SECONDS, Samples, check_rate
 from edge_ser.errors import AudioError
 
 # libsndfile's word for "the source does not say how long it is" is the largest count there is.

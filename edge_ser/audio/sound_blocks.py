@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from edge_ser.audio import Samples, check_rate
-from edge_ser.errors import AudioError
-from edge_ser.sound_file import (
+from edge_ser.audio.samples import Samples, check_rate
+from edge_ser.audio.sound_file import (
     UNKNOWN_FRAMES,
     finalised,
     position,
@@ -15,6 +14,7 @@ from edge_ser.sound_file import (
     rewind,
     unreadable,
 )
+from edge_ser.errors import AudioError
 
 # Of damaged files the block with the damage is lost: a quarter of a second at 16 kHz.
 _BLOCK = 1 << 12
