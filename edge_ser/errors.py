@@ -103,6 +103,18 @@ class BundleError(EdgeSerError, ValueError):
     """A bundle that is incomplete, altered, or written for another version."""
 
 
+class BundleChangedError(BundleError):
+    """A bundle of which a file was changed or replaced since it was checked."""
+
+    def __init__(self, subject: object) -> None:
+        super().__init__(
+            subject,
+            expected="the bundle that was checked",
+            found="another one in its place, or a changed file",
+            advice="open it again when nothing writes to it",
+        )
+
+
 class CheckpointError(EdgeSerError, ValueError):
     """A checkpoint that cannot be loaded in full and safely."""
 

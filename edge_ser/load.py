@@ -10,8 +10,11 @@ from edge_ser.audio import Channel
 from edge_ser.audio.hearing import Hearing, OnPoor
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.errors import BundleChangedError
 from edge_ser.recognizer import Recognizer
 from edge_ser.session import ProviderName, RuntimeName
+
+_TRIES = 5
 
 
 def load(
@@ -48,11 +51,18 @@ def load(
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
     """
     hearing = Hearing(channel, on_poor)
-    opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
     # here, so that whoever imports this package for its types does not load the runtimes
     from edge_ser_runtimes import registry
 
-    session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
+    for tries_left in reversed(range(_TRIES)):
+        opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
+        try:
+            session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
+            break
+        except BundleChangedError:  # another one has taken its place: that one, then
+            opened.close()
+            if not tries_left:
+                raise
     # absolute, as another process may stand in another folder
     place = None if bundle is None else Path(bundle).absolute()
     return Recognizer(

@@ -6,6 +6,9 @@ the recorded size and hash, and an ONNX graph refers to recorded files only.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import os
 import weakref
 from collections.abc import Callable
@@ -18,13 +21,14 @@ from edge_ser.bundle.files import (
     altered,
     fingerprint_of,
     safe_name,
-    sha256,
 )
 from edge_ser.bundle.foreign import no_bundle
-from edge_ser.bundle.manifest import Manifest
-from edge_ser.bundle.onnx_graph import read_graph_file
+from edge_ser.bundle.held import HeldFiles
+from edge_ser.bundle.limits import MAX_KEPT_BYTES, read_manifest_bytes
+from edge_ser.bundle.manifest import FileEntry, Manifest
+from edge_ser.bundle.onnx_graph import read_graph, read_graph_file
 from edge_ser.bundle.operators import check_graph
-from edge_ser.errors import BundleError, EdgeSerError, MissingPathError
+from edge_ser.errors import BundleChangedError, BundleError, EdgeSerError, MissingPathError
 
 if TYPE_CHECKING:
     from edge_ser.bundle.golden import Golden
@@ -45,6 +49,10 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
+# Times that a bundle is opened anew because another one took its place meanwhile.
+_TRIES = 20
+
+
 class Bundle:
     """An opened, verified bundle.
 
@@ -52,11 +60,22 @@ class Bundle:
         root: its directory.
         manifest: its checked manifest.
         fingerprint: see `fingerprint_of`; empty: the bundle is still being made.
+        held: its files, which were checked; None: they were not.
     """
 
-    def __init__(self, root: Path, manifest: Manifest, fingerprint: str = "") -> None:
+    def __init__(
+        self,
+        root: Path,
+        manifest: Manifest,
+        fingerprint: str = "",
+        held: HeldFiles | None = None,
+    ) -> None:
         self.root, self.manifest, self.fingerprint = root, manifest, fingerprint
+        self._held = held
+        self._graph, self._has_weights_beside = b"", False
         self._remove_unpacked: Callable[[], object] = lambda: None
+        if held is not None:
+            weakref.finalize(self, held.close)
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
@@ -87,12 +106,28 @@ class Bundle:
             raise MissingPathError(path, expected="a bundle", found="no such file or directory")
         if path.is_file():
             return cls._open_zip(path)
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(BundleChangedError):
+                return cls._open_directory(path)
+        return cls._open_directory(path)
+
+    @classmethod
+    def _open_directory(cls, path: Path) -> Bundle:
         if not (path / MANIFEST).is_file():
             raise no_bundle(path, f"a bundle with {MANIFEST}", "none")
-        text = (path / MANIFEST).read_bytes()
-        manifest = Manifest.from_json(text, str(path / MANIFEST))
-        bundle = cls(path, manifest, fingerprint_of(text))
-        bundle._verify()
+        held = HeldFiles(path)
+        try:
+            with held.open(MANIFEST) as file:
+                text = read_manifest_bytes(file, path / MANIFEST)
+            manifest = Manifest.from_json(text, str(path / MANIFEST))
+            bundle = cls(path, manifest, fingerprint_of(text), held)
+            bundle._verify()
+        except (BundleError, OSError) as error:
+            was_replaced = held.is_replaced()
+            held.close()
+            if was_replaced:
+                raise BundleChangedError(path) from error
+            raise
         return bundle
 
     @classmethod
@@ -100,7 +135,7 @@ class Bundle:
         from edge_ser.bundle import temporary, zipped  # what it takes to read one is seldom needed
 
         folder, manifest, text = zipped.unpack(path)
-        bundle = cls(folder, manifest, fingerprint_of(text))
+        bundle = cls(folder, manifest, fingerprint_of(text), HeldFiles(folder))
         bundle._remove_unpacked = weakref.finalize(bundle, temporary.remove, folder, os.getpid())
         try:
             bundle._verify(path)
@@ -110,7 +145,12 @@ class Bundle:
         return bundle
 
     def close(self) -> None:
-        """Remove what was unpacked of a .zip, which otherwise stays as long as the bundle does."""
+        """Let go of its files; those unpacked of a .zip are removed.
+
+        They are otherwise held as long as the bundle is.
+        """
+        if self._held is not None:
+            self._held.close()
         self._remove_unpacked()
 
     def _verify(self, source: Path | None = None) -> None:
@@ -131,14 +171,7 @@ class Bundle:
             size = path.stat().st_size
             if size != entry.bytes:
                 raise altered(named, entry.bytes, size)
-            found = sha256(path)
-            if found != entry.sha256:
-                raise BundleError(
-                    named,
-                    expected=f"sha256 {entry.sha256[:12]}...",
-                    found=f"{found[:12]}...",
-                    advice="the file was altered; copy the bundle again",
-                )
+            self._check_hash(entry, named)
             listed.add(entry.path)
         engine, graphs = self.manifest.engine, [self.manifest.graph]
         if engine is not None:
@@ -150,15 +183,36 @@ class Bundle:
         for graph in dict.fromkeys(graphs):
             self._verify_graph(graph, listed, source)
 
+    def _check_hash(self, entry: FileEntry, named: Path) -> None:
+        assert self._held is not None  # whoever verifies has opened it
+        is_graph = entry.path == self.manifest.graph and entry.bytes <= MAX_KEPT_BYTES
+        found, data = self._held.hash(entry.path, keep=is_graph)
+        if found != entry.sha256:
+            raise BundleError(
+                named,
+                expected=f"sha256 {entry.sha256[:12]}...",
+                found=f"{found[:12]}...",
+                advice="the file was altered; copy the bundle again",
+            )
+        if is_graph:
+            self._graph = data
+
     def _verify_graph(self, graph: str, listed: set[str], source: Path) -> None:
+        assert self._held is not None
         if graph not in listed:
             raise BundleError(source, expected=f"the graph {graph} among its files", found="no")
         path = source / graph
         # runtimes choose how to read a file by its name
         if PurePosixPath(graph).suffix != ".onnx":
             raise BundleError(path, expected="a graph called .onnx", found="another name")
-        facts = read_graph_file(self.root / graph, path)
+        if graph == self.manifest.graph and self._graph:
+            facts = read_graph(self._graph, path)
+        else:
+            with self._held.open(graph) as file:
+                facts = read_graph_file(file, path)
         check_graph(facts, self.manifest, path)
+        if graph == self.manifest.graph and facts.external:
+            self._graph, self._has_weights_beside = b"", True
         sizes = {entry.path: entry.bytes for entry in self.manifest.files}
         folder = PurePosixPath(graph).parent
         for location, needed in facts.external.items():
@@ -175,6 +229,67 @@ class Bundle:
                     found=f"{needed} bytes of external data in {location!r}, which has {size}",
                     advice="do not use this bundle",
                 )
+
+    def graph(self) -> bytes | Path:
+        """The ONNX file that was checked, for a runtime to load.
+
+        Its bytes, which nobody changes any more; or, where its weights lie in other files or are
+        many, a path to it in the directory that is held open. Whoever has loaded a path asks
+        `check_unchanged` after that.
+
+        Raises:
+            BundleChangedError: it is no longer what was checked.
+        """
+        if self._held is None:
+            return self.graph_path
+        size = next(f.bytes for f in self.manifest.files if f.path == self.manifest.graph)
+        if self._has_weights_beside or size > MAX_KEPT_BYTES:
+            self.check_unchanged()
+            return self._held.path(self.manifest.graph)
+        # let go of: whoever loads them has a copy, and the next one reads them again
+        data, self._graph = self._graph, b""
+        return data or self.read(self.manifest.graph)
+
+    def held_graph_path(self) -> Path:
+        """As `graph`, for a runtime that takes nothing but a path."""
+        if self._held is None:
+            return self.graph_path
+        self.check_unchanged()
+        return self._held.path(self.manifest.graph)
+
+    def check_unchanged(self) -> None:
+        """Whether what was loaded by a path is what was checked; nothing, of an unchecked draft.
+
+        Raises:
+            BundleChangedError: a file was changed, or is gone.
+        """
+        if self._held is not None and not self._held.are_unchanged():
+            raise BundleChangedError(self.root)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of its files, as they were when it was checked.
+
+        Args:
+            name: that the manifest lists, or its own.
+
+        Raises:
+            BundleChangedError: they are others by now.
+        """
+        if self._held is None:
+            return (self.root / name).read_bytes()
+        hashes = {f.path: f.sha256 for f in self.manifest.files} | {MANIFEST: self.fingerprint}
+        try:
+            with self._held.open(name) as file:
+                data = file.read()
+        except OSError as error:
+            raise BundleChangedError(self.root) from error
+        # a hash takes as long as reading does; large files are told by their times
+        is_small = len(data) <= MAX_KEPT_BYTES
+        if is_small and hashlib.sha256(data).hexdigest() != hashes[name]:
+            raise BundleChangedError(self.root / name)
+        if not is_small and not self._held.is_unchanged(name):
+            raise BundleChangedError(self.root / name)
+        return data
 
     @property
     def graph_path(self) -> Path:
@@ -196,7 +311,7 @@ class Bundle:
             raise BundleError(self.root, expected=GOLDEN, found="none", advice="export again")
         from edge_ser.bundle.golden import Golden
 
-        return Golden.load(self.root / GOLDEN)
+        return Golden.read(io.BytesIO(self.read(GOLDEN)), self.root / GOLDEN)
 
 
 def _is_file(path: Path) -> bool:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,13 +83,23 @@ class Golden:
 
     @classmethod
     def load(cls, path: Path) -> Golden:
+        """As `read`, of a file of that name."""
+        with path.open("rb") as file:
+            return cls.read(file, path)
+
+    @classmethod
+    def read(cls, file: BinaryIO, path: Path) -> Golden:
         """Read; nothing is unpickled.
+
+        Args:
+            file: that is read.
+            path: named in errors.
 
         Raises:
             BundleError: damaged or incomplete.
         """
         try:
-            data: Any = np.load(path, allow_pickle=False)
+            data: Any = np.load(file, allow_pickle=False)
             if not isinstance(data, np.lib.npyio.NpzFile):
                 raise ValueError("an array without names")
             with data:

@@ -6,14 +6,19 @@ far above what exports write and far below what harms a device.
 
 from __future__ import annotations
 
+from typing import IO
+
 from edge_ser.errors import BundleError
 
 # A manifest is read as a whole, parsed and kept; those of exports have 6 to 60 kB.
 MAX_MANIFEST_BYTES = 4 << 20
 # Each is opened and hashed; exports write at most ten.
 MAX_FILES = 64
-# The least free room that a bundle's files may claim; WavLM large has 1.3 GB.
-MAX_FILE_BYTES = 16 << 30
+# Of all files together; WavLM large has 1.3 GB.
+MAX_BUNDLE_BYTES = 16 << 30
+# The graph is kept in memory from when it is checked to when it is loaded; exports put weights of
+# more than 64 MB into a file of their own.
+MAX_KEPT_BYTES = 96 << 20
 # Fields of an ONNX file outside its weights, 1 us each; WavLM large has 40 thousand.
 MAX_GRAPH_FIELDS = 400_000
 
@@ -37,3 +42,18 @@ def check_at_most(found: float, most: float, what: str, where: object) -> None:
             found=f"{found}",
             advice="do not use this bundle",
         )
+
+
+def read_manifest_bytes(file: IO[bytes], where: object) -> bytes:
+    """All of a manifest, and no more than a manifest may have.
+
+    Args:
+        file: of a directory or a .zip, whatever it says its size is.
+        where: named in the error.
+
+    Raises:
+        BundleError: it goes on.
+    """
+    text = file.read(MAX_MANIFEST_BYTES + 1)
+    check_at_most(len(text), MAX_MANIFEST_BYTES, "bytes of manifest", where)
+    return text

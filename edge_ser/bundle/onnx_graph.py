@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from edge_ser.bundle.limits import MAX_GRAPH_FIELDS
 from edge_ser.errors import BundleError
@@ -112,11 +112,11 @@ class GraphFacts:
     external: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph_file(path: Path, where: object) -> GraphFacts:
-    """As `read_graph`, of a file."""
-    if path.stat().st_size == 0:  # which cannot be mapped
+def read_graph_file(file: BinaryIO, where: object) -> GraphFacts:
+    """As `read_graph`, of an open file."""
+    if os.fstat(file.fileno()).st_size == 0:  # which cannot be mapped
         return read_graph(b"", where)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return read_graph(data, where)
 
 

@@ -63,5 +63,5 @@ def read_parity_record(bundle: Bundle) -> ParityRecord | None:
     """
     if PARITY not in {f.path for f in bundle.manifest.files}:
         return None
-    data = _READER.parse((bundle.root / PARITY).read_bytes(), PARITY)
+    data = _READER.parse(bundle.read(PARITY), PARITY)
     return _READER.read(ParityRecord, data, PARITY)

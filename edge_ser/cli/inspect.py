@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.bundle)
     bundle.manifest.check_evidence()
     if arguments.json:
-        print((bundle.root / MANIFEST).read_text(encoding="utf-8"), end="")
+        print(bundle.read(MANIFEST).decode(), end="")
         return 0
     m = bundle.manifest
     p = m.preprocessing

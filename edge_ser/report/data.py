@@ -245,5 +245,5 @@ def _load(bundle: Bundle, name: str) -> object:
     """A JSON file of a bundle; None if its manifest lists no such file."""
     if name not in {f.path for f in bundle.manifest.files}:
         return None
-    data = _READER.parse((bundle.root / name).read_bytes(), name)
+    data = _READER.parse(bundle.read(name), name)
     return data if data is not None else _READER.read(dict[str, Any], data, name)

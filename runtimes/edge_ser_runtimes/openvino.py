@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import BundleError
+from edge_ser.errors import BundleError, EdgeSerError
 from edge_ser.host.cpu import BFLOAT16, integer_preset
 from edge_ser.host.finding import Finding
 from edge_ser.host.offline import import_openvino
@@ -72,11 +72,15 @@ class OpenVinoSession(BaseSession):
         try:
             # as ONNX, whatever it is: `Core.read_model` would go by what the file looks like
             frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
-            model = frontend.convert(frontend.load(str(bundle.graph_path)))
+            model = frontend.convert(frontend.load(str(bundle.held_graph_path())))
+            bundle.check_unchanged()
             graph_inputs = {i.any_name: i.element_type.get_type_name() for i in model.inputs}
             outputs = {o.any_name for o in model.outputs}
             self.compiled = core.compile_model(model, "CPU", options)
+        except EdgeSerError:
+            raise
         except Exception as error:  # the binding raises RuntimeError and its own kinds
+            bundle.check_unchanged()
             raise BundleError(
                 bundle.graph_path,
                 expected=f"a graph that OpenVINO {openvino.__version__} can load",

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.target_kind import kind_of
-from edge_ser.errors import BundleError, DeviceError, LibraryError, UsageError
+from edge_ser.errors import BundleChangedError, BundleError, DeviceError, LibraryError, UsageError
 from edge_ser.host.cpu import usable_cores
 from edge_ser.host.threads import choose_threads
 from edge_ser.install import pip_extra
@@ -216,6 +216,8 @@ def _first_that_opens(
     for name, following in itertools.pairwise(runtimes):
         try:
             return _open(bundle, name, threads, options)
+        except BundleChangedError:
+            raise
         except (DeviceError, LibraryError, BundleError) as error:
             # 4: whoever called edge_ser.load
             warnings.warn(f"runtime {following} instead of {name}: {error}", stacklevel=4)

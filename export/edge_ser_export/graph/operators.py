@@ -19,7 +19,8 @@ def check_operators(graph: Path, kind: str) -> None:
     Raises:
         UsageError: the encoder is written with operators that are not run.
     """
-    foreign = foreign_operators(read_graph_file(graph, graph.name))
+    with graph.open("rb") as file:
+        foreign = foreign_operators(read_graph_file(file, graph.name))
     if foreign:
         raise UsageError(
             f"encoder {kind}",

@@ -35,7 +35,7 @@ def check_provider(provider: str | None) -> str:
     return provider or "cpu"
 
 
-def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
+def open_graph(ort: Any, graph: bytes | Path, options: Any, provider: str) -> Any:
     """An `onnxruntime.InferenceSession` that really has the provider.
 
     ONNX Runtime goes on without a provider that cannot start. Here that is an error: whoever asks
@@ -43,7 +43,7 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
 
     Args:
         ort: the module onnxruntime.
-        graph: ONNX file.
+        graph: ONNX file, or its bytes.
         options: `onnxruntime.SessionOptions`.
         provider: a name in `PROVIDERS`.
 
@@ -51,14 +51,15 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
         DeviceError: the provider is not in this ONNX Runtime, or did not start.
         LibraryError: the plugin is not installed, or does not load.
     """
+    source = graph if isinstance(graph, bytes) else str(graph)
     if provider == "rtx":
         name = _add_plugin(ort, options)
-        session = ort.InferenceSession(str(graph), options, enable_fallback=0)
+        session = ort.InferenceSession(source, options, enable_fallback=0)
     else:
         name = PROVIDERS[provider]
         if provider != "cpu":
             _check_built_in(ort, provider)
-        session = _open_built_in(ort, graph, options, _with_options(provider))
+        session = _open_built_in(ort, source, options, _with_options(provider))
     session.disable_fallback()  # releases that do not know the keyword above
     started = session.get_providers()
     if name not in started:
@@ -71,7 +72,7 @@ def open_graph(ort: Any, graph: Path, options: Any, provider: str) -> Any:
     return session
 
 
-def _open_built_in(ort: Any, graph: Path, options: Any, providers: list[Any]) -> Any:
+def _open_built_in(ort: Any, source: bytes | str, options: Any, providers: list[Any]) -> Any:
     """A session; without the one fusion that some releases cannot run afterwards.
 
     ONNX Runtime 1.19 to 1.25 fuse a transposition into a float64 product, for which they have no
@@ -79,12 +80,12 @@ def _open_built_in(ort: Any, graph: Path, options: Any, providers: list[Any]) ->
     """
     settings = {"providers": providers, "enable_fallback": 0}
     try:
-        return ort.InferenceSession(str(graph), options, **settings)
+        return ort.InferenceSession(source, options, **settings)
     except Exception as error:  # the binding's exception classes are not exported
         if "FusedMatMul" not in str(error):
             raise
         disabled = ["MatmulTransposeFusion"]
-        return ort.InferenceSession(str(graph), options, disabled_optimizers=disabled, **settings)
+        return ort.InferenceSession(source, options, disabled_optimizers=disabled, **settings)
 
 
 def _check_built_in(ort: Any, provider: str) -> None:

@@ -49,13 +49,18 @@ class OrtSession(BaseSession):
             options.inter_op_num_threads = 1
             if threads > usable_cores():  # or those that wait keep those that work from running
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        graph = bundle.graph()
         try:
-            self.session = open_graph(ort, bundle.graph_path, options, provider)
+            self.session = open_graph(ort, graph, options, provider)
+            if not isinstance(graph, bytes):
+                bundle.check_unchanged()
         except EdgeSerError:
             raise
         except Exception as error:  # the binding's exception classes are not exported
             if "bad_alloc" in str(error):
                 raise MemoryError(f"{bundle.graph_path} does not fit into free memory") from error
+            if not isinstance(graph, bytes):
+                bundle.check_unchanged()
             raise BundleError(
                 bundle.graph_path,
                 expected=f"a graph that ONNX Runtime {ort.__version__} can load",

@@ -32,6 +32,7 @@ class Record:
     """What the manifest says about the engine, as far as running it needs it.
 
     Attributes:
+        name: of the engine in the bundle.
         path: of the engine.
         backend: "rtx" or "tensorrt".
         version: of the module that built it.
@@ -39,6 +40,7 @@ class Record:
         advice: how to get an engine for this device.
     """
 
+    name: str
     path: Path
     backend: str
     version: str
@@ -75,6 +77,7 @@ def read_record(bundle: Bundle) -> Record:
             advice=advice,
         )
     return Record(
+        engine.file,
         bundle.root / engine.file,
         engine.backend,
         engine.version,

@@ -64,7 +64,7 @@ class TrtSession(BaseSession):
         super().__init__(bundle)
         driver = Driver()  # first: without one, TensorRT's objects crash on use
         record = read_record(bundle)
-        data = record.path.read_bytes()
+        data = bundle.read(record.name)
         if record.backend == "rtx":
             _check_header(record, read_header(data, record.path))
         gpu = Gpu(driver)

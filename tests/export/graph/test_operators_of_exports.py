@@ -11,7 +11,7 @@ from helpers.traced_graphs import KINDS, MAX_SAMPLES, MIN_SAMPLES, traced
 
 import edge_ser_export
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.onnx_graph import GraphFacts, read_graph_file
+from edge_ser.bundle.onnx_graph import GraphFacts, read_graph
 from edge_ser.bundle.operators import OPERATORS, foreign_operators
 from edge_ser.errors import UsageError
 from edge_ser_export.graph.operators import check_operators
@@ -23,7 +23,7 @@ ALL = OPERATORS[""] | OPERATORS["com.microsoft"]
 
 
 def of_file(path: Path) -> set[str]:
-    return {name for _, name in read_graph_file(path, path).operators}
+    return {name for _, name in read_graph(path.read_bytes(), path).operators}
 
 
 def of_passes() -> set[str]:
