@@ -26,6 +26,7 @@ def load(
     cuda_graphs: bool = False,
     channel: Channel = "mean",
     on_poor: OnPoor = "warn",
+    min_speech: float | None = None,
 ) -> Recognizer:
     """Load a bundle for use.
 
@@ -39,8 +40,10 @@ def load(
         provider: of ONNX Runtime: "cpu" (default), "cuda", "tensorrt" or "rtx".
         cuda_graphs: of TensorRT: replay the work of lengths that come again.
         channel: of recordings with several: "mean" of them, "left", "right", or a number from 1 on.
-        on_poor: "warn" of recordings that are too quiet, clipped, interrupted or offset, and answer
-            them, or "refuse" them. The answer's `sound` says it in both cases.
+        on_poor: "warn" of recordings that are too quiet, clipped, interrupted, offset or without
+            speech, and answer them, or "refuse" them. The answer's `sound` says it.
+        min_speech: share of the time that must be speech, 0..1; None: what the bundle says, which
+            is 0.2 where it says nothing.
 
     Raises:
         MissingPathError: no such bundle.
@@ -50,7 +53,7 @@ def load(
         LibraryError: it is, and does not load.
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
     """
-    hearing = Hearing(channel, on_poor)
+    hearing = Hearing(channel, on_poor, min_speech)
     # here, so that whoever imports this package for its types does not load the runtimes
     from edge_ser_runtimes import registry
 

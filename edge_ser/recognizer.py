@@ -12,7 +12,6 @@ import numpy as np
 from edge_ser.audio.hearing import Hearing, PoorNotice
 from edge_ser.audio.inputs import Array, Source, are_numbers, hear
 from edge_ser.audio.long_audio import CutNotice, warn_caller
-from edge_ser.audio.sound import SoundLimits
 from edge_ser.batching import in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 _BATCH_SIZE = 8
 # Of segments, in seconds: what people say in one go.
 DEFAULT_WINDOW = 5.0
-_USUAL_HEARING, _USUAL_LIMITS = Hearing(), SoundLimits()
+_USUAL_HEARING = Hearing()
 
 
 class _Opened(NamedTuple):
@@ -361,7 +360,7 @@ class Recognizer:
         """
         p = self.manifest.preprocessing
         heard, source, name = hear(audio, sample_rate, p, name, self.hearing.channel)
-        limits = self.manifest.sound or _USUAL_LIMITS
+        limits = self.hearing.limits(self.manifest.sound)
         utterance = prepare(heard.samples, p, source, name, limits)
         if utterance.sound is not None:
             self._poor.judge(utterance.sound, name, self.hearing.on_poor)

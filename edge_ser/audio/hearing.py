@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edge_ser.audio.long_audio import warn_caller
 from edge_ser.audio.samples import Channel
-from edge_ser.audio.sound import Sound
+from edge_ser.audio.sound import Sound, SoundLimits
 from edge_ser.errors import AudioError, PoorAudioWarning, UsageError
 
 # Warnings of one recogniser; more say nothing new.
@@ -22,6 +22,7 @@ class Hearing:
     Attributes:
         channel: "mean" of the channels, "left", "right", or a number from 1 on.
         on_poor: "warn" of a poor recording and answer it, or "refuse" it.
+        min_speech: share of the time that must be speech, 0..1; None: what the model's limits say.
 
     Raises:
         UsageError: no such choice.
@@ -29,6 +30,7 @@ class Hearing:
 
     channel: Channel = "mean"
     on_poor: OnPoor = "warn"
+    min_speech: float | None = None
 
     def __post_init__(self) -> None:
         number = self.channel
@@ -39,6 +41,20 @@ class Hearing:
             )
         if self.on_poor not in ("warn", "refuse"):
             raise UsageError("on_poor", expected="warn or refuse", found=f"{self.on_poor!r}")
+        least = self.min_speech
+        if least is not None and not (isinstance(least, int | float) and 0 <= least <= 1):
+            raise UsageError("min_speech", expected="a share, 0 to 1", found=f"{least!r:.40}")
+
+    def limits(self, of_model: SoundLimits | None) -> SoundLimits:
+        """From where on a recording is poor: the model's limits, as far as nothing else is asked.
+
+        Args:
+            of_model: as its manifest has them; None: the usual ones.
+        """
+        limits = of_model or SoundLimits()
+        if self.min_speech is None:
+            return limits
+        return replace(limits, min_speech=self.min_speech)
 
 
 class PoorNotice:

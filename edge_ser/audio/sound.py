@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.audio.speech import SHORTEST_JUDGED, speech_share
+
 # What nothing but an offset has; JSON has no infinity.
 _FLOOR_DBFS = -120.0
 # Samples from here on count as clipped: converters and codecs stop a little below full scale.
@@ -22,19 +24,22 @@ class SoundLimits:
     """From where on a recording moves the answers of a model too far; part of a manifest, if set.
 
     Measured on the default model, see benchmarks/results/poor-audio.md: beyond each of them scores
-    move by half a point of six in the middle, or one clip in five changes its region.
+    move by half a point of six in the middle, or one clip in five changes its region. Speech: see
+    benchmarks/results/speech-gate.md.
 
     Attributes:
         quiet_dbfs: least level.
         clipped_share: most samples at full scale.
         silent_share: most of the time without any sound.
         offset: most of a constant part, of full scale.
+        min_speech: least share of the time that may be speech, from a second on.
     """
 
     quiet_dbfs: float = -40.0
     clipped_share: float = 0.1
     silent_share: float = 0.1
     offset: float = 0.1
+    min_speech: float = 0.2
 
 
 class Sound(NamedTuple):
@@ -46,6 +51,7 @@ class Sound(NamedTuple):
         clipped_share: of samples at full scale.
         silent_share: of the time in which every sample is zero.
         offset: constant part, of full scale.
+        speech_share: of the time that may be speech, by its energy; see `edge_ser.audio.speech`.
         quality: what is poor about it, in words; empty where nothing is.
     """
 
@@ -53,6 +59,7 @@ class Sound(NamedTuple):
     clipped_share: float
     silent_share: float
     offset: float
+    speech_share: float
     quality: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,8 +89,14 @@ def listen(samples: NDArray[np.float32], sample_rate: int, limits: SoundLimits) 
     frames = samples[: size - size % length].reshape(-1, length)
     doubtful = frames[np.abs(frames[:, 0]) < _SILENT_PEAK]  # few, but for silence
     silent = int(np.count_nonzero(np.abs(doubtful).max(axis=1) < _SILENT_PEAK)) / len(frames)
-    sound = Sound(round(level, 2), round(clipped, 4), round(silent, 4), round(offset, 4))
-    return sound._replace(quality=_words(sound, limits))
+    speech = round(speech_share(samples, sample_rate), 4)
+    sound = Sound(round(level, 2), round(clipped, 4), round(silent, 4), round(offset, 4), speech)
+    words = _words(sound, limits)
+    if speech < limits.min_speech and size >= SHORTEST_JUDGED * sample_rate:
+        words += (
+            f"hardly any speech: {speech:.0%} of the time, of at least {limits.min_speech:.0%}",
+        )
+    return sound._replace(quality=words)
 
 
 def _words(sound: Sound, limits: SoundLimits) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ from edge_ser.segments.windows import window_rule
 _COLUMNS = (
     "source", "seconds", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
     "region", "temperament", "boundary_margin", "region_head", "region_head_probability",
-    "regions_agree", "level_dbfs", "clipped_share", "silent_share", "offset", "quality",
+    "regions_agree", "level_dbfs", "clipped_share", "silent_share", "offset",
+    "speech_share", "quality",
 )  # fmt: skip
 
 
@@ -69,7 +70,13 @@ def add_parser(commands: Any) -> None:
         "--on-poor",
         choices=("warn", "refuse"),
         default="warn",
-        help="what to do with audio that is too quiet, clipped, interrupted or offset",
+        help="what to do with audio that is too quiet, clipped, interrupted, offset or not speech",
+    )
+    parser.add_argument(
+        "--min-speech",
+        type=float,
+        metavar="SHARE",
+        help="of the time that must be speech, 0 to 1 (default: what the bundle says, or 0.2)",
     )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="write there, as a whole, in place of stdout"
@@ -133,6 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
             provider=arguments.provider,
             channel=arguments.channel,
             on_poor=arguments.on_poor,
+            min_speech=arguments.min_speech,
         )
         with _output(arguments.out) as stream:
             failed = _answer_all(recognizer, sources, arguments, stream)
@@ -331,7 +339,7 @@ class _Csv:
                 e.sphere.polar, e.sphere.azimuth, e.region.name, e.region.temperament,
                 e.boundary_margin, head.name if head else "", sure,
                 "" if e.regions_agree is None else e.regions_agree,
-                *(sound[:-1] if sound else [""] * 4), "; ".join(sound.quality) if sound else "",
+                *(sound[:-1] if sound else [""] * 5), "; ".join(sound.quality) if sound else "",
             )
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ from edge_ser.segments.stream import Segments
 
 _COLUMNS = (
     "source", "start", "end", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
-    "region", "temperament", "boundary_margin", "level_dbfs", "quality", "reason",
+    "region", "temperament", "boundary_margin", "level_dbfs", "speech_share",
+    "quality", "reason",
 )  # fmt: skip
 
 
@@ -115,24 +116,25 @@ class _Table:
             self._print(segment.source)
             self._print(
                 f"{'start':>9}  {'end':>9}  arousal  dominance  valence  {'region':14}  margin"
+                "  speech"
             )
-        said = _table_cells(segment.emotion, segment.reason)
+        said = _table_cells(segment.emotion, segment.speech_share, segment.reason)
         self._print(f"{segment.start:9.2f}  {segment.end:9.2f}  {said}")
 
     def overall(self, overall: Overall) -> None:
-        said = _table_cells(overall.emotion, "nothing to answer")
+        said = _table_cells(overall.emotion, overall.speech_share, "nothing to answer")
         self._print(f"{'overall':>9}  {overall.seconds:9.2f}  {said}")
 
     def _print(self, line: str) -> None:
         print(line.rstrip(), file=self._stream)
 
 
-def _table_cells(emotion: Emotion | None, reason: str) -> str:
+def _table_cells(emotion: Emotion | None, speech: float, reason: str) -> str:
     if emotion is None:
         return f"- {reason}"
     return (
         f"{emotion.arousal:7.2f}  {emotion.dominance:9.2f}  {emotion.valence:7.2f}  "
-        f"{emotion.region!s:14}  {emotion.boundary_margin:6.2f}"
+        f"{emotion.region!s:14}  {emotion.boundary_margin:6.2f}  {speech:6.0%}"
     )
 
 
@@ -156,13 +158,15 @@ class _Csv:
 
     def segment(self, segment: Segment) -> None:
         e = segment.emotion
-        said: list[object] = [""] * 11
+        said: list[object] = [""] * 12
         if e is not None:
-            said = [
+            said[:9] = [
                 e.arousal, e.dominance, e.valence, *e.sphere.to_dict().values(),
                 e.region.name, e.region.temperament, e.boundary_margin,
-                *((e.sound.level_dbfs, "; ".join(e.sound.quality)) if e.sound else ("", "")),
             ]  # fmt: skip
+            if e.sound is not None:
+                level, *_, speech, words = e.sound
+                said[-3:] = level, speech, "; ".join(words)
         self._writer.writerow([segment.source, segment.start, segment.end, *said, segment.reason])
 
     def overall(self, overall: Overall) -> None:

@@ -31,12 +31,19 @@ class Segment:
     reason: str = ""
     source: str = ""
 
+    @property
+    def speech_share(self) -> float:
+        """Of the time that may be speech; 0 where it is not answered."""
+        sound = None if self.emotion is None else self.emotion.sound
+        return 0.0 if sound is None else sound.speech_share
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
         return {
             "source": self.source,
             "start": self.start,
             "end": self.end,
+            "speech_share": self.speech_share,
             "emotion": None if self.emotion is None else self.emotion.to_dict(),
             "reason": self.reason,
         }
@@ -47,11 +54,12 @@ class Overall:
     """All pieces of a recording together.
 
     Attributes:
-        emotion: of the mean of the model's numbers, each piece weighted by its seconds of sound;
-            None where no piece is answered.
+        emotion: of the mean of the model's numbers, each piece weighted by its seconds of
+            speech; None where no piece is answered.
         segments: pieces, answered or not.
         answered: of them.
         seconds: end of the last piece.
+        speech_share: of all pieces, answered or not.
         source: name of the recording; "" for samples in memory.
     """
 
@@ -59,6 +67,7 @@ class Overall:
     segments: int
     answered: int
     seconds: float
+    speech_share: float
     source: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +77,7 @@ class Overall:
             "segments": self.segments,
             "answered": self.answered,
             "seconds": self.seconds,
+            "speech_share": self.speech_share,
             "emotion": None if self.emotion is None else self.emotion.to_dict(),
         }
 

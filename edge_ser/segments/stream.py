@@ -17,6 +17,9 @@ from edge_ser.utterance import Utterance
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
 
+# Of a window without speech: it counts where there is nothing else.
+_LEAST_WEIGHT = 1e-3
+
 
 class Steps(Protocol):
     """The three steps of a recogniser, and what it knows of its model."""
@@ -45,7 +48,8 @@ class Segments(Iterator[Segment]):
     def __init__(self, steps: Steps, audio: AudioSource, rule: WindowRule, batch_size: int) -> None:
         self._steps, self._audio, self._rule = steps, audio, rule
         self._rate = steps.manifest.preprocessing.sample_rate
-        self._mean, self._count, self._answered, self._end = WeightedMean(), 0, 0, 0.0
+        self._mean, self._count, self._answered = WeightedMean(), 0, 0
+        self._end = self._seconds = self._speech_seconds = 0.0
         self._segments = self._answer(batch_size)
         self.total_seconds = audio.total_seconds
 
@@ -71,7 +75,8 @@ class Segments(Iterator[Segment]):
             )  # fmt: skip
         source = self._audio.source
         emotion = self._mean.emotion(self._steps.manifest.partition, source)
-        return Overall(emotion, self._count, self._answered, self._end, source)
+        share = round(self._speech_seconds / self._seconds, 4)
+        return Overall(emotion, self._count, self._answered, self._end, share, source)
 
     def _answer(self, batch_size: int) -> Generator[Segment, None, None]:
         windows = cut_windows(self._audio, self._rule)
@@ -99,24 +104,27 @@ class Segments(Iterator[Segment]):
             emotions = self._steps.decode(outputs, utterances)
         row = 0
         for window, reason in zip(windows, reasons, strict=True):
+            seconds = self._take(window)
             emotion = None
             if not reason:
                 emotion = emotions[row]
-                self._mean.add(outputs.arrays, row, self._weight(window, utterances[row]))
+                speech = 1.0 if emotion.sound is None else emotion.sound.speech_share
+                self._mean.add(outputs.arrays, row, seconds * max(speech, _LEAST_WEIGHT))
+                self._speech_seconds += seconds * speech
                 self._answered += 1
                 row += 1
             start, size = window.start / self._rate, window.samples.size / self._rate
-            self._count, self._end = self._count + 1, start + size
             yield Segment(start, start + size, emotion, reason, self._audio.source)
+
+    def _take(self, window: Window) -> float:
+        """Count a window; returns the seconds that it stands for, of the last one what it adds."""
+        end = (window.start + window.samples.size) / self._rate
+        size, hop = window.samples.size / self._rate, self._rule.hop / self._rate
+        seconds = size * min(1.0, (end - self._end) / hop)
+        self._count, self._end, self._seconds = self._count + 1, end, self._seconds + seconds
+        return seconds
 
     def _prepare(self, window: Window) -> Utterance:
         place = f"{self._audio.name} at {window.start / self._rate:.1f} s"
         utterance = self._steps.prepare(window.samples, self._rate, place)
         return utterance._replace(source=self._audio.source)
-
-    def _weight(self, window: Window, utterance: Utterance) -> float:
-        """Seconds of sound in it; the last window counts as far as it adds to those before."""
-        silent = 0.0 if utterance.sound is None else utterance.sound.silent_share
-        added = (window.start + window.samples.size) / self._rate - self._end
-        share = min(1.0, added * self._rate / self._rule.hop)
-        return utterance.seconds * (1 - silent) * share

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from helpers.signals import make_syllables
 
 import edge_ser
 from edge_ser.data import DEFAULT_BUNDLE
@@ -160,11 +161,10 @@ def test_a_directory_inside_that_is_named_like_audio_is_no_file(cli: Cli, folder
 
 
 def test_files_are_printed_in_the_order_given(cli: Cli, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
     paths = []
     for i, size in enumerate((9000, 600, 5000, 700, 20_000, 800)):
         paths.append(tmp_path / f"{5 - i}.wav")
-        soundfile.write(paths[-1], 0.1 * rng.standard_normal(size), 16_000)
+        soundfile.write(paths[-1], make_syllables(size / 16_000, 16_000), 16_000)
     found = rows(cli("predict", "--json", *ONE, "--batch-size", 2, *paths))
     assert [row["source"] for row in found] == [str(p) for p in paths]
 
@@ -304,8 +304,7 @@ def test_default_bundle_can_be_named(cli: Cli, utterances: list[Path]) -> None:
 
 
 def long_file(path: Path, seconds: float) -> Path:
-    x = 0.1 * np.random.default_rng(4).standard_normal(round(16_000 * seconds))
-    soundfile.write(path, x, 16_000)
+    soundfile.write(path, make_syllables(seconds, 16_000, seed=4), 16_000)
     return path
 
 

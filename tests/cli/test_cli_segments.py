@@ -35,6 +35,7 @@ def test_segments_as_a_table(cli: Cli, long_file: Path, ser: edge_ser.Recognizer
     assert name == str(long_file)
     assert header.split() == [
         "start", "end", "arousal", "dominance", "valence", "region", "margin",
+        "speech",
     ]  # fmt: skip
     times = [line.split()[:2] for line in lines]
     assert times == [
@@ -140,3 +141,14 @@ def test_a_bad_file_stops_no_other(cli: Cli, long_file: Path, tmp_path: Path) ->
 )
 def test_options_that_do_not_fit(cli: Cli, words: tuple[Any, ...], expected: str) -> None:
     assert cli("predict", *words, *ONE).error() == expected
+
+
+def test_segments_without_speech_are_told_or_refused(cli: Cli, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", make_noise(10, RATE), RATE)
+    told = cli("predict", "--segments", *ONE, tmp_path / "a.wav")
+    assert told.code == 0 and told.err.count("hardly any speech: 0% of the time") == 2
+    assert cli("predict", "--min-speech", 0, *ONE, tmp_path / "a.wav").err == ""
+    refused = cli("predict", "--segments", "--on-poor", "refuse", *ONE, tmp_path / "a.wav")
+    assert "found none of 2: hardly any speech" in refused.error()
+    wrong = cli("predict", "--min-speech", 2, *ONE, tmp_path / "a.wav")
+    assert wrong.error() == "min_speech: expected a share, 0 to 1, found 2.0"

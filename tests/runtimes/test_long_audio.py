@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from helpers.signals import make_syllables
 
 import edge_ser
 from edge_ser.audio.files import read_file
@@ -36,8 +37,7 @@ def lines(told: list[warnings.WarningMessage]) -> list[str]:
 
 
 def signal(seconds: float, rate: int = 16_000) -> Any:
-    x = 0.1 * np.random.default_rng(1).standard_normal(round(seconds * rate))
-    return x.astype(np.float32)
+    return make_syllables(seconds, rate, seed=1)
 
 
 def write(path: Path, seconds: float, rate: int = 16_000) -> Path:

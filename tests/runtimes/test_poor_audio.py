@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers.signals import make_noise
 
 import edge_ser
 from edge_ser.audio.sound import SoundLimits
@@ -36,7 +37,7 @@ def test_the_answer_says_what_the_recording_is_like(
     assert emotion.sound.quality == ()
     assert json.loads(json.dumps(emotion.to_dict()))["sound"] == {
         "level_dbfs": emotion.sound.level_dbfs, "clipped_share": 0.0, "silent_share": 0.0,
-        "offset": emotion.sound.offset, "quality": [],
+        "offset": emotion.sound.offset, "speech_share": emotion.sound.speech_share, "quality": [],
     }  # fmt: skip
 
 
@@ -114,3 +115,31 @@ def test_the_command_says_and_refuses(
     assert code == 2 and "expected channel 3, found 2 of them, from 1 on" in err
     code, out, err = predict("--channel", "centre")
     assert code == 2 and "channel: expected mean, left, right or a number" in err
+
+
+def test_noise_and_tones_are_not_answered_without_a_word() -> None:
+    noise = make_noise(3, RATE)
+    tone = (0.1 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.float32)
+    with edge_ser.load(threads=1) as ser:
+        for samples in (noise, tone):
+            with pytest.warns(PoorAudioWarning, match="hardly any speech: 0% of the time"):
+                emotion = ser(samples, RATE)
+            assert emotion.sound is not None and emotion.sound.speech_share == 0
+    with edge_ser.load(threads=1, on_poor="refuse") as ser:
+        for samples in (noise, tone):
+            with pytest.raises(AudioError, match="hardly any speech"):
+                ser(samples, RATE)
+    with edge_ser.load(threads=1, min_speech=0) as ser, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ser(noise, RATE)
+
+
+def test_a_manifest_may_say_how_much_speech(
+    noise: np.ndarray, bundle_dir: Path, edit_manifest: Callable[..., None]
+) -> None:
+    edit_manifest(bundle_dir, lambda data: data.update(sound={"min_speech": 0.9}))
+    with (
+        edge_ser.load(bundle_dir, threads=1, on_poor="refuse") as ser,
+        pytest.raises(AudioError, match=r"hardly any speech: 7\d% of the time, of at least 90"),
+    ):
+        ser(noise, RATE)

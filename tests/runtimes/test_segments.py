@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers.signals import make_noise
+from helpers.signals import make_noise, make_syllables
 
 import edge_ser
 from edge_ser.audio.files import decode_file
@@ -119,7 +119,7 @@ def test_errors(ser: edge_ser.Recognizer) -> None:
 
 
 def test_poor_segments_are_refused_if_that_is_wanted() -> None:
-    loud, quiet = make_noise(5, RATE), make_noise(5, RATE) / 1000
+    loud, quiet = make_syllables(5, RATE), make_syllables(5, RATE) / 1000
     with edge_ser.load(threads=1, on_poor="refuse") as ser:
         segments = list(ser.segments(np.concatenate([loud, quiet]), RATE))
     assert segments[0].emotion is not None and segments[1].emotion is None
@@ -147,3 +147,16 @@ def test_an_hour_takes_the_memory_of_a_minute(tmp_path: Path) -> None:
         return kilobytes
 
     assert peak(60) < 1.02 * peak(2)
+
+
+def test_noise_hardly_counts_beside_speech(speech: np.ndarray, ser: edge_ser.Recognizer) -> None:
+    alone = ser.segments(speech[: 10 * RATE], RATE)
+    list(alone)
+    with_noise = ser.segments(np.concatenate([speech[: 10 * RATE], make_noise(10, RATE)]), RATE)
+    with pytest.warns(edge_ser.PoorAudioWarning, match=r"samples at 10\.0 s .*hardly any speech"):
+        segments = list(with_noise)
+    assert [s.speech_share > 0.5 for s in segments] == [True, True, False, False]
+    assert vad(with_noise.overall.emotion) == pytest.approx(vad(alone.overall.emotion), abs=0.02)
+    assert with_noise.overall.speech_share == pytest.approx(
+        alone.overall.speech_share / 2, abs=0.01
+    )

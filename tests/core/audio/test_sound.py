@@ -11,7 +11,8 @@ from edge_ser.audio.sound import SoundLimits, listen
 from edge_ser.errors import AudioError, UsageError
 
 RATE = 16_000
-LIMITS = SoundLimits()
+# of a sine, which is no speech
+LIMITS = SoundLimits(min_speech=0)
 SINE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)
 
 
