@@ -9,6 +9,7 @@ from edge_ser.audio.samples import Samples, check_rate
 from edge_ser.audio.sound_file import (
     UNKNOWN_FRAMES,
     finalised,
+    import_soundfile,
     position,
     reason_of,
     rewind,
@@ -38,8 +39,7 @@ class SoundBlocks:
     """
 
     def __init__(self, opened: int | BinaryIO, subject: str) -> None:
-        import soundfile
-
+        soundfile = import_soundfile()
         self._subject, self.damage = subject, ""
         self._errors = (soundfile.LibsndfileError, RuntimeError, OSError)
         start = position(opened)

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_ser.audio.samples import LOOKAHEAD_SECONDS, Samples, check_rate
 from edge_ser.errors import AudioError
+from edge_ser.libraries import import_library
 
 # libsndfile's word for "the source does not say how long it is" is the largest count there is.
 UNKNOWN_FRAMES = 1 << 60
@@ -38,6 +39,15 @@ class Decoded(NamedTuple):
     damage: str = ""
 
 
+def import_soundfile() -> Any:
+    """The Python module over libsndfile.
+
+    Raises:
+        MissingExtraError, LibraryError, KeyboardInterrupt: see `import_library`.
+    """
+    return import_library("soundfile", "audio files")
+
+
 def decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> Decoded:
     """The frames that are needed of an open file, or of a stream that can be rewound.
 
@@ -49,7 +59,7 @@ def decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> D
     Raises:
         AudioError: not audio, or damaged.
     """
-    import soundfile
+    soundfile = import_soundfile()
 
     start = position(opened)
     try:
@@ -74,7 +84,7 @@ def decode_beginning(
         max_seconds: of audio that are needed; None: all.
         subject: named in errors.
     """
-    import soundfile
+    soundfile = import_soundfile()
 
     try:
         decoded = _read(opened, max_seconds, subject, _SMALL_BLOCK)
@@ -87,7 +97,7 @@ def _read(
     opened: int | BinaryIO, max_seconds: float | None, subject: str, block: int | None
 ) -> Decoded:
     """Read at once, or in blocks: as many as there are before an error."""
-    import soundfile
+    soundfile = import_soundfile()
 
     with soundfile.SoundFile(opened, closefd=False) as file:
         rate = file.samplerate
@@ -113,7 +123,7 @@ def _read(
 
 def _read_blocks(file: Any, frames: int, block: int, bears_damage: bool) -> tuple[Samples, str]:
     """Frames until there are enough, or no more; with damage, those before it, and its name."""
-    import soundfile
+    soundfile = import_soundfile()
 
     parts: list[Samples] = []
     left, damage = frames, ""

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from edge_ser.audio.folders import AUDIO_SUFFIXES, begins_as_audio
 from edge_ser.audio.inputs import Source
+from edge_ser.audio.sound_file import import_soundfile
 from edge_ser.bundle.bundle import is_bundle
 from edge_ser.bundle.foreign import describe_foreign
 from edge_ser.cli.folders import audio_files
 from edge_ser.data import sample_utterances
 from edge_ser.errors import BundleError, MissingPathError, UsageError
-from edge_ser.libraries import import_library
 
 _STDIN = "-"
 
@@ -134,7 +134,7 @@ def _is_audio(path: Path) -> bool:
     """Whether a file that is not called as audio is begins so, or libsndfile reads it."""
     if begins_as_audio(path):
         return True
-    soundfile = import_library("soundfile", "audio files")
+    soundfile = import_soundfile()
     try:
         with path.open("rb") as file:
             soundfile.info(file)

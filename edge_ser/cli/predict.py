@@ -244,7 +244,8 @@ def _print_answers(
             for index in sorted(waiting):
                 show(waiting[index])
             printer.close()
-            print_warning(f"interrupted after {count} of {total} files, which are kept")
+            if count:
+                print_warning(f"interrupted after {count} of {total} files, which are kept")
             raise
     printer.close()
     return failed

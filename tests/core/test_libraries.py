@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,13 +14,24 @@ from edge_ser.libraries import import_library
 ELF = Path("/proc/self/exe").exists()
 STATIC_TLS = "/usr/lib/aarch64-linux-gnu/libgomp.so.1: cannot allocate memory in static TLS block"
 NUMPY = "\n\nIMPORTANT: PLEASE READ THIS FOR ADVICE\n\nOriginal error was: {}\n"
+BARS = pytest.param(
+    "tqdm", marks=pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals to open")
+)
 COMMAND = "import sys\nfrom edge_ser.cli import program\nsys.exit(program())\n"
 
 
 def predict(
-    shadows: Path, *start: str, rate: int = 16_000, files: int = 1, **variables: str
+    shadows: Path,
+    *start: str,
+    rate: int = 16_000,
+    options: tuple[str, ...] = (),
+    terminal: bool = False,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """`predict` of files, where modules in a folder stand before the installed ones."""
+    """`predict` of files, where modules in a folder stand before the installed ones.
+
+    On a terminal there are enough files for a bar.
+    """
     import numpy as np
     import soundfile
 
@@ -27,16 +39,30 @@ def predict(
     soundfile.write(audio, np.random.default_rng(0).uniform(-0.1, 0.1, rate), rate)
     paths = [str(shadows), *sys.path]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)} | variables
-    return subprocess.run(
-        [sys.executable, *(start or ("-m", "edge_ser")), "predict", "--threads", "1",
-         *[str(audio)] * files],
-        capture_output=True, text=True, check=False, timeout=60, env=environment,
+    command = [sys.executable, *(start or ("-m", "edge_ser")), "predict", "--threads", "1"]
+    command += [*options, *[str(audio)] * (8 if terminal else 1)]
+    run = on_terminal if terminal else subprocess.run
+    return run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        timeout=60, env=environment,
     )  # fmt: skip
 
 
-def needed_by(module: str) -> int:
-    """Files whose `predict` needs a library: bars are drawn over many alone."""
-    return 8 if module == "tqdm" else 1
+def on_terminal(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command whose stderr is a terminal."""
+    ours, its = os.openpty()
+    try:
+        done = subprocess.run(command, check=False, **options | {"stderr": its})
+        done.stderr = os.read(ours, 1 << 16).decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+        os.close(its)
+    return done
+
+
+def needs_terminal(module: str) -> bool:
+    """Whether a library is imported on a terminal alone, where bars are drawn."""
+    return module == "tqdm"
 
 
 def shadow(folder: Path, module: str, code: str) -> None:
@@ -85,6 +111,25 @@ def test_the_real_reason_and_its_remedy(
     )
 
 
+def test_bars_are_not_needed_where_nobody_watches(tmp_path: Path) -> None:
+    shadow(tmp_path, "tqdm", raising("ImportError('damaged')"))
+    assert predict(tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("options", [("--long", "segments"), ("--long", "mean")])
+def test_the_reason_is_told_of_long_recordings_too(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    shadow(tmp_path, "soundfile", raising("OSError('sndfile library not found')"))
+    done = predict(tmp_path, options=options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "edge-ser: error: audio files: expected the Python module `soundfile` to load, found "
+        "sndfile library not found; run: apt install libsndfile1, or pip install "
+        "--force-reinstall soundfile\n"
+    )
+
+
 @pytest.mark.skipif(not ELF, reason="the words of Linux's loader")
 @pytest.mark.parametrize(
     ("content", "found"), [(b"", "file too short"), (b"no ELF" * 100, "invalid ELF header")]
@@ -104,32 +149,32 @@ def test_what_is_not_installed_is_called_that(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("module", ["onnxruntime", "soundfile", "numpy", "tqdm"])
+@pytest.mark.parametrize("module", ["onnxruntime", "soundfile", "numpy", BARS])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_ctrl_c_during_an_import_is_ctrl_c(module: str, wrapped: bool, tmp_path: Path) -> None:
     # compiled modules make an ImportError of it
     interrupt = "ImportError('initialization failed')" if wrapped else "KeyboardInterrupt"
     shadow(tmp_path, module, raising(interrupt, "KeyboardInterrupt()"))
-    done = predict(tmp_path, files=needed_by(module))
+    done = predict(tmp_path, terminal=needs_terminal(module))
     assert (done.returncode, done.stderr) == (130, "edge-ser: error: interrupted\n")
 
 
 @pytest.mark.parametrize("start", ["module", "script"])
-@pytest.mark.parametrize("module", ["numpy", "tqdm"])
+@pytest.mark.parametrize("module", ["numpy", BARS])
 def test_what_keeps_the_command_from_starting_is_one_line(
     module: str, start: str, tmp_path: Path
 ) -> None:
     (tmp_path / "edge-ser").write_text(COMMAND)
     shadow(tmp_path, module, raising(f"ImportError({NUMPY!r})", "ImportError('libblas.so.3: bad')"))
-    files = needed_by(module)
+    terminal = needs_terminal(module)
     script = [str(tmp_path / "edge-ser")] if start == "script" else []
-    done = predict(tmp_path, *script, files=files)
+    done = predict(tmp_path, *script, terminal=terminal)
     assert done.returncode == 2
     assert done.stderr == (
         f"edge-ser: error: edge-ser: expected the Python module `{module}` to load, found "
         f"libblas.so.3: bad; run: pip install --force-reinstall {module}\n"
     )
-    assert "Traceback" in predict(tmp_path, files=files, EDGE_SER_DEBUG="1").stderr
+    assert "Traceback" in predict(tmp_path, terminal=terminal, EDGE_SER_DEBUG="1").stderr
 
 
 def test_a_program_that_uses_the_package_gets_the_error(tmp_path: Path) -> None:
