@@ -26,6 +26,7 @@ with starting():
         MissingExtraError,
         MissingPathError,
         PoorAudioWarning,
+        SignatureError,
         UsageError,
     )
     from edge_ser.load import load
@@ -63,6 +64,7 @@ __all__ = [
     "RuntimeName",
     "Segment",
     "Segments",
+    "SignatureError",
     "Sound",
     "Sphere",
     "UsageError",

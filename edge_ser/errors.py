@@ -115,6 +115,10 @@ class BundleChangedError(BundleError):
         )
 
 
+class SignatureError(BundleError):
+    """A bundle that was not signed by whom it must be, or was altered since."""
+
+
 class CheckpointError(EdgeSerError, ValueError):
     """A checkpoint that cannot be loaded in full and safely."""
 

@@ -10,7 +10,7 @@ def pip_extra(extra: str) -> str:
     """The command that installs an extra.
 
     Args:
-        extra: of edge-ser: `export`, `openvino` or `trt`.
+        extra: of edge-ser, such as `export` or `trt`.
     """
     return f"pip install 'edge-ser[{extra}]'"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from edge_ser.audio import Channel
 from edge_ser.audio.hearing import Hearing, OnPoor
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.trust import Trust
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleChangedError
 from edge_ser.recognizer import Recognizer
@@ -27,6 +29,7 @@ def load(
     channel: Channel = "mean",
     on_poor: OnPoor = "warn",
     min_speech: float | None = None,
+    trusted_keys: Sequence[str | Path] | None = None,
 ) -> Recognizer:
     """Load a bundle for use.
 
@@ -44,21 +47,27 @@ def load(
             speech, and answer them, or "refuse" them. The answer's `sound` says it.
         min_speech: share of the time that must be speech, 0..1; None: what the bundle says, which
             is 0.2 where it says nothing.
+        trusted_keys: PEM files of public keys, one of which must have signed the bundle; None: as
+            the environment says (EDGE_SER_REQUIRE_SIGNATURE, EDGE_SER_TRUSTED_KEYS).
 
     Raises:
         MissingPathError: no such bundle.
         BundleError: incomplete, altered, or of another schema version.
+        SignatureError: not signed by a trusted key, or altered since.
         UsageError: no such runtime or provider, no sensible number of threads.
         MissingExtraError: the runtime's library is not installed.
         LibraryError: it is, and does not load.
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
     """
     hearing = Hearing(channel, on_poor, min_speech)
+    # absolute, as another process may stand in another folder
+    keys = None if trusted_keys is None else tuple(Path(k).absolute() for k in trusted_keys)
+    trust = None if keys is None else Trust.in_keys(keys, "trusted_keys")
     # here, so that whoever imports this package for its types does not load the runtimes
     from edge_ser_runtimes import registry
 
     for tries_left in reversed(range(_TRIES)):
-        opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle)
+        opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle, trust)
         try:
             session = registry.open_session(opened, runtime, threads, provider, cuda_graphs)
             break
@@ -66,10 +75,12 @@ def load(
             opened.close()
             if not tries_left:
                 raise
-    # absolute, as another process may stand in another folder
     place = None if bundle is None else Path(bundle).absolute()
     return Recognizer(
-        opened, session, partial(_reopen, place, runtime, threads, provider, cuda_graphs), hearing
+        opened,
+        session,
+        partial(_reopen, place, runtime, threads, provider, cuda_graphs, keys),
+        hearing,
     )
 
 
@@ -83,11 +94,19 @@ def _reopen(
     threads: int | None,
     provider: ProviderName | None,
     cuda_graphs: bool,
+    keys: tuple[Path, ...] | None,
 ) -> Recognizer:
     """What `load` gives, of this process."""
-    asked = (bundle, runtime, threads, provider, cuda_graphs)
+    asked = (bundle, runtime, threads, provider, cuda_graphs, keys)
     known, recognizer = _reopened.get(os.getpid(), (None, None))
     if recognizer is None or recognizer.closed or known != asked:
-        recognizer = load(bundle, runtime, threads, provider=provider, cuda_graphs=cuda_graphs)
+        recognizer = load(
+            bundle,
+            runtime,
+            threads,
+            provider=provider,
+            cuda_graphs=cuda_graphs,
+            trusted_keys=keys,
+        )
         _reopened[os.getpid()] = asked, recognizer
     return recognizer

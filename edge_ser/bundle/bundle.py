@@ -18,20 +18,24 @@ from typing import TYPE_CHECKING
 from edge_ser.bundle.files import (
     GOLDEN,
     MANIFEST,
+    SIGNATURE,
     altered,
     fingerprint_of,
     safe_name,
 )
 from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.held import HeldFiles
-from edge_ser.bundle.limits import MAX_KEPT_BYTES, read_manifest_bytes
+from edge_ser.bundle.limits import MAX_KEPT_BYTES, MAX_SIGNATURE_BYTES, read_manifest_bytes
 from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.bundle.onnx_graph import read_graph, read_graph_file
 from edge_ser.bundle.operators import check_graph
+from edge_ser.bundle.trust import Trust
 from edge_ser.errors import BundleChangedError, BundleError, EdgeSerError, MissingPathError
 
 if TYPE_CHECKING:
     from edge_ser.bundle.golden import Golden
+    from edge_ser.bundle.keys import PublicKey
+    from edge_ser.bundle.signature import Signature
 
 
 def is_bundle(path: Path) -> bool:
@@ -61,6 +65,9 @@ class Bundle:
         manifest: its checked manifest.
         fingerprint: see `fingerprint_of`; empty: the bundle is still being made.
         held: its files, which were checked; None: they were not.
+
+    Attributes:
+        signer: the trusted key that signed it; None: not asked for.
     """
 
     def __init__(
@@ -73,23 +80,37 @@ class Bundle:
         self.root, self.manifest, self.fingerprint = root, manifest, fingerprint
         self._held = held
         self._graph, self._has_weights_beside = b"", False
+        self.signer: PublicKey | None = None
         self._remove_unpacked: Callable[[], object] = lambda: None
         if held is not None:
             weakref.finalize(self, held.close)
 
     @classmethod
-    def open(cls, path: str | Path) -> Bundle:
-        """Open a directory or .zip and verify every file in it.
+    def open(cls, path: str | Path, trust: Trust | None = None) -> Bundle:
+        """Open a directory or .zip and verify every file in it, and who signed it where asked.
 
         The manifest's evidence is checked as it is read: see `Manifest.check_evidence`.
+
+        Args:
+            path: of the bundle.
+            trust: who must have signed it; None: as the environment says.
 
         Raises:
             MissingPathError: no such path.
             BundleError: not a bundle, or incomplete, altered, or of another schema version.
+            SignatureError: not signed by a key that is trusted, or altered since.
+            UsageError, MissingExtraError: the keys cannot be read, or signatures not be checked.
         """
         path = Path(path)
+        trust = Trust.of_environment() if trust is None else trust
         try:
-            return cls._open(path)
+            bundle = cls._open(path)
+            try:
+                bundle._check_signer(trust, path)
+            except BaseException:
+                bundle.close()
+                raise
+            return bundle
         except EdgeSerError:
             raise
         except OSError as error:  # a permission, a disk that fails, a name that is too long
@@ -290,6 +311,32 @@ class Bundle:
         if not is_small and not self._held.is_unchanged(name):
             raise BundleChangedError(self.root / name)
         return data
+
+    def signature(self) -> Signature | None:
+        """The signature beside its files, not checked; None where there is none.
+
+        Raises:
+            SignatureError: it is damaged, or of another kind.
+        """
+        from edge_ser.bundle.signature import read_signature
+
+        path = self.root / SIGNATURE
+        try:
+            with path.open("rb") if self._held is None else self._held.open(SIGNATURE) as file:
+                data = file.read(MAX_SIGNATURE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        return read_signature(data, path)
+
+    def _check_signer(self, trust: Trust, source: Path) -> None:
+        if not trust.keys:
+            return
+        from edge_ser.bundle.keys import PublicKey
+        from edge_ser.bundle.signature import check_signature
+
+        keys = [PublicKey.load(key) for key in trust.keys]
+        signature = self.signature()
+        self.signer = check_signature(signature, self.manifest, self.fingerprint, keys, source)
 
     @property
     def graph_path(self) -> Path:

@@ -11,6 +11,8 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
 SENSITIVITY = "sensitivity.json"
+# Who made the bundle: beside its files, and not one of those that the manifest lists.
+SIGNATURE = "model.sig"
 _HASH_BLOCK_BYTES = 1 << 20
 
 

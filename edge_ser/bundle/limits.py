@@ -12,6 +12,8 @@ from edge_ser.errors import BundleError
 
 # A manifest is read as a whole, parsed and kept; those of exports have 6 to 60 kB.
 MAX_MANIFEST_BYTES = 4 << 20
+# Parsed and kept when it is checked; one of a bundle with the most files takes 16 kB.
+MAX_SIGNATURE_BYTES = 1 << 20
 # Each is opened and hashed; exports write at most ten.
 MAX_FILES = 64
 # Of all files together; WavLM large has 1.3 GB.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from edge_ser.bundle.files import MANIFEST, sha256
+from edge_ser.bundle.files import MANIFEST, SIGNATURE, sha256
 from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.bundle.replacing import in_use, put_in_place, remove_abandoned, remove_tree
 from edge_ser.errors import UsageError
@@ -79,7 +79,7 @@ def _check_replaceable(path: Path) -> None:
     if not path.is_dir():
         return
     present = {p.relative_to(path).as_posix() for p in path.rglob("*") if not p.is_dir()}
-    if foreign := sorted(present - listed - {MANIFEST}):
+    if foreign := sorted(present - listed - {MANIFEST, SIGNATURE}):
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UsageError(
             path,
@@ -111,8 +111,13 @@ def _listed_files(path: Path) -> set[str] | None:
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """List all files of `folder` in the manifest and write it; returns the complete manifest."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    """List all files of `folder` in the manifest and write it; returns the complete manifest.
+
+    A signature is not listed: it is made of the finished manifest.
+    """
+    paths = sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, SIGNATURE)
+    )
     files = tuple(
         FileEntry(p.relative_to(folder).as_posix(), p.stat().st_size, sha256(p)) for p in paths
     )

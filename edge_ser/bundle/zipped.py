@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from edge_ser.bundle import temporary
-from edge_ser.bundle.files import MANIFEST, altered, safe_name
+from edge_ser.bundle.files import MANIFEST, SIGNATURE, altered, safe_name
 from edge_ser.bundle.foreign import no_bundle
+from edge_ser.bundle.limits import MAX_SIGNATURE_BYTES
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, EdgeSerError
 
@@ -113,4 +114,7 @@ def _unpack_into(folder: Path, archive: zipfile.ZipFile, path: Path) -> Unpacked
         with archive.open(info) as source, target.open("wb") as out:
             shutil.copyfileobj(source, out)
     (folder / MANIFEST).write_bytes(text)
+    if prefix + SIGNATURE in archive.namelist():
+        with archive.open(prefix + SIGNATURE) as file:  # what is longer is refused as it is read
+            (folder / SIGNATURE).write_bytes(file.read(MAX_SIGNATURE_BYTES + 1))
     return Unpacked(folder, manifest, text)

@@ -11,7 +11,9 @@ from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.files import MANIFEST
 from edge_ser.bundle.provenance import Row, brief
+from edge_ser.bundle.trust import UNASKED
 from edge_ser.data import DEFAULT_BUNDLE
+from edge_ser.errors import SignatureError
 
 
 def add_parser(commands: Any) -> None:
@@ -28,7 +30,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    bundle = Bundle.open(arguments.bundle)
+    bundle = Bundle.open(arguments.bundle, UNASKED)
     bundle.manifest.check_evidence()
     if arguments.json:
         print(bundle.read(MANIFEST).decode(), end="")
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [
         ("name", m.name),
         ("fingerprint", bundle.fingerprint),
+        ("signature", _signature(bundle)),
         ("model", m.architecture.get("summary", m.family)),
         ("target", f"{m.target}, computed in {m.precision}, weights stored as {m.weight_storage}"),
         ("graph", f"{m.graph}, opset {m.opset}"),
@@ -81,6 +84,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'file':<14} {entry.path:<22} {entry.bytes:>12,} bytes  {entry.sha256[:16]}...")
     print(f"{'total':<14} {bundle.size_bytes / 1e6:.2f} MB, all files as recorded")
     return 0
+
+
+def _signature(bundle: Bundle) -> str:
+    """Who says that they signed it; whether they did, only `edge-ser verify` tells."""
+    try:
+        signature = bundle.signature()
+    except SignatureError as error:
+        return f"not readable: expected {error.expected}, found {error.found}"
+    if signature is None:
+        return "none"
+    signer = f"by the key {signature.key_id}" if signature.key_id else "by a key it does not name"
+    return f"{signer}, not checked (edge-ser verify --trusted-key PUB.pem checks it)"
 
 
 def _lowered(lowered: Lowering | None) -> list[Row]:

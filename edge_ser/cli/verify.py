@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.trust import Trust
 from edge_ser.cli.common import (
     add_runtime_options,
     computing_words,
@@ -55,6 +56,13 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="write one page about the bundle's proof: HTML, or PDF where FILE ends in .pdf",
     )
+    parser.add_argument(
+        "--trusted-key",
+        type=Path,
+        action="append",
+        metavar="PUB.pem",
+        help="refuse the bundle unless this key signed it; may be given several times",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -63,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.report is not None:
         check_output_path(arguments.report, Path(arguments.bundle))
-    bundle = Bundle.open(arguments.bundle)
+    keys = arguments.trusted_key
+    trust = None if keys is None else Trust.in_keys(keys, "--trusted-key")
+    bundle = Bundle.open(arguments.bundle, trust)
     bundle.manifest.check_evidence()
     if arguments.reference:
         return _against_reference(bundle, arguments)
@@ -76,10 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     session = _open(bundle, arguments)
     here = run_on_device(bundle, session, *computing_words(session, arguments))
     if arguments.json:
-        print(json.dumps(here.to_dict(), indent=1))
+        signed = {} if bundle.signer is None else {"signed_by": bundle.signer.id}
+        print(json.dumps(here.to_dict() | signed, indent=1))
     else:
         files = len(bundle.manifest.files)
         print(f"{here.bundle} ({here.target}): {files} files as recorded")
+        if bundle.signer is not None:
+            print(f"signed by {bundle.signer.path} ({bundle.signer.id})")
         for group, figures in here.measures.items():
             print(f"{group:<9}{_line(figures)}")
         for note in (*here.not_judged, *here.notes):
