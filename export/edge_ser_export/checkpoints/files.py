@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_ser.bundle.files import sha256
 from edge_ser.errors import CheckpointError
+from edge_ser_export.bounds import JSON_BYTES, check_bound
 
 CONFIG = "config.json"  # of Transformers: what a model's directory says of it
 
@@ -19,6 +20,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: anything else.
     """
+    check_bound("bytes", path.stat().st_size, JSON_BYTES, path)
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -26,6 +28,22 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CheckpointError(path, expected="a JSON object", found=type(data).__name__)
     return data
+
+
+def refuse_adapters(folder: Path) -> None:
+    """Refuse weights that are changes of others, which lie elsewhere.
+
+    Raises:
+        CheckpointError: an adapter's configuration lies in the folder.
+    """
+    if (folder / "adapter_config.json").is_file():
+        raise CheckpointError(
+            folder,
+            expected="weights that are whole",
+            found="an adapter beside its base (adapter_config.json)",
+            advice="merge the adapter into the base first (peft: merge_and_unload), save that as a"
+            " model of its own and give its directory",
+        )
 
 
 def hash_files(files: list[Path]) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edge_ser.errors import CheckpointError, UsageError
+from edge_ser.errors import UsageError
 from edge_ser_export.builtin import existing_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.files import CONFIG
+from edge_ser_export.checkpoints.files import CONFIG, refuse_adapters
 from edge_ser_export.checkpoints.own_format import is_own, load_own
 from edge_ser_export.checkpoints.published import load_published
 from edge_ser_export.checkpoints.run_directory import is_run_directory, load_run
@@ -40,14 +40,7 @@ def load_checkpoint(
     weights: Path | None = None
     if _is_of_published(path):
         path, weights = path.parent, None if path.name == CONFIG else path
-    if (path / "adapter_config.json").is_file():
-        raise CheckpointError(
-            path,
-            expected="weights that are whole",
-            found="an adapter beside its base (adapter_config.json)",
-            advice="merge the adapter into the base first (peft: merge_and_unload), save that as a"
-            " model of its own and give its directory",
-        )
+    refuse_adapters(path)
     published = (path / CONFIG).is_file() and not is_run_directory(path)
     if path.is_dir() and not published:
         return load_run(path, epoch, neutral_radius)

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from edge_ser.bundle.files import sha256
 from edge_ser.errors import CheckpointError
+from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
+from edge_ser_export.checkpoints.dense import check_dense
 from edge_ser_export.checkpoints.file_kind import foreign
 from edge_ser_export.checkpoints.files import folder_name
 from edge_ser_export.checkpoints.safe_pickle import load_torch
@@ -81,7 +83,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return dict(file.metadata() or {}), tensors
+            metadata = dict(file.metadata() or {})
     except Exception as error:  # safetensors raises its own type, which it does not export stably
         kind, advice = foreign(path)
         raise CheckpointError(
@@ -90,6 +92,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             found=kind or str(error),
             advice=advice or "copy the file again",
         ) from error
+    check_dense(tensors, path)
+    return metadata, tensors
 
 
 def is_own(path: Path) -> bool:
@@ -117,15 +121,18 @@ def load_own(path: Path) -> Checkpoint:
         content = load_torch(path)
         header = content if isinstance(content, dict) else {}
         tensors = header.get("state_dict", {})
-    if header.get("format") != FORMAT:
+    if not isinstance(header.get("format"), str) or header["format"] != FORMAT:
         raise CheckpointError(
             path,
             expected="an edge-ser checkpoint, or the directory of a known kind",
             found="a file without edge-ser's configuration",
             advice="for a state dict of the EmoSphere-SER training code give its run directory",
         )
-    if not isinstance(tensors, dict) or not all(torch.is_tensor(t) for t in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(k, str) and torch.is_tensor(t) for k, t in tensors.items()
+    ):
         raise CheckpointError(path, expected="named tensors", found="something else")
+    check_dense(tensors, path)
     config = own_config(header, str(path))
     folder = folder_name(path.parent) if path.parent.name else ""
     return Checkpoint(
@@ -144,18 +151,18 @@ def own_config(header: dict[str, Any], source: str) -> ModelConfig:
         CheckpointError: a newer version, or a damaged configuration.
     """
     version = header.get("version")
-    if str(version) != str(VERSION):
+    if not isinstance(version, int | str) or version not in (VERSION, str(VERSION)):
         raise CheckpointError(
             source,
             expected=f"checkpoint format version {VERSION}",
-            found=f"version {version}",
+            found=f"version {version if isinstance(version, str) else shown(version)}",
             advice="upgrade edge-ser",
         )
     config = header.get("config")
     if isinstance(config, str):
         try:
             config = json.loads(config)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(
                 source, expected="a JSON configuration", found=str(error)
             ) from error

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
+from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import CONFIG, folder_name, hash_files, read_json
 from edge_ser_export.checkpoints.labels import check_outputs, output_order, reordered
@@ -94,7 +95,7 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     """
     described = path / CONFIG
     config = read_json(described)
-    kind = _find_kind(str(config.get("model_type")), described)
+    kind = _find_kind(config.get("model_type"), described)
     weights = find_weights(path) if weights is None else weights
     tensors, files = read_weights(weights)
     tensors = unwrapped(tensors)
@@ -117,16 +118,17 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     )
 
 
-def _find_kind(model_type: str, described: Path) -> _Kind:
-    if model_type in _KINDS:
+def _find_kind(model_type: object, described: Path) -> _Kind:
+    if isinstance(model_type, str) and model_type in _KINDS:
         return _KINDS[model_type]
-    if is_speech_encoder(model_type):  # of Transformers, under the same head as audEERING's
+    # of Transformers, under the same head as audEERING's
+    if isinstance(model_type, str) and is_speech_encoder(model_type):
         return _dimensional_kind(model_type)
     known = " or ".join(f"{name} ({k.title})" for name, k in _KINDS.items())
     raise CheckpointError(
         described,
         expected=f"model_type {known}, or another of Transformers' speech encoders",
-        found=f"model_type {model_type}",
+        found=f"model_type {model_type if isinstance(model_type, str) else shown(model_type)}",
     )
 
 
@@ -139,7 +141,7 @@ def _check_config(config: dict[str, Any], kind: _Kind, described: Path) -> None:
             raise CheckpointError(
                 described,
                 expected=f"{name} {' or '.join(kind.poolings)}, the pooling of a {kind.title}",
-                found=f"{config[name]!r:.40}",
+                found=shown(config[name], 40),
                 advice="train the head again on that pooling",
             )
 

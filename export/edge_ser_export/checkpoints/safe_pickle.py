@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
+from edge_ser_export.bounds import STATISTICS_BYTES, check_bound, shown
+from edge_ser_export.checkpoints.dense import check_dense
 from edge_ser_export.checkpoints.file_kind import foreign
 from edge_ser_export.checkpoints.pickled_numbers import NotNumbersError, read_pair
 
-# Two pickled floats take about a hundred bytes.
-_MAX_STATISTICS_BYTES = 4096
 _ADVICE = "do not open this file elsewhere unless you trust its source"
 
 
@@ -83,8 +83,11 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     strangers = [k for k, v in content.items() if not isinstance(k, str) or not torch.is_tensor(v)]
     if strangers:
         raise CheckpointError(
-            path, expected="a state dict of named tensors", found=f"{strangers[0]!r:.60} among them"
+            path,
+            expected="a state dict of named tensors",
+            found=f"{shown(strangers[0])} among them",
         )
+    check_dense(content, path)
     if all(k.startswith("module.") for k in content):
         return {k.removeprefix("module."): v for k, v in content.items()}
     return content
@@ -96,9 +99,7 @@ def load_statistics(path: Path) -> tuple[float, float]:
     Raises:
         CheckpointError: anything else, which is not run.
     """
-    size = path.stat().st_size
-    if size > _MAX_STATISTICS_BYTES:
-        raise CheckpointError(path, expected="two pickled floats", found=f"{size} bytes")
+    check_bound("bytes", path.stat().st_size, STATISTICS_BYTES, path)
     try:
         mean, std = read_pair(path.read_bytes())
     except NotNumbersError as error:
@@ -121,7 +122,9 @@ def check_statistics(source: Path, mean: object, std: object) -> None:
     finite = all(_is_finite(n) for n in (mean, std))
     if not finite or not float(std) > 0:  # type: ignore[arg-type]
         raise CheckpointError(
-            source, expected="finite numbers mean and std, std > 0", found=f"mean {mean}, std {std}"
+            source,
+            expected="finite numbers mean and std, std > 0",
+            found=f"mean {shown(mean)}, std {shown(std)}",
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
+from edge_ser_export.bounds import CONVOLUTIONS, check_bound, check_size, shown
 from edge_ser_export.models.config import EncoderConfig, checked
 from edge_ser_export.models.encoders import ENCODERS
 from edge_ser_export.models.reference import is_speech_encoder, transformers_config
@@ -72,8 +73,11 @@ def infer_encoder(
         return tuple(tensors[name].shape)
 
     stem = "feature_extractor.conv_layers"
-    convolutions = [shape(f"{stem}.{i}.conv.weight", 3) for i in range(_count(tensors, stem))]
+    count = _count(tensors, stem)
+    check_bound("convolutions", count, CONVOLUTIONS, source)
+    convolutions = [shape(f"{stem}.{i}.conv.weight", 3) for i in range(count)]
     layers = _count(tensors, "encoder.layers")
+    check_size("num_hidden_layers", layers, source)
     if not convolutions or not layers:
         raise CheckpointError(
             source,
@@ -144,7 +148,7 @@ def _heads_by_width(width: int, stated: object, source: Path) -> int:
         expected=f"num_attention_heads {published} in config.json, or none"
         if published
         else f"num_attention_heads in config.json, as no published encoder is {width} wide",
-        found=f"{stated!r:.40}" if stated is not None else "none",
+        found=shown(stated, 40) if stated is not None else "none",
     )
 
 
@@ -158,8 +162,15 @@ def check_fixed(data: dict[str, Any], source: object) -> None:
         value = data.get(name, only)
         if value != only and (value or only):  # nothing, in whatever spelling, is nothing
             raise CheckpointError(
-                source, expected=f"{name} {json.dumps(only)}", found=json.dumps(value)[:40]
+                source, expected=f"{name} {json.dumps(only)}", found=_spelt(value)
             )
+
+
+def _spelt(value: object) -> str:
+    try:
+        return json.dumps(value)[:40]
+    except RecursionError:  # as deep as what was read may just be
+        return shown(value, 40)
 
 
 def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
@@ -175,7 +186,7 @@ def encoder_config(data: dict[str, Any], source: str) -> EncoderConfig:
         raise CheckpointError(
             source,
             expected=f"a model of type {known}, or another of Transformers' speech encoders",
-            found=f"type {kind}",
+            found=f"type {kind if isinstance(kind, str) else shown(kind)}",
         )
     check_fixed(data, source)
     # what the file leaves out has Transformers' defaults, not ours
@@ -207,7 +218,7 @@ def _check_rest(data: dict[str, Any], config: EncoderConfig, names: set[str], so
         ours = getattr(built, name)
         if data[name] != (list(ours) if isinstance(ours, tuple) else ours):
             raise CheckpointError(
-                source, expected=f"{name} {json.dumps(ours)}", found=json.dumps(data[name])[:40]
+                source, expected=f"{name} {json.dumps(ours)}", found=_spelt(data[name])
             )
 
 
@@ -241,6 +252,6 @@ def pooling_width(tensors: dict[str, Tensor], source: Path) -> int:
 
 
 def _count(tensors: dict[str, Tensor], prefix: str) -> int:
-    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+    pattern = re.compile(re.escape(prefix) + r"\.([0-9]{1,9})\.")
     indices = [int(m[1]) for k in tensors if (m := pattern.match(k))]
     return max(indices, default=-1) + 1

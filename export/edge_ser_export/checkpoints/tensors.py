@@ -14,6 +14,7 @@ from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.models.joint import JointModel
 
 _SHOWN = 6  # names listed in an error
+_NAME_SHOWN = 120  # characters of each
 # Names of weight normalisation's two tensors: before torch had parametrizations, and since.
 _WEIGHT_NORM = (
     ("weight_g", "parametrizations.weight.original0"),
@@ -39,18 +40,27 @@ def build_and_fill(
         CheckpointError: tensors that are missing, unexpected, misshapen, not finite, or there
             twice, by their names in the checkpoint.
     """
-    if find_encoder(config.encoder.kind).computes_tables:
-        # they are in no checkpoint
-        model = JointModel(config)
-    else:
-        # without memory or initialisation: every tensor will come from the checkpoint
-        with torch.device("meta"):
-            model = JointModel(config)
+    model = _empty_model(config, source)
     expected = model.state_dict()
     placed = _place(tensors, expected, source, prefixes)
     _check_fit(placed, tensors, model, source, prefixes)
+    if find_encoder(config.encoder.kind).computes_tables:
+        model = JointModel(config)  # they are in no checkpoint, and now its sizes are known to be
     model.load_state_dict({k: tensors[v].float() for k, v in placed.items()}, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def _empty_model(config: ModelConfig, source: Path) -> JointModel:
+    """A model without memory or initialisation, as every tensor comes from the checkpoint."""
+    try:
+        with torch.device("meta"):
+            return JointModel(config)
+    except Exception as error:  # Transformers' modules raise whatever sizes lead them to
+        raise CheckpointError(
+            source,
+            expected=f"sizes that a {config.encoder.kind} model can be built of",
+            found=f"{' '.join(str(error).split()):.200}",
+        ) from error
 
 
 def _place(
@@ -92,7 +102,7 @@ def _check_fit(
         if p in placed and tensors[placed[p]].shape != v.shape
     ]
     problems = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+        f"{len(names)} {what}: {_listed(names)}"
         for what, names in (
             ("missing", sorted(missing)),
             ("unexpected", sorted(unexpected)),
@@ -110,6 +120,11 @@ def _check_fit(
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
             raise CheckpointError(source, expected="finite floats", found=f"others in {name}")
+
+
+def _listed(names: list[str]) -> str:
+    listed = ", ".join(name[:_NAME_SHOWN] for name in names[:_SHOWN])
+    return f"{listed}, ..." if len(names) > _SHOWN else listed
 
 
 def _weight_norm_name(name: str, expected: dict[str, Tensor]) -> str:

@@ -49,14 +49,6 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], list[Path]]:
     if not path.name.endswith(_INDEX):
         return _read(path), [path]
     shards = _shards(path)
-    missing = [name for name in shards if not (path.parent / name).is_file()]
-    if missing:
-        raise CheckpointError(
-            path,
-            expected=f"its {len(shards)} shards beside it",
-            found=f"no {', '.join(missing[:_SHOWN])}",
-            advice="copy them from where the model was published",
-        )
     tensors: dict[str, Tensor] = {}
     for name, listed in shards.items():
         shard = _read(path.parent / name)
@@ -80,6 +72,20 @@ def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
+def weight_files(path: Path) -> list[Path]:
+    """The files with a model's tensors.
+
+    Args:
+        path: what `find_weights` gave.
+
+    Raises:
+        CheckpointError: an index that names none, or others than lie beside it.
+    """
+    if not path.name.endswith(_INDEX):
+        return [path]
+    return [path.parent / name for name in _shards(path)]
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     return read_safetensors(path)[1] if path.suffix == ".safetensors" else load_state_dict(path)
 
@@ -101,5 +107,13 @@ def _shards(index: Path) -> dict[str, set[str]]:
     if not shards:
         raise CheckpointError(
             index, expected="a weight_map of tensors and shards", found=f"{table!r:.60}"
+        )
+    missing = [name for name in shards if not (index.parent / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            index,
+            expected=f"its {len(shards)} shards beside it",
+            found=f"no {', '.join(missing[:_SHOWN])}",
+            advice="copy them from where the model was published",
         )
     return shards

@@ -10,6 +10,14 @@ from typing import Any, Literal, cast, get_args
 from edge_ser.audio import Preprocessing
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError, UsageError
+from edge_ser_export.bounds import (
+    CONVOLUTIONS,
+    FIELD_SAMPLES,
+    SIZES,
+    check_bound,
+    check_size,
+    shown,
+)
 
 PoolingKind = Literal["style", "attentive-statistics", "mean"]
 HeadKind = Literal["regression", "tanh", "projected"]
@@ -123,7 +131,7 @@ class ModelConfig:
         """
         if not isinstance(data, dict) or not isinstance(data.get("encoder"), dict):
             raise CheckpointError(
-                source, expected="a configuration with an `encoder` table", found=f"{data!r:.80}"
+                source, expected="a configuration with an `encoder` table", found=shown(data, 80)
             )
         encoder = checked(EncoderConfig, data["encoder"], f"{source}: encoder")
         rest = {k: v for k, v in data.items() if k != "encoder"}
@@ -134,43 +142,67 @@ def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
     """Build `EncoderConfig` or `ModelConfig` from untrusted values.
 
     Raises:
-        CheckpointError: a field is unknown, of the wrong type, or makes no sense.
+        CheckpointError: a field is unknown, of the wrong type, too large, or makes no sense.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}
-    unknown = sorted(set(data) - set(fields))
+    unknown = sorted(
+        name if isinstance(name, str) else shown(name) for name in set(data) - set(fields)
+    )
     if unknown:
         raise CheckpointError(
             source,
             expected=f"configuration fields of {cls.__name__}",
-            found=f"unknown {', '.join(unknown)}",
+            found=f"unknown {', '.join(unknown)}"[:300],
             advice="upgrade edge-ser, or remove the field",
         )
     values: dict[str, Any] = {}
     for name, value in data.items():
         default = fields[name].default
-        if isinstance(default, tuple):
-            ok = isinstance(value, list | tuple) and all(isinstance(v, int) for v in value)
-        elif isinstance(default, bool):
-            ok = isinstance(value, bool)
-        elif isinstance(default, float):
-            ok = isinstance(value, int | float)
-        elif isinstance(default, int | str):
-            ok = isinstance(value, type(default)) and not isinstance(value, bool)
-        elif default is None:  # neutral_radius
-            ok = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-        else:
-            ok = True
-        if not ok:
-            raise CheckpointError(
-                source, expected=f"{name} like {default!r}", found=f"{value!r:.60}"
-            )
+        if not _is_like(value, default):
+            raise CheckpointError(source, expected=f"{name} like {default!r}", found=shown(value))
+        _check_sizes(name, value, source)
         values[name] = tuple(value) if isinstance(default, tuple) else value
     config = cls(**values)
+    if isinstance(config, EncoderConfig) and len(set(map(len, _convolutions(config)))) == 1:
+        check_bound("samples of a frame", config.field_samples, FIELD_SAMPLES, source)
     for rule, holds in _rules(config).items():
         if not holds:
             found = {k: v for k, v in values.items() if k != "encoder"}  # has rules of its own
             raise CheckpointError(source, expected=rule, found=f"{found}"[:300])
     return config
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether an untrusted value is of the type of a field's default."""
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and all(type(v) is int for v in value)
+    if isinstance(default, bool | str):
+        return isinstance(value, type(default))
+    if isinstance(default, float):
+        return _is_number(value)
+    if isinstance(default, int):
+        return type(value) is int
+    if default is None:  # neutral_radius
+        return value is None or _is_number(value)
+    return True  # the encoder, which is checked by itself
+
+
+def _is_number(value: object) -> bool:
+    """A float, or an integer that is one exactly."""
+    return isinstance(value, float) or (type(value) is int and abs(value) <= 2**53)
+
+
+def _check_sizes(name: str, value: object, source: str) -> None:
+    """Refuse what is too large to be looked at any further."""
+    if isinstance(value, list | tuple):
+        check_bound(f"entries of {name}", len(value), CONVOLUTIONS, source)
+    if name in SIZES:
+        for size in value if isinstance(value, list | tuple) else (value,):
+            check_size(name, cast(int, size), source)
+
+
+def _convolutions(config: EncoderConfig) -> tuple[tuple[int, ...], ...]:
+    return config.conv_dim, config.conv_kernel, config.conv_stride
 
 
 def _region_rules(config: ModelConfig) -> dict[str, bool]:
@@ -232,7 +264,7 @@ def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
         and config.hidden_size % config.num_attention_heads == 0,
         "num_conv_pos_embedding_groups that divide hidden_size": positive
         and config.hidden_size % config.num_conv_pos_embedding_groups == 0,
-        "layer_norm_eps > 0": config.layer_norm_eps > 0,
+        "layer_norm_eps > 0": 0 < config.layer_norm_eps < math.inf,
         "probabilities in 0..1": 0 <= config.hidden_dropout <= 1
         and 0 <= config.mask_time_prob <= 1,
     }

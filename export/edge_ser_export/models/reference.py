@@ -67,7 +67,18 @@ def transformers_config(config: EncoderConfig) -> PretrainedConfig:
     if "num_buckets" in inspect.signature(build).parameters:
         shared["num_buckets"] = config.num_buckets
         shared["max_bucket_distance"] = config.max_bucket_distance
-    return cast("PretrainedConfig", build(**shared))
+    return cast("PretrainedConfig", build(**shared, attn_implementation=attention_of(config.kind)))
+
+
+def attention_of(kind: str) -> str:
+    """How Transformers computes attention in an encoder of this `model_type`.
+
+    Always named: where a configuration names another one, Transformers may fetch code for it.
+    """
+    from transformers import CONFIG_MAPPING, MODEL_MAPPING
+
+    models: Any = MODEL_MAPPING
+    return "sdpa" if models[CONFIG_MAPPING[kind]]._supports_sdpa else "eager"
 
 
 def is_speech_encoder(kind: str) -> bool:

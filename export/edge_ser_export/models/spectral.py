@@ -61,10 +61,11 @@ class LogMel(nn.Module):
 
     def __init__(self, bands: int) -> None:
         super().__init__()
-        basis = dft_basis(FFT_SIZE // 2 + 1)
+        with torch.device("cpu"):  # also where a model is built without memory
+            basis, filters = dft_basis(FFT_SIZE // 2 + 1), mel_filters(bands)
         self.register_buffer("basis", basis, persistent=False)
         # rounded to half precision, so that exported files hold them in half the bytes
-        self.register_buffer("filters", mel_filters(bands).half().float(), persistent=False)
+        self.register_buffer("filters", filters.half().float(), persistent=False)
         self.basis: Tensor
         self.filters: Tensor
 

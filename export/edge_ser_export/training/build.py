@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from safetensors import SafetensorError
+import torch
 
-from edge_ser.errors import CheckpointError
+from edge_ser.errors import CheckpointError, EdgeSerError
+from edge_ser_export.checkpoints.files import CONFIG, read_json, refuse_adapters
 from edge_ser_export.checkpoints.sizes import encoder_config
+from edge_ser_export.checkpoints.weights import find_weights, weight_files
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.models.presets import PRESETS
-from edge_ser_export.models.reference import TransformersEncoder
+from edge_ser_export.models.reference import TransformersEncoder, attention_of
 
 # Transformers hides spans of so many frames in training, and refuses what is shorter.
 _MASKED_FRAMES = 10
@@ -37,8 +38,9 @@ def build_model(encoder: str) -> JointModel:
         config = PRESETS[encoder]
         width = config.hidden_size
         return JointModel(ModelConfig(encoder=config, pooling_dim=width, head_dim=width))
-    model = _pretrained(encoder)
-    config = encoder_config(model.config.to_dict(), encoder)
+    folder = _folder(encoder)
+    config = _described(encoder, folder)
+    model = _pretrained(encoder, folder, config)
     # Transformers owns `masked_spec_embed` under rules of its own: go by what is there
     masked = "masked_spec_embed" in model.state_dict()
     config = replace(config, mask_time_prob=(config.mask_time_prob or 0.05) if masked else 0.0)
@@ -58,11 +60,7 @@ def read_encoder(encoder: str) -> EncoderConfig:
     """
     if encoder in PRESETS:
         return PRESETS[encoder]
-    from transformers import AutoConfig
-
-    with _loading(encoder):
-        config = AutoConfig.from_pretrained(encoder, trust_remote_code=False, local_files_only=True)
-    return encoder_config(config.to_dict(), encoder)
+    return _described(encoder, _folder(encoder))
 
 
 def shortest_crop_seconds(encoder: EncoderConfig, bfloat16: bool) -> float:
@@ -81,13 +79,38 @@ def shortest_crop_seconds(encoder: EncoderConfig, bfloat16: bool) -> float:
     return samples / preprocessing.sample_rate
 
 
-def _pretrained(encoder: str) -> Any:
-    from transformers import AutoModel
+def _folder(encoder: str) -> Path:
+    """The directory of a model, which may be in Transformers' cache."""
+    if Path(encoder).is_dir():
+        return Path(encoder)
+    from transformers.utils.hub import cached_file
 
     with _loading(encoder):
+        return Path(cast(str, cached_file(encoder, CONFIG, local_files_only=True))).parent
+
+
+def _described(encoder: str, folder: Path) -> EncoderConfig:
+    """What `config.json` says, read before Transformers reads it: there it may fetch and build."""
+    refuse_adapters(folder)
+    with _loading(encoder):
+        described = read_json(folder / CONFIG)
+    return encoder_config(described, encoder)
+
+
+def _pretrained(encoder: str, folder: Path, config: EncoderConfig) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    _check_room(encoder, folder, config)
+    with _loading(encoder):
+        described = AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        # over whatever the file names: Transformers may fetch code for it
+        described._attn_implementation = attention_of(config.kind)
         # mismatches are let through to be named below: version 5 raises without a name
         model, loading = AutoModel.from_pretrained(
-            encoder,
+            folder,
+            config=described,
             output_loading_info=True,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,
@@ -105,20 +128,28 @@ def _pretrained(encoder: str) -> Any:
     return model
 
 
+def _check_room(encoder: str, folder: Path, config: EncoderConfig) -> None:
+    """Refuse to build what the files beside `config.json` have no numbers for."""
+    with _loading(encoder), torch.device("meta"):
+        empty = TransformersEncoder(config)
+    numbers = sum(p.numel() for p in empty.parameters())
+    room = sum(file.stat().st_size for file in weight_files(find_weights(folder)))
+    if room < 2 * numbers:  # of two bytes, as float16 has them
+        raise CheckpointError(
+            encoder,
+            expected=f"weights of the {numbers} numbers that {CONFIG} describes",
+            found=f"files of {room} bytes",
+        )
+
+
 @contextlib.contextmanager
 def _loading(encoder: str) -> Iterator[None]:
     """Turn what Transformers raises over an unusable model into one line."""
     try:
         yield
-    except (
-        OSError,
-        ValueError,
-        ImportError,
-        RuntimeError,
-        KeyError,
-        pickle.UnpicklingError,
-        SafetensorError,
-    ) as error:
+    except (EdgeSerError, MemoryError):
+        raise
+    except Exception as error:  # Transformers raises whatever a stranger's files lead it to
         # for a name, Transformers speaks of its hub, which is never asked here
         found = "no such directory, and no such model in Transformers' cache"
         if Path(encoder).exists():
