@@ -22,8 +22,10 @@ LOOKAHEAD_SECONDS = 0.5
 # Float samples are nominally in [-1, 1]. A little more is loud; thousands are int16 in disguise.
 _MAX_FLOAT_PEAK = 16.0
 _MAX_CHANNELS = 64
-# Attention over an hour would take terabytes; no utterance is a tenth of it.
-_MAX_SECONDS = 3600
+# Attention takes 2 GB over five minutes, and four times that over ten; no utterance is so long.
+_MAX_SECONDS = 300
+# Nor has any model's frame a tenth of this; what is shorter is padded to it.
+_MAX_MIN_SECONDS = 10
 # What recordings have; beyond it a resampler would make gigabytes out of a typing error.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
 
@@ -74,6 +76,11 @@ class Preprocessing:
             (rates, rate, _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ),
             (f"max_seconds in 0..{_MAX_SECONDS}", seconds, 0 < seconds <= _MAX_SECONDS),
             ("min_samples > 0", shortest, shortest > 0),
+            (
+                f"min_samples of at most {_MAX_MIN_SECONDS} s",
+                shortest,
+                shortest <= _MAX_MIN_SECONDS * rate,
+            ),
             ("std > 0", self.std, self.std > 0),
             ("eps >= 0", self.eps, self.eps >= 0),
             ("short refuse or pad", self.short, self.short in ("refuse", "pad")),
@@ -262,6 +269,21 @@ def check_rate(rate: float, subject: object) -> None:
             subject,
             expected=f"a sample rate of {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz",
             found=f"{rate!r:.40}",
+        )
+
+
+def check_channels(count: int, subject: object) -> None:
+    """Refuse a file of so many channels that a second of it takes hundreds of megabytes.
+
+    Raises:
+        AudioError: more than recordings have.
+    """
+    if count > _MAX_CHANNELS:
+        raise AudioError(
+            subject,
+            expected=f"at most {_MAX_CHANNELS} channels",
+            found=str(count),
+            advice="choose those that are speech",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from edge_ser.audio.samples import Samples, check_rate
+from edge_ser.audio.samples import Samples, check_channels, check_rate
 from edge_ser.audio.sound_file import (
     UNKNOWN_FRAMES,
     finalised,
@@ -57,6 +57,7 @@ class SoundBlocks:
         self._file = file
         self.rate: int = file.samplerate
         check_rate(self.rate, subject)
+        check_channels(file.channels, subject)
         self.total_seconds = file.frames / self.rate if file.frames < UNKNOWN_FRAMES else None
         # soundfile would ask how many frames are left, and some files say a number that is wrong
         file.seekable = lambda: False

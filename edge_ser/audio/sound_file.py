@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from edge_ser.audio.samples import LOOKAHEAD_SECONDS, Samples, check_rate
+from edge_ser.audio.samples import LOOKAHEAD_SECONDS, Samples, check_channels, check_rate
 from edge_ser.errors import AudioError
 from edge_ser.libraries import import_library
 
@@ -102,6 +102,7 @@ def _read(
     with soundfile.SoundFile(opened, closefd=False) as file:
         rate = file.samplerate
         check_rate(rate, subject)
+        check_channels(file.channels, subject)
         is_known = file.frames < UNKNOWN_FRAMES
         frames = -1
         if max_seconds is not None:

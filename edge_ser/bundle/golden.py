@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.bundle.npz import DAMAGED, read_arrays
 from edge_ser.emotion.decode import VAD, Outputs
 from edge_ser.errors import BundleError
 
@@ -99,22 +98,19 @@ class Golden:
             BundleError: damaged or incomplete.
         """
         try:
-            data: Any = np.load(file, allow_pickle=False)
-            if not isinstance(data, np.lib.npyio.NpzFile):
-                raise ValueError("an array without names")
-            with data:
-                names = [str(n) for n in data[_NAMES]]
-                samples = [data[f"{_SAMPLES}{i}"] for i in range(len(names))]
-                answers: dict[str, dict[str, NDArray[np.float32]]] = {"": {}}
-                for key in data.files:
-                    if key != _NAMES and not key.startswith(_SAMPLES):
-                        runtime, _, output = key.rpartition(".")
-                        answers.setdefault(runtime, {})[output] = data[key]
+            arrays = read_arrays(file)
+            names = [str(n) for n in arrays.pop(_NAMES)]
+            samples = [arrays.pop(f"{_SAMPLES}{i}") for i in range(len(names))]
+            answers: dict[str, dict[str, NDArray[np.float32]]] = {"": {}}
+            for key, array in arrays.items():
+                if not key.startswith(_SAMPLES):
+                    runtime, _, output = key.rpartition(".")
+                    answers.setdefault(runtime, {})[output] = array
             reference = Outputs(answers.pop(""))
             golden = cls(names, samples, reference, {k: Outputs(v) for k, v in answers.items()})
             golden.check(path)
             return golden
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED as error:
             raise BundleError(
                 path,
                 expected="recorded answers",

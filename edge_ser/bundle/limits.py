@@ -16,6 +16,13 @@ MAX_MANIFEST_BYTES = 4 << 20
 MAX_SIGNATURE_BYTES = 1 << 20
 # Each is opened and hashed; exports write at most ten.
 MAX_FILES = 64
+# Of a .zip, with what is not the bundle's; a system's own notes double its files.
+MAX_ZIP_ENTRIES = 1000
+# How much larger than a .zip its content may be: weights hardly shrink, zeros a thousandfold.
+MAX_ZIP_RATIO, MIN_ZIP_ROOM_BYTES = 20, 16 << 20
+# Recorded utterances and answers, in memory; exports write sixteen clips, 0.4 MB packed.
+MAX_GOLDEN_BYTES = 128 << 20
+MAX_GOLDEN_ARRAYS = 1000
 # Of all files together; WavLM large has 1.3 GB.
 MAX_BUNDLE_BYTES = 16 << 30
 # The graph is kept in memory from when it is checked to when it is loaded; exports put weights of

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_ser.audio import Preprocessing
 from edge_ser.audio.sound import SoundLimits
+from edge_ser.bundle.limits import MAX_BUNDLE_BYTES, MAX_FILES, check_at_most
 from edge_ser.emotion.heads import HEADS, Head, describe_heads
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
@@ -261,6 +262,12 @@ def _with_heads(manifest: Manifest) -> Manifest:
 
 def _check_sense(manifest: Manifest, source: str) -> None:
     """What parts must agree on; what a part alone must be is checked as it is built."""
+    paths = [entry.path for entry in manifest.files]
+    where = f"{source}: files"
+    check_at_most(len(paths), MAX_FILES, "files", where)
+    check_at_most(sum(f.bytes for f in manifest.files), MAX_BUNDLE_BYTES, "bytes in all", where)
+    if len(set(paths)) < len(paths) or any(entry.bytes < 0 for entry in manifest.files):
+        raise BundleError(where, expected="each file once, with its size", found="otherwise")
     _ = manifest.engine  # a device computes with it, so that it is no evidence
     if manifest.max_batch is not None and manifest.max_batch < 1:
         raise BundleError(source, expected="max_batch >= 1", found=str(manifest.max_batch))

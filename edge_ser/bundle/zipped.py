@@ -17,7 +17,14 @@ from typing import NamedTuple
 from edge_ser.bundle import temporary
 from edge_ser.bundle.files import MANIFEST, SIGNATURE, altered, safe_name
 from edge_ser.bundle.foreign import no_bundle
-from edge_ser.bundle.limits import MAX_SIGNATURE_BYTES
+from edge_ser.bundle.limits import (
+    MAX_SIGNATURE_BYTES,
+    MAX_ZIP_ENTRIES,
+    MAX_ZIP_RATIO,
+    MIN_ZIP_ROOM_BYTES,
+    check_at_most,
+    read_manifest_bytes,
+)
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import BundleError, EdgeSerError
 
@@ -95,13 +102,20 @@ def _temporary_place() -> str:
 
 
 def _unpack_into(folder: Path, archive: zipfile.ZipFile, path: Path) -> Unpacked:
+    check_at_most(len(archive.infolist()), MAX_ZIP_ENTRIES, "entries", path)
     members = [i for i in archive.infolist() if not i.is_dir()]
     manifests = [i for i in members if PurePosixPath(i.filename).name == MANIFEST]
     outermost = min(manifests, key=lambda i: i.filename.count("/"), default=None)
     if outermost is None:
         raise BundleError(path, expected=f"a {MANIFEST} inside", found="none")
-    prefix, text = outermost.filename[: -len(MANIFEST)], archive.read(outermost)
+    prefix = outermost.filename[: -len(MANIFEST)]
+    with archive.open(outermost) as file:
+        text = read_manifest_bytes(file, f"{path}: {MANIFEST}")
     manifest = Manifest.from_json(text, f"{path}: {MANIFEST}")
+    room = max(MAX_ZIP_RATIO * path.stat().st_size, MIN_ZIP_ROOM_BYTES)
+    check_at_most(
+        sum(f.bytes for f in manifest.files), room, "bytes unpacked, of a .zip of its size", path
+    )
     for entry in manifest.files:
         target = folder / safe_name(entry.path, path)
         try:
