@@ -89,10 +89,11 @@ LIMITS = {
 _QUICK = ("int8, static", "int8, dynamic")
 
 # Kernel -> (mask, value) of the instructions it is made of, by the Arm Architecture Reference
-# Manual (Advanced SIMD: SDOT/UDOT by vector and by element, SMMLA/UMMLA, FMLA of eight halves).
+# Manual (Advanced SIMD: SDOT/UDOT by vector and by element, SMMLA/UMMLA, FMLA of eight halves; SVE:
+# SMMLA/UMMLA/USMMLA).
 _INSTRUCTIONS = {
     "dot": ((0x9FE0FC00, 0x0E809400), (0x9FC0F400, 0x0F80E000)),
-    "mmla": ((0xDFE0FC00, 0x4E80A400),),
+    "mmla": ((0xDFE0FC00, 0x4E80A400), (0xFF20FC00, 0x45009800)),
     "fmla.8h": ((0xFFE0FC00, 0x4E400C00), (0xFFC0F400, 0x4F001000)),
 }
 _TRANSLATED = re.compile(rb"^0x[0-9a-f]+:\s+([0-9a-f]{8})\s")
@@ -273,7 +274,8 @@ def write(rows: Sequence[dict[str, Any]]) -> None:
         "Largest difference, over twelve recordings, to the same bundle on x86: arousal, dominance "
         "and valence on 0..1, then region logits. The last columns count instructions that QEMU "
         "translated, each once: dot products of 8 bits (sdot, udot), 8-bit matrix products (smmla, "
-        "ummla), float16 arithmetic (fmla of eight halves).\n\n" + table(rows)
+        "ummla, of Advanced SIMD or SVE), float16 arithmetic (fmla of eight halves).\n\n"
+        + table(rows)
     )
 
 
