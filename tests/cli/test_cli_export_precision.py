@@ -336,8 +336,9 @@ def test_calibration_with_a_corpus_records_its_splits(tmp_path: Path) -> None:
     done = export(tmp_path / "bundle", *common)
     assert done.code == 0, done.err
     record = done.lowered.calibration
-    assert (record.fit, record.judge, record.splits) == (2, 2, ("Train",))
-    assert f"judged on 2 others ({tmp_path.name}, Train)" in done.out
+    # two of the four, and the package's clips that are none of the four beside them
+    assert (record.fit, record.judge, record.splits) == (2, 14, ("Train",))
+    assert f"judged on 14 others ({tmp_path.name}, Train)" in done.out
     told = export(tmp_path / "told", *common, "--split", "Test1")
     assert told.lowered.calibration.splits == ("Test1",)
     assert told.lowered.calibration.fit == 6
