@@ -2,7 +2,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,16 @@ def pytest_configure(config: pytest.Config) -> None:
     processes = config.getoption("numprocesses", None)
     if processes:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
+
+
+@pytest.fixture(scope="module")
+def traced_once() -> Iterator[None]:
+    """Exports of one model share its trace, which takes longest; `trace` itself has own tests."""
+    from helpers.trace_once import trace_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge_ser_export.pipeline.trace", trace_once)
+        yield
 
 
 @pytest.fixture(scope="session")

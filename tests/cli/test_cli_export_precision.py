@@ -5,7 +5,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from edge_ser.bundle.files import SENSITIVITY
 from edge_ser.cli import main
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.host.cpu import integer_preset
-from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import strip_metadata
 
 Cli = Callable[..., Any]
+pytestmark = pytest.mark.usefixtures("traced_once")
 
 
 @dataclass
@@ -55,14 +55,6 @@ def export(bundle: Path, *arguments: str) -> Done:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(["export", "-o", str(bundle), *arguments])
     return Done(bundle, code, out.getvalue(), err.getvalue())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_trace() -> Iterator[None]:
-    """All of these export the same checkpoint: it is traced once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "trace", trace_once)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.command import spell_command
 
+pytestmark = pytest.mark.usefixtures("traced_once")
 # What a command does not say: where the bundle goes, another way to name the checkpoint, and how
 # its end is told.
 UNTOLD = {"out", "named", "help", "verbose", "quiet", "json"}

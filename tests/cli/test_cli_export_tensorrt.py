@@ -4,34 +4,27 @@ import contextlib
 import io
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.trace_once import trace_once
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Profile
 from edge_ser.bundle.files import graph_sha256
 from edge_ser.cli import main
 from edge_ser.fidelity.limits import BF16_LIMITS, FP16_LIMITS
-from edge_ser_export import pipeline
 from edge_ser_runtimes.engines import build as building
 
 Cli = Callable[..., Any]
-pytestmark = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64") or platform.system() == "Darwin",
-    reason="TensorRT for RTX has no wheel for this platform",
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_trace() -> Iterator[None]:
-    """All of these export the same checkpoint: it is traced once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "trace", trace_once)
-        yield
+pytestmark = [
+    pytest.mark.skipif(
+        platform.machine().lower() not in ("x86_64", "amd64") or platform.system() == "Darwin",
+        reason="TensorRT for RTX has no wheel for this platform",
+    ),
+    pytest.mark.usefixtures("traced_once"),
+]
 
 
 def export(bundle: Path, *arguments: str) -> tuple[int, str, str]:

@@ -1,22 +1,14 @@
 """What an export says when it is done, and what it was told to write."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.trace_once import trace_once
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli import main
-from edge_ser_export import pipeline
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_trace() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "trace", trace_once)
-        yield
+pytestmark = pytest.mark.usefixtures("traced_once")
 
 
 def test_float32_ends_in_three_lines_and_the_next_command(

@@ -56,6 +56,11 @@ def baseline() -> Published:
 # --- exports
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _share_traces(traced_once: None) -> None:
+    """Here every export does."""
+
+
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest model that can be exported; float16 would hold its float32 weights."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.trace_once import trace_once
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
@@ -15,7 +14,6 @@ from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError
-from edge_ser_export import pipeline
 from edge_ser_export.proof import provable
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.runtime import parity_file, prove_in_runtime
@@ -81,10 +79,7 @@ def test_nothing_passes(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_is_proved_in_both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(pipeline, "trace", trace_once)
+def test_an_export_is_proved_in_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = tmp_path / "bundle"
     assert main(["export", "--runtime", "openvino", "-o", str(bundle)]) == 0
     assert "openvino: parity passed, the rest computed in f32; " in capsys.readouterr().out
@@ -107,7 +102,6 @@ def test_an_export_is_proved_in_any_registered_runtime(
     session = f"{__name__}:{OtherSession.__name__}"
     other = Runtime("other", session, words="", kinds=("onnx",), libraries=("onnxruntime",))
     monkeypatch.setitem(RUNTIMES, "other", other)
-    monkeypatch.setattr(pipeline, "trace", trace_once)
     bundle = tmp_path / "bundle"
     asked = ["--runtime", "other", "--runtime", "openvino"]
     assert main(["export", *asked, "-o", str(bundle)]) == 0
