@@ -19,7 +19,7 @@ from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, Usag
 from edge_ser.segments.source import AudioSource
 from edge_ser.segments.stream import Segments
 from edge_ser.segments.windows import window_rule
-from edge_ser.session import Session, close_session
+from edge_ser.session import Session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Recognizer:
         if opened.pid != os.getpid():
             _inherited.append(opened)
             return
-        close_session(opened.session)
+        opened.session.close()
         opened.bundle.close()
 
     @property

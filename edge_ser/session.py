@@ -31,6 +31,9 @@ class Session(Protocol):
                 shapes of its manifest.
         """
 
+    def close(self) -> None:
+        """Give back what the runtime holds; closing again does nothing."""
+
 
 def computation_of(session: Session) -> str:
     """What its answers are computed by: a runtime's name, "onnx" where the session does not say.
@@ -38,13 +41,6 @@ def computation_of(session: Session) -> str:
     With another precision than the runtime's usual one behind it, such as "openvino-bf16".
     """
     return str(getattr(session, "computation", "onnx"))
-
-
-def close_session(session: Session) -> None:
-    """Let go of what a session holds; nothing, where it has no `close`."""
-    close = getattr(session, "close", None)
-    if close is not None:
-        close()
 
 
 def pad_batch(

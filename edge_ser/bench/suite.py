@@ -191,7 +191,7 @@ class Suite:
             if opened and not self._fits(c):  # beside those that are loaded already
                 continue
             try:
-                c.open(threads)  # brings the runtime's library, which is not the model's to pay
+                c.open(threads).close()  # brings the library, which is not the model's to pay
                 started = time.perf_counter()
                 session = c.open(threads)
             except EdgeSerError as error:
@@ -203,7 +203,9 @@ class Suite:
         try:
             yield opened
         finally:
-            opened.clear()  # before others are loaded for another number of threads
+            for one in opened:  # before others are loaded for another number of threads
+                one.session.close()
+            opened.clear()
 
     def _one(
         self,

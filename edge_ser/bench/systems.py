@@ -11,7 +11,6 @@ from edge_ser.bench.work import Products
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError, DeviceError, LibraryError, UsageError
 from edge_ser.measure.process import ColdSystem
-from edge_ser.session import close_session
 
 # Resident memory of a process that has loaded ONNX Runtime and numpy, but no model; measured.
 _RUNTIME_BYTES = 50_000_000
@@ -124,6 +123,6 @@ def _first_that_opens(bundle: Bundle, runtimes: list[str], warn: Callable[[str],
         except (DeviceError, LibraryError, BundleError) as error:
             warn(f"runtime {following} instead of {name}: {error}")
         else:
-            close_session(session)
+            session.close()
             return name
     return runtimes[-1]

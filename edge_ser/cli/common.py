@@ -100,11 +100,11 @@ def open_session(
 
 def computing_words(session: Session, arguments: argparse.Namespace) -> tuple[str, bool]:
     """What a session computes with, in words, and whether that is a TensorRT engine."""
-    from edge_ser_runtimes.registry import describe
+    from edge_ser_runtimes.registry import describe, runs_engines
 
     words = [describe(session)]
     if arguments.provider is not None:
         words.append(f"provider {arguments.provider}")
     if arguments.threads is not None:
         words.append(f"{arguments.threads} thread{'s' if arguments.threads != 1 else ''}")
-    return ", ".join(words), words[0].startswith("trt")
+    return ", ".join(words), runs_engines(session)

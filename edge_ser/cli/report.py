@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -143,7 +144,8 @@ def _run_here(path: Path, bundle: Bundle, arguments: argparse.Namespace) -> list
     except (DeviceError, MissingExtraError) as error:
         print_warning(f"{path}: not run here: {error}")
         return []
-    return [run_on_device(bundle, session, *computing_words(session, arguments))]
+    with closing(session):
+        return [run_on_device(bundle, session, *computing_words(session, arguments))]
 
 
 def _writing(runtime: str) -> Writing:

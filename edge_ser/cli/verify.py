@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -76,15 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.bundle, trust)
     bundle.manifest.check_evidence()
     if arguments.reference:
-        return _against_reference(bundle, arguments)
+        with ExitStack() as stack:
+            return _against_reference(bundle, arguments, stack)
     for name in ("epoch", "neutral_radius", "parity_audio"):
         if getattr(arguments, name) is not None:
             raise UsageError(
                 f"--{name.replace('_', '-')}", expected="--reference beside it", found="none"
             )
     evidence = load_evidence(bundle) if arguments.report is not None else None
-    session = _open(bundle, arguments)
-    here = run_on_device(bundle, session, *computing_words(session, arguments))
+    with closing(_open(bundle, arguments)) as session:
+        here = run_on_device(bundle, session, *computing_words(session, arguments))
     if arguments.json:
         signed = {} if bundle.signer is None else {"signed_by": bundle.signer.id}
         print(json.dumps(here.to_dict() | signed, indent=1))
@@ -146,7 +148,7 @@ def _line(figures: Measures) -> str:
     )
 
 
-def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
+def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: ExitStack) -> int:
     with needs("export", "verify --reference"):
         from edge_ser_export.checkpoints.load import load_checkpoint
         from edge_ser_export.proof.parity import parity_steps, run_parity
@@ -161,7 +163,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace) -> int:
         checkpoint = load_checkpoint(arguments.reference, arguments.epoch, arguments.neutral_radius)
         # told before the minutes of comparing
         other = _tell_another(bundle, arguments.reference, checkpoint.sha256)
-        session = _open(bundle, arguments)
+        session = stack.enter_context(closing(_open(bundle, arguments)))
         manifest = bundle.manifest
         given = [] if arguments.parity_audio is None else parity_audio(arguments.parity_audio)
         heard = recorded_speech(bundle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import EdgeSerError
@@ -37,7 +38,8 @@ def check_bundle(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            verdict = verify(bundle, open_session(bundle))
+            with closing(open_session(bundle)) as session:
+                verdict = verify(bundle, session)
         except EdgeSerError as error:
             why = f"{target}: {error.subject}: expected {error.expected}, found {error.found}"
             advice = "; ".join(filter(None, [error.advice, misfits(bundle, here, error.advice)]))

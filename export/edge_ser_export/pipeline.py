@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,9 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
             rules = job.target.limits
             lowered = Lowered(job.target.precision, job.target.precision, rules, max_batch)
             draft = job.describe(lowered, architecture)
-            session = open_session(Bundle(graph.parent, replace(draft, graph=graph.name)))
-            return evidence.judge(session, draft).failures
+            bundle = Bundle(graph.parent, replace(draft, graph=graph.name))
+            with closing(open_session(bundle)) as session:
+                return evidence.judge(session, draft).failures
 
         lowered, judged = _write_graphs(job, traced, gate, work, scratch)
         if lowered.refusal is not None and not options.keep_failed:
@@ -144,7 +146,9 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
         def judge(session: Session) -> Parity:
             return evidence.judge(session, manifest, job.progress)
 
-        parity = judge(open_session(Bundle(judged.parent, replace(manifest, graph=judged.name))))
+        candidate = Bundle(judged.parent, replace(manifest, graph=judged.name))
+        with closing(open_session(candidate)) as session:
+            parity = judge(session)
         graph_bytes = sum(p.stat().st_size for p in judged.parent.glob(f"{judged.name}*"))
         refusal = lowered.refusal or (None if parity.passed else _gate_error(job.out, parity))
         if refusal is not None and not options.keep_failed:
@@ -164,7 +168,8 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
         if not is_bundles and parity.passed:  # before the minutes of building
             evidence.golden.save(work / GOLDEN)
             bundle = Bundle(work, seal(work, manifest))
-            own["onnx"] = _check_own_graph(bundle, open_session(bundle), evidence)
+            with closing(open_session(bundle)) as session:
+                own["onnx"] = _check_own_graph(bundle, session, evidence)
         evidence.golden.with_own(own).save(work / GOLDEN)
         manifest = seal(work, _add_engine(job, manifest, work))
         replaced = job.out.exists()

@@ -51,6 +51,9 @@ class TorchSession:
             vad, logits = self.model(torch.from_numpy(samples), torch.from_numpy(lengths))
         return Outputs.of(vad.numpy(), None if logits is None else logits.numpy())
 
+    def close(self) -> None:
+        """Nothing: the weights go with the last who uses the checkpoint."""
+
 
 def torch_recognizer(checkpoint: str, bundle: str, threads: int) -> Recognizer:
     """A recogniser that runs a checkpoint in PyTorch, read as a bundle's manifest says.

@@ -199,8 +199,7 @@ def runtime_table() -> str:
 
 def describe(session: Session) -> str:
     """A session's runtime and the library behind it, such as `onnx (onnxruntime 1.31.1)`."""
-    place = f"{type(session).__module__}:{type(session).__name__}"
-    runtime = next((r for r in RUNTIMES.values() if r.session == place), None)
+    runtime = _runtime_of(session)
     if runtime is None:
         return type(session).__name__
     loaded = [(m, sys.modules[m]) for m in runtime.libraries if m in sys.modules]
@@ -208,6 +207,17 @@ def describe(session: Session) -> str:
         f"{m} {getattr(module, '__version__', 'of unknown version')}" for m, module in loaded
     ]
     return f"{runtime.name} ({', '.join(libraries)})" if libraries else runtime.name
+
+
+def runs_engines(session: Session) -> bool:
+    """Whether a session computes with the engine of a TensorRT bundle, and not with its graph."""
+    runtime = _runtime_of(session)
+    return runtime is not None and runtime.kinds == ("trt",)
+
+
+def _runtime_of(session: Session) -> Runtime | None:
+    place = f"{type(session).__module__}:{type(session).__name__}"
+    return next((r for r in RUNTIMES.values() if r.session == place), None)
 
 
 def _first_that_opens(

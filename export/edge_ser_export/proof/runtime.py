@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import ParitySummary, RuntimeProof, SpeedRecord
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import GateError
-from edge_ser.session import Session, close_session, computation_of, pad_batch
+from edge_ser.session import Session, computation_of, pad_batch
 from edge_ser_export.proof.parity import Parity
 from edge_ser_export.proof.speed import Speed, compare_speed, noise
 from edge_ser_runtimes import registry
@@ -79,18 +80,15 @@ def prove_in_runtime(
     floats = RUNTIMES[name].int8_floats if manifest.precision == "int8" else ("f32",)
     for precision in floats:
         candidate = _with_proof(manifest, name, RuntimeProof(precision=precision))
-        session = open_session(Bundle(folder, candidate), name)
-        if getattr(session, "precision", "f32") != precision:
-            close_session(session)
-            continue  # this processor computes in float32 whatever is asked
-        parity = judge(session)
-        if not parity.passed:
-            close_session(session)
-            continue
-        baseline = open_session(Bundle(folder, manifest), ALWAYS_PROVED)
-        speed = _speed(baseline, session)
-        close_session(baseline)
-        close_session(session)
+        with closing(open_session(Bundle(folder, candidate), name)) as session:
+            if getattr(session, "precision", "f32") != precision:
+                continue  # this processor computes in float32 whatever is asked
+            parity = judge(session)
+            if not parity.passed:
+                continue
+            with closing(open_session(Bundle(folder, manifest), ALWAYS_PROVED)) as baseline:
+                speed = _speed(baseline, session)
+            computation = computation_of(session)
         evidence = {k: v for k, v in parity.to_dict().items() if k != "utterances"}
         (folder / parity_file(name)).write_text(json.dumps(evidence, indent=1) + "\n")
         record = RuntimeProof(
@@ -103,7 +101,6 @@ def prove_in_runtime(
             f"{name}: parity passed, the rest computed in {precision}; "
             f"{speed.speedup:.2f}x the speed of runtime onnx on this machine{speed.doubt}"
         )
-        computation = computation_of(session)
         return Proof(_with_proof(manifest, name, record), parity, words, computation)
     raise GateError(
         f"parity gate of {manifest.name} in {name}",

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from edge_ser.bundle.writing import new_bundle, seal
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.fidelity.verdict import Verdict
 from edge_ser.install import JETSON_TENSORRT
-from edge_ser.session import Session, close_session
+from edge_ser.session import Session
 from edge_ser.verify import verify
 from edge_ser_runtimes import registry
 from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_backend, local_sm
@@ -151,10 +152,8 @@ def build_on_device(
             else:
                 outputs = [o.name for o in manifest.outputs]
                 session = TrtexecSession(tool, work / ENGINE, engine.profiles[0], outputs)
-            try:
+            with closing(session):
                 verdict = verify(made, session)
-            finally:
-                close_session(session)
             _check(verdict, manifest)
             engine = replace(engine, verified=True)
             manifest = seal(work, manifest.with_parts(engine=engine))

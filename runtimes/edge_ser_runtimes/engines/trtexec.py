@@ -144,6 +144,9 @@ class TrtexecSession:
         ]
         return parts[0] if len(parts) == 1 else concatenate(parts)
 
+    def close(self) -> None:
+        """Nothing: each run was a process of its own."""
+
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         rows = lengths.size
         batch = max(rows, self.profile.batch[0])

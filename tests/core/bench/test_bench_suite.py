@@ -20,6 +20,7 @@ from edge_ser.measure.energy import Rails
 from edge_ser.measure.process import ColdSystem
 from edge_ser.measure.timing import Plan
 from edge_ser.session import Session
+from edge_ser_runtimes.registry import open_session
 
 QUICK = Options(seconds=(1.0,), plan=Plan(max_rounds=3, min_rounds=3), processes=0)
 
@@ -88,7 +89,7 @@ def candidate(ser: edge_ser.Recognizer) -> Callable[..., System]:
             "sha256": "00",
             "size_bytes": 2_500_000,
             "memory_bytes": 10_000_000,
-            "open": lambda threads: ser.session,
+            "open": lambda threads: open_session(ser.bundle, "onnx", threads),
             "cold": lambda threads, first, longest, batch: ColdSystem("mark('first')"),
         }
         return System(**(facts | changes))
@@ -186,6 +187,9 @@ def test_what_fails_while_it_runs_is_told(
                 raise MemoryError
             return ser.session.run(samples, lengths)
 
+        def close(self) -> None:
+            """Nothing to let go of."""
+
     records, said = run(QUICK, candidate("tired", open=lambda threads: Tired()), candidate("c"))
     assert [r.system for r in records] == ["c"]
     assert said == ["tired with 1 s: expected a run, found MemoryError"]
@@ -217,6 +221,9 @@ def test_systems_must_fit_beside_each_other_and_are_released_between_threads(
 
         def run(self, samples: Any, lengths: Any) -> Any:
             return ser.session.run(samples, lengths)
+
+        def close(self) -> None:
+            """Nothing to let go of."""
 
     monkeypatch.setattr(suite, "available_memory", lambda: 150 - 100 * len(held))
     options = Options(seconds=(1.0,), threads=(1, 2), plan=QUICK.plan, processes=0)

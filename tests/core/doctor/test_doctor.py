@@ -291,6 +291,9 @@ class Wrong:
         n = lengths.size
         return Outputs.of(np.full((n, 3), 0.5, np.float32), np.zeros((n, 8), np.float32))
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
 
 def changed(target: str | None = None, **parts: object) -> Bundle:
     bundle = Bundle.open(DEFAULT_BUNDLE)

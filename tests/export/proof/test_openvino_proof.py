@@ -28,26 +28,35 @@ class Session:
     """In the precision that the manifest asks for, if this imagined processor has it."""
 
     precision: str
+    closed: bool = False
 
     def run(self, samples: Any, lengths: Any) -> Outputs:
         return Outputs.of(np.zeros((len(lengths), 3), np.float32), None)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def settle(folder: Path, has: set[str], passes: set[str], precision: str = "int8") -> Any:
     """The proof on a processor that has some precisions, of a bundle that passes in some."""
     manifest = replace(Bundle.open(DEFAULT_BUNDLE).manifest, precision=precision)
+    sessions: list[Session] = []
 
     def opened(bundle: Bundle, runtime: str = "auto") -> Any:
         record = bundle.manifest.parity.runtimes.get("openvino")
         asked = "f32" if record is None else record.precision
-        return Session(asked if asked in has else "f32")
+        sessions.append(Session(asked if asked in has else "f32"))
+        return sessions[-1]
 
     def judge(session: Any) -> Parity:
         lost = {"group": "single", "name": "one", "failure": "nothing", "vad_max": None}
         utterances = [] if session.precision in passes else [lost]
         return Parity(manifest.limits, {}, utterances)
 
-    return prove_in_runtime("openvino", folder, manifest, judge, opened)
+    try:
+        return prove_in_runtime("openvino", folder, manifest, judge, opened)
+    finally:
+        assert sessions and all(s.closed for s in sessions)
 
 
 @pytest.mark.parametrize(

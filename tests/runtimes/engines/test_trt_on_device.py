@@ -113,12 +113,12 @@ def test_another_gpu_gets_its_own_engine(rtx: Path, here: Callable[[str | None],
 class Wrong:
     """An engine that answers otherwise."""
 
-    def __init__(self) -> None:
-        self.closed = False
-
     def run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
         batch = lengths.size
         return Outputs.of(np.full((batch, 3), 0.5, np.float32), np.zeros((batch, 8), np.float32))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 @needs_rtx
