@@ -18,6 +18,7 @@ from edge_ser.emotion.scale import unit_from_scores
 from edge_ser.errors import DataError
 from edge_ser.label_table import ALL_SPLITS, LabelTable, find_corpus, read_labels
 from edge_ser.progress import watched
+from edge_ser_export.training.decoded import decoded
 
 
 def read_training_labels(path: Path, audio: Path) -> LabelTable:
@@ -56,7 +57,8 @@ class Corpus:
     Args:
         table: the labels.
         audio: folder of the files.
-        cache: folder for the map; reused when it was made from the same files.
+        cache: folder for the map; reused when it was made from the same files, and shared by
+            trainings at the same time.
         max_seconds: keep the first seconds of each file; 12 s are what the published models
             were given.
 
@@ -78,30 +80,16 @@ class Corpus:
         key = hashlib.sha256(
             json.dumps([str(audio.resolve()), max_seconds, facts]).encode()
         ).hexdigest()[:16]
-        store, index = cache / f"{key}.int16", cache / f"{key}.json"
-        if not index.is_file():
-            cache.mkdir(parents=True, exist_ok=True)
-            self._decode(audio, store, index, max_seconds)
-        ends = np.array(json.loads(index.read_text()), dtype=np.int64)
+        ends, self.samples = decoded(cache, key, len(table.files), self._decode(audio, max_seconds))
         self.starts = np.concatenate([[0], ends[:-1]])
         self.lengths = ends - self.starts
-        self.samples = np.memmap(store, dtype=np.int16, mode="r")
 
-    def _decode(self, audio: Path, store: Path, index: Path, max_seconds: float) -> None:
+    def _decode(self, audio: Path, max_seconds: float) -> Iterator[NDArray[np.int16]]:
         check = Preprocessing(max_seconds=max_seconds)  # mean 0, std 1: leaves samples alone
-        ends, total = [], 0
-        partial = store.with_suffix(".partial")
-        with partial.open("wb") as out:
-            for name in watched(self.table.files, name="decoding", unit="file", leave=True):
-                # checked as for prediction: one row without a frame would make all weights NaN
-                x = check.apply(decode_file(audio / name, check.sample_rate, max_seconds), name)
-                to_int16(x).tofile(out)
-                total += x.size
-                ends.append(total)
-        partial.replace(store)
-        written = index.with_suffix(".writing")
-        written.write_text(json.dumps(ends))
-        written.replace(index)  # last: its presence says the map is complete
+        for name in watched(self.table.files, name="decoding", unit="file", leave=True):
+            # checked as for prediction: one row without a frame would make all weights NaN
+            x = check.apply(decode_file(audio / name, check.sample_rate, max_seconds), name)
+            yield to_int16(x)
 
     def statistics(self, rows: NDArray[np.int64]) -> tuple[float, float]:
         """Mean and standard deviation of all samples of `rows`, on [-1, 1]."""

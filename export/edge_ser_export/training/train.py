@@ -18,10 +18,9 @@ from torch import Tensor, nn
 
 from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import to_cartesian
-from edge_ser.errors import CheckpointError, DataError, UsageError
+from edge_ser.errors import DataError, UsageError
 from edge_ser.progress import watched
 from edge_ser_export.checkpoints.own_format import save_checkpoint
-from edge_ser_export.checkpoints.safe_pickle import load_torch
 from edge_ser_export.models.deployed import DeploymentEncoder
 from edge_ser_export.models.deployment import DeploymentModel
 from edge_ser_export.models.joint import JointModel
@@ -40,6 +39,7 @@ from edge_ser_export.training.distill import (
 )
 from edge_ser_export.training.evaluate import Evaluation, evaluate
 from edge_ser_export.training.losses import auxiliary_weight, ccc_loss, class_weights
+from edge_ser_export.training.state import applying, check_alike, load_optimizer, read_state
 
 Say = Callable[[str], None]
 
@@ -283,12 +283,7 @@ class Trainer:
     def _resume(self) -> None:
         if not self.state_path.is_file():
             raise UsageError(self.out, expected="a run to resume", found="no last.pt")
-        state = load_torch(self.state_path)
-        keys = {"config", "epoch", "best", "history", "model", "average", "optimizer", "projection"}
-        if not isinstance(state, dict) or not keys <= set(state):
-            raise CheckpointError(
-                self.state_path, expected="the state of a run", found="something else"
-            )
+        state = read_state(self.state_path)
         now_set = {**asdict(self.config), "teacher": self.teacher_hash, "corpus": self.corpus_hash}
         was_set = {**state["config"], "teacher": state.get("teacher")}
         # runs of earlier versions do not say
@@ -309,12 +304,15 @@ class Trainer:
                 advice="resume with the settings, labels and audio of the run",
             )
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
-        self.model.load_state_dict(state["model"])
-        if self.average is not None:
-            self.average = {k: v.to(self.device) for k, v in state["average"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.distill is not None:
-            self.distill.projection.load_state_dict(state["projection"])
+        with applying(self.state_path):
+            self.model.load_state_dict(state["model"])
+            if self.average is not None:
+                average = {k: v.to(self.device) for k, v in state["average"].items()}
+                check_alike(average, self.average)
+                self.average = average
+            load_optimizer(self.optimizer, state["optimizer"])
+            if self.distill is not None:
+                self.distill.projection.load_state_dict(state["projection"])
 
 
 def _setting(name: str, was: Any, now: Any) -> tuple[str, str]:
