@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from edge_ser.install import pip_extra, pip_package
+from edge_ser.printable import printable
 
 # Variable of the environment that makes the command line give the traceback, too.
 DEBUG_VARIABLE = "EDGE_SER_DEBUG"
@@ -40,7 +41,7 @@ class EdgeSerError(Exception):
         line = f"{subject}: expected {expected}, found {found}"
         line = f"{line}; {advice}" if advice else line
         # one line, whatever a file's name or a library's message holds
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+        super().__init__(printable(line))
 
     def __reduce__(self) -> tuple[Callable[..., EdgeSerError], tuple[Any, ...]]:
         # an exception's own way is to call its class with `args`, the line alone

@@ -118,7 +118,10 @@ def compare(
     compared: set[tuple[str, int, str]] = set()
     runs: set[str] = set()
     for record in records:
-        earlier = here.get(record.key, [])[-_LATEST_RUNS:]
+        runs_here = here.get(record.key, [])
+        # one run that others interrupted must not keep the others from being compared with
+        calm = [r for r in runs_here if r.latency.preempted <= _BUSY]
+        earlier = (calm or runs_here)[-_LATEST_RUNS:]
         if not earlier:
             unmatched.append(record.place)
             continue

@@ -34,6 +34,9 @@ class Latency:
         stable: whether the wanted precision was reached before the time was over.
         preempted: share of the runs in which another program took the processor away; 0 where the
             operating system does not say.
+
+    Raises:
+        UsageError: a time that none can be, or a share outside 0 to 1.
     """
 
     p10_ms: float
@@ -47,6 +50,13 @@ class Latency:
     runs: int
     stable: bool
     preempted: float
+
+    def __post_init__(self) -> None:
+        times = (self.p10_ms, self.p50_ms, self.p90_ms, self.p99_ms, self.low_ms, self.high_ms)
+        if min(times) <= 0:
+            raise UsageError("times", expected="more than 0 ms", found=f"{min(times):g}")
+        if not 0 <= self.preempted <= 1:
+            raise UsageError("preempted", expected="0 to 1", found=f"{self.preempted:g}")
 
 
 @dataclass(frozen=True)

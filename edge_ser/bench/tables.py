@@ -10,6 +10,7 @@ from edge_ser.bench.compare import Comparison, Span
 from edge_ser.bench.records import Record, one_per_system, threads_of
 from edge_ser.bench.stages import STAGES
 from edge_ser.measure.stats import FEWEST_ROUNDS, TOO_FEW
+from edge_ser.printable import csv_cells
 
 Rows = list[tuple[str, ...]]
 # Share of interrupted runs that is worth a word; a quiet machine has a few percent.
@@ -192,7 +193,7 @@ def csv_text(records: Sequence[Record]) -> str:
         row += [r.size_mb, *(r.stages_ms.get(s, "") for s in STAGES)]
         row += [r.energy.joules if r.energy else "", r.machine.get("processor", "")]
         row += [r.machine.get("cores", "")]
-        writer.writerow(["" if cell is None else cell for cell in row])
+        writer.writerow(csv_cells(["" if cell is None else cell for cell in row]))
     return out.getvalue()
 
 

@@ -39,10 +39,14 @@ if TYPE_CHECKING:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a path looks like a bundle: a directory or a zip file with a manifest in it."""
+    """Whether a path looks like a bundle: a directory or a .zip with a manifest in it.
+
+    A file of another name is none, whatever is in it: audio may have a zip behind its samples.
+    """
     if path.is_dir():
         return (path / MANIFEST).is_file()
-    if not path.is_file():  # reading a pipe would take what it gives from whoever wants it
+    # reading a pipe would take what it gives from whoever wants it
+    if path.suffix.lower() != ".zip" or not path.is_file():
         return False
     import zipfile
 

@@ -20,6 +20,7 @@ from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.limits import Limits
+from edge_ser.printable import printable
 from edge_ser.typed_json import Reader
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class Manifest:
             BundleError: not JSON, another schema version, or a field that is missing or wrong;
                 evidence is read when it is asked for.
         """
-        data = _READER.parse(text, source)
+        data = _printable(_READER.parse(text, source))
         if not isinstance(data, dict):
             raise BundleError(source, expected="a JSON object", found=type(data).__name__)
         version = data.get("schema")
@@ -235,6 +236,17 @@ class Manifest:
         manifest = dataclasses.replace(manifest, _parts=_parts(data, source), _source=source)
         _check_sense(manifest, source)
         return manifest
+
+
+def _printable(data: object) -> object:
+    """The same data without characters that a terminal obeys, or that would begin another line."""
+    if isinstance(data, str):
+        return data if data.isprintable() else printable(data)
+    if isinstance(data, list):
+        return [_printable(item) for item in data]
+    if isinstance(data, dict):
+        return {_printable(key): _printable(value) for key, value in data.items()}
+    return data
 
 
 def _check_task(data: dict[str, Any], source: str) -> None:

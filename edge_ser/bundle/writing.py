@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -13,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from edge_ser.bundle.files import MANIFEST, SIGNATURE, sha256
+from edge_ser.bundle.limits import read_manifest_bytes
 from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.bundle.replacing import in_use, put_in_place, remove_abandoned, remove_tree
-from edge_ser.errors import UsageError
+from edge_ser.errors import BundleError, UsageError
 
 
 def check_new_bundle(path: Path) -> None:
@@ -93,19 +96,21 @@ def _listed_files(path: Path) -> set[str] | None:
     """What the manifest there lists; None where there is no manifest of ours."""
     try:
         if path.is_dir():
-            text = (path / MANIFEST).read_bytes()
+            with (path / MANIFEST).open("rb") as file:
+                text = read_manifest_bytes(file, path)
         else:
             with zipfile.ZipFile(path) as archive:
-                text = archive.read(
-                    next(n for n in archive.namelist() if PurePosixPath(n).name == MANIFEST)
-                )
+                names = archive.namelist()
+                name = next(n for n in names if PurePosixPath(n).name == MANIFEST)
+                with archive.open(name) as member:
+                    text = read_manifest_bytes(member, path)
         data = json.loads(text)
         if not isinstance(data, dict) or not {"schema", "graph", "files"} <= set(data):
             return None
         return {str(entry["path"]) for entry in data["files"]}
     except (
-        OSError, ValueError, TypeError, KeyError, StopIteration, RuntimeError,
-        zipfile.BadZipFile, zlib.error,
+        OSError, ValueError, TypeError, KeyError, StopIteration, RuntimeError, EOFError,
+        struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, BundleError,
     ):  # fmt: skip
         return None
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from edge_ser.printable import printable
 from edge_ser.progress import is_silent, watched
 
 
@@ -42,7 +43,8 @@ def print_note(message: object) -> None:
         _print(f"edge-ser: {message}")
 
 
-def _print(line: str) -> None:
+def _print(text: str) -> None:
+    line = printable(text)
     drawing = sys.modules.get("tqdm")
     if drawing is None:
         print(line, file=sys.stderr)

@@ -14,6 +14,7 @@ import traceback
 from typing import NamedTuple
 
 from edge_ser.errors import DEBUG_VARIABLE, INTERRUPTED, EdgeSerError
+from edge_ser.printable import printable
 
 # Wrong use, or something that the user can solve: a disk, a permission, memory.
 USAGE = 2
@@ -98,7 +99,7 @@ def complain(error: BaseException, verbose: bool) -> int:
     if verbose or os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)
     # a name of a file or a library's words may hold anything
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in failure.line)
+    line = printable(failure.line)
     # plainly: what draws around bars wants memory and locks, and no bar is left
     print(f"edge-ser: error: {line}", file=sys.stderr)
     return failure.exit_code

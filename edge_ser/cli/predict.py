@@ -23,6 +23,7 @@ from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
+from edge_ser.printable import csv_cells, printable
 from edge_ser.progress import watched
 from edge_ser.recognizer import DEFAULT_WINDOW, Recognizer
 from edge_ser.segments.windows import window_rule
@@ -303,7 +304,7 @@ class _Table:
                 c.rjust(w) if i in right else c.ljust(w)
                 for i, (c, w) in enumerate(zip(row, widths, strict=True))
             ]
-            print("  ".join(cells).rstrip(), file=self.stream)
+            print(printable("  ".join(cells).rstrip()), file=self.stream)
 
 
 def _short(name: str, width: int = 48) -> str:
@@ -334,15 +335,15 @@ class _Csv:
     def row(self, e: Emotion) -> None:
         head, sound = e.region_head, e.sound
         sure = e.region_probabilities[head.name] if head and e.region_probabilities else ""
-        self.writer.writerow(
-            (
+        self.writer.writerow(csv_cells(
+            [
                 e.source, e.seconds, e.arousal, e.dominance, e.valence, e.sphere.radius,
                 e.sphere.polar, e.sphere.azimuth, e.region.name, e.region.temperament,
                 e.boundary_margin, head.name if head else "", sure,
                 "" if e.regions_agree is None else e.regions_agree,
                 *(sound[:-1] if sound else [""] * 5), "; ".join(sound.quality) if sound else "",
-            )
-        )  # fmt: skip
+            ]
+        ))  # fmt: skip
 
     def close(self) -> None:
         """Every row is written already."""

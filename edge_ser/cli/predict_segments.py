@@ -11,6 +11,7 @@ from edge_ser.audio.inputs import Source
 from edge_ser.cli.console import print_error
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import AudioError, EdgeSerError
+from edge_ser.printable import csv_cells, printable
 from edge_ser.recognizer import Recognizer
 from edge_ser.segments.segment import Overall, Segment
 from edge_ser.segments.stream import Segments
@@ -126,7 +127,7 @@ class _Table:
         self._print(f"{'overall':>9}  {overall.seconds:9.2f}  {said}")
 
     def _print(self, line: str) -> None:
-        print(line.rstrip(), file=self._stream)
+        print(printable(line.rstrip()), file=self._stream)
 
 
 def _table_cells(emotion: Emotion | None, speech: float, reason: str) -> str:
@@ -167,7 +168,9 @@ class _Csv:
             if e.sound is not None:
                 level, *_, speech, words = e.sound
                 said[-3:] = level, speech, "; ".join(words)
-        self._writer.writerow([segment.source, segment.start, segment.end, *said, segment.reason])
+        self._writer.writerow(
+            csv_cells([segment.source, segment.start, segment.end, *said, segment.reason])
+        )
 
     def overall(self, overall: Overall) -> None:
         """No row of it."""
@@ -182,7 +185,8 @@ class _Rttm:
     def segment(self, segment: Segment) -> None:
         if segment.emotion is None:
             return
-        name = "_".join(segment.source.split()) or "audio"  # no field of RTTM holds a space
+        # no field of RTTM holds a space
+        name = "_".join(printable(segment.source).split()) or "audio"
         region = "_".join(str(segment.emotion.region).split())
         print(
             f"SPEAKER {name} 1 {segment.start:.3f} {segment.end - segment.start:.3f} "

@@ -7,14 +7,15 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from edge_ser.printable import printable
+
 # Marks of a plot, told apart by shape as well as by colour.
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 
 
 def text(value: object) -> str:
     """Any value as text of a page: escaped, and without characters that do not print."""
-    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
-    return html.escape(printable)
+    return html.escape(printable(value))
 
 
 def element(name: str, *content: str, **attributes: object) -> str:

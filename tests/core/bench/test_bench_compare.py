@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from helpers.bench_records import MACHINE, fresh, latency, record
 
@@ -133,3 +135,30 @@ def test_regressions_come_first_and_are_shouted() -> None:
     assert first[-1] == "REGRESSION" and "5 s" in first[0] and first[4].startswith("2.000 (1.9")
     assert all(row[-1] == "no difference" for row in rest)
     assert len(found.regressions) == 1
+
+
+def test_one_interrupted_run_does_not_keep_a_history_from_being_compared_with() -> None:
+    history = [record(10.0) for _ in range(5)]
+    history.append(record(10.0, latency=latency(10.0, preempted=1.0)))
+    found = verdicts(compare(history, [record(20.0)], 0.1, "old.jsonl"))
+    assert found["latency ms"] == ("worse", True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("p50_ms", "NaN", "a finite number"),
+        ("p50_ms", "Infinity", "a finite number"),
+        ("high_ms", "1e999", "a finite number"),
+        ("low_ms", "0", "more than 0 ms"),
+        ("p10_ms", "-1", "more than 0 ms"),
+        ("preempted", "1.5", "0 to 1"),
+        ("preempted", "-Infinity", "a finite number"),
+    ],
+)
+def test_figures_that_none_can_be_are_refused(field: str, value: str, words: str) -> None:
+    data = json.loads(record(10.0).to_json())
+    data["latency"][field] = 12345.5
+    line = json.dumps(data).replace("12345.5", value)
+    with pytest.raises(UsageError, match=f"expected {words}"):
+        Record.from_json(line, "old.jsonl, line 1")
