@@ -69,6 +69,11 @@ def remove(folder: Path, pid: int) -> None:
             lock.close()
 
 
+def is_unpacked(folder: Path) -> bool:
+    """Whether a folder is one that this process has unpacked into, and that goes with it."""
+    return folder in _locks
+
+
 def _remove_forgotten(parent: Path) -> None:
     """Remove this user's folders that no living process holds."""
     if sys.platform == "win32":

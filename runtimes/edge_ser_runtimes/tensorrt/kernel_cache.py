@@ -3,6 +3,9 @@
 An engine of TensorRT for RTX is finished on the GPU that runs it: its kernels are compiled at the
 first run. The cache is validated by TensorRT itself; one of another GPU, driver or release is not
 loaded and gets replaced.
+
+Kernels are code. So a file beside a bundle is loaded only if this user wrote it: the hashes of what
+was written lie in the user's own cache directory.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 
 SUFFIX = ".rtx-cache"
@@ -40,7 +44,7 @@ def cache_paths(bundle: Bundle) -> list[Path]:
     digest = next(f.sha256 for f in bundle.manifest.files if f.path == engine.file)
     own = user_cache() / f"{digest[:16]}{SUFFIX}"
     root = bundle.root.resolve()
-    if root.parent == Path(tempfile.gettempdir()).resolve() or root.name.startswith("."):
+    if temporary.is_unpacked(bundle.root) or root.name.startswith("."):
         return [own]
     return [root.with_name(root.name + SUFFIX), own]
 
@@ -65,8 +69,11 @@ class KernelCache:
                 data = path.read_bytes()
             except OSError:
                 continue
+            digest = hashlib.sha256(data)
+            if path.parent != user_cache() and not _written(digest.hexdigest()).exists():
+                continue  # another's code
             if data and self._cache.deserialize(data):
-                self._saved = hashlib.sha256(data).digest()
+                self._saved = digest.digest()
                 return True
         return False
 
@@ -103,10 +110,19 @@ class KernelCache:
         )
 
 
+def _written(digest: str) -> Path:
+    """What says that this user wrote kernels of this hash."""
+    return user_cache() / "written-kernels" / digest
+
+
 def _write(path: Path, data: bytes) -> None:
     """Write a file in one step, so that a reader never meets half of it."""
     if path.parent == user_cache():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    else:
+        mark = _written(hashlib.sha256(data).hexdigest())
+        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark.touch()
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

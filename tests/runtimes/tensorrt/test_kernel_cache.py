@@ -54,6 +54,23 @@ def test_kernels_are_kept_beside_the_bundle_and_used_again(
     assert kept.read_bytes() == b"kernels"
 
 
+def test_kernels_that_somebody_else_put_beside_a_bundle_are_not_loaded(
+    trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary
+) -> None:
+    folder = trt_bundle()
+    kept = folder.with_name("tiny-trt.rtx-cache")
+    kept.write_bytes(b"kernels of a stranger")
+    session = TrtSession(Bundle.open(folder))
+    assert "cache.deserialize" not in gpu.journal
+    run(session, 1000)
+    assert kept.read_bytes() == b"kernels"
+    session.close()
+    shutil.rmtree(kernel_cache.user_cache())  # on another machine, or as another user
+    gpu.journal.clear()
+    TrtSession(Bundle.open(folder)).close()
+    assert "cache.deserialize" not in gpu.journal
+
+
 def test_they_are_written_now_and_then_and_only_when_changed(
     trt_bundle: TrtBundle, trt: FakeTensorRT, gpu: FakeLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
