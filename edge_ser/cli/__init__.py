@@ -106,7 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _refuse_empty(given)
         arguments = build_parser(_command(given)).parse_args(given)
         with told_log(arguments.verbose), silent(arguments.quiet):
-            code: int = arguments.run(arguments)
+            run = arguments.run
+            if getattr(arguments, "isolated", False):
+                run = _module("isolated").runner(given, run)
+            code: int = run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

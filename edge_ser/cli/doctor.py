@@ -12,6 +12,7 @@ from typing import Any
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import open_session
 from edge_ser.cli.console import print_error, step, steps
+from edge_ser.cli.isolated import add_isolated
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.doctor.bundles import check_bundle
 from edge_ser.doctor.examine import examine, python_version
@@ -36,6 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "bundles", nargs="*", metavar="BUNDLE", help="to be tried (default: the default model)"
     )
+    add_isolated(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 

@@ -20,6 +20,7 @@ from edge_ser.cli.common import (
 )
 from edge_ser.cli.console import print_warning, step, steps, told_warnings
 from edge_ser.cli.export import parity_audio
+from edge_ser.cli.isolated import add_isolated
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.limits import limit_words
@@ -51,6 +52,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--parity-audio", type=Path, metavar="DIR", help="your own speech")
     add_runtime_options(parser)
+    add_isolated(parser)
     parser.add_argument(
         "--report",
         type=Path,

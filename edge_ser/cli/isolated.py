@@ -1,0 +1,87 @@
+"""A command in a process of its own, with limits: for bundles that were made elsewhere.
+
+Opening a bundle has limits, running its graph has none: what lies between its operators may take
+all memory, and a run may never end or take the process along.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edge_ser.errors import BundleError, UsageError
+from edge_ser.host.child import code_command
+
+# WavLM large in float32 takes 5 GB of address space, mapped weights and threads' stacks included.
+LIMIT_BYTES = 8 << 30
+# It answers its recorded clips within a minute on a small board.
+LIMIT_SECONDS = 300.0
+_CHILD_VARIABLE = "EDGE_SER_ISOLATED"
+_CODE = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+runpy.run_module("edge_ser", run_name="__main__", alter_sys=True)
+"""
+
+
+def add_isolated(parser: Any) -> None:
+    """The option that asks for it."""
+    parser.add_argument(
+        "--isolated",
+        action="store_true",
+        help="in a process of its own, which ends after 5 minutes or at 8 GB: for bundles that "
+        "were made elsewhere",
+    )
+
+
+def runner(given: Sequence[str], run: Callable[[Any], int]) -> Callable[[Any], int]:
+    """What runs a command with limits; `run` itself in the process that was made for it."""
+    return run if _CHILD_VARIABLE in os.environ else lambda _: run_isolated(given)
+
+
+def run_isolated(
+    given: Sequence[str], seconds: float = LIMIT_SECONDS, memory_bytes: int = LIMIT_BYTES
+) -> int:
+    """Run a command with limits.
+
+    Args:
+        given: its words, without the program's name.
+        seconds: after which it is ended.
+        memory_bytes: of address space.
+
+    Returns:
+        its exit code.
+
+    Raises:
+        UsageError: this system has no such limits.
+        BundleError: it did not end by itself.
+    """
+    if sys.platform == "win32":
+        raise UsageError(
+            "--isolated", expected="a system with limits of processes", found="Windows",
+            advice="use a container",
+        )  # fmt: skip
+    sys.stdout.flush()
+    command = code_command(_CODE.format(bytes=memory_bytes), *given)
+    environment = {**os.environ, _CHILD_VARIABLE: "1"}
+    try:
+        code = subprocess.run(command, env=environment, timeout=seconds, check=False).returncode
+    except subprocess.TimeoutExpired as error:
+        raise _ended(f"more than {seconds:g} s") from error
+    if code < 0:
+        raise _ended(signal.Signals(-code).name)
+    return code
+
+
+def _ended(how: str) -> BundleError:
+    return BundleError(
+        "isolated process",
+        expected="one that ends by itself",
+        found=how,
+        advice="do not use this bundle",
+    )
