@@ -44,6 +44,16 @@ def traced_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered of engines that tests build is not the user's."""
+    folder = str(tmp_path_factory.mktemp("state"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_STATE_HOME", "LOCALAPPDATA"):
+            patch.setenv(name, folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def ser() -> edge_ser.Recognizer:
     """The default model."""

@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_ser.errors import UsageError
+from edge_ser.errors import SignatureError, UsageError
+
+if TYPE_CHECKING:
+    from edge_ser.bundle.bundle import Bundle
 
 # Variables of the environment: 1 where no bundle is opened without a trusted signature, and the
 # PEM files of the keys that are trusted, separated as the entries of PATH are.
@@ -64,3 +68,24 @@ UNASKED = Trust()
 def trusted_by_environment(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The keys that the variable names, whether signatures are required or not."""
     return [Path(p) for p in environment.get(KEYS_VARIABLE, "").split(os.pathsep) if p]
+
+
+def is_signed_by_trusted(bundle: Bundle, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a trusted key signed a bundle: one that was asked for, or that the variable names.
+
+    Raises:
+        UsageError, MissingPathError, MissingExtraError: the keys cannot be read.
+    """
+    keys = trusted_by_environment(environment)
+    if bundle.signer is not None or not keys:
+        return bundle.signer is not None
+    from edge_ser.bundle.keys import PublicKey
+    from edge_ser.bundle.signature import check_signature
+
+    loaded = [PublicKey.load(key) for key in keys]
+    try:
+        signature = bundle.signature()
+        check_signature(signature, bundle.manifest, bundle.fingerprint, loaded, bundle.root)
+    except SignatureError:
+        return False
+    return True

@@ -13,6 +13,7 @@ from helpers.manifest_parts import part
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.writing import seal
+from edge_ser_runtimes.engines.trusted import remember_built
 from edge_ser_runtimes.tensorrt import cuda
 
 TrtBundle = Callable[..., Path]
@@ -88,6 +89,7 @@ def trt_bundle(tiny_bundle: Callable[..., Path]) -> TrtBundle:
         }
         if record["file"]:
             (folder / record["file"]).write_bytes(data)
+            remember_built(data)
         manifest = replace(Bundle.open(folder).manifest, target="trt-fp16")
         manifest = manifest.with_parts(engine=part(Engine, record))
         (folder / "manifest.json").unlink()

@@ -25,6 +25,7 @@ from edge_ser_runtimes.engines.backend import Backend, choose_backend, load_back
 from edge_ser_runtimes.engines.build import ENGINE, build_engine
 from edge_ser_runtimes.engines.devices import Device, check_precision, find_device
 from edge_ser_runtimes.engines.trtexec import Trtexec, TrtexecSession, find_trtexec
+from edge_ser_runtimes.engines.trusted import remember_built
 
 OpenSession = Callable[[Bundle], Session]
 
@@ -157,6 +158,7 @@ def build_on_device(
             _check(verdict, manifest)
             engine = replace(engine, verified=True)
             manifest = seal(work, manifest.with_parts(engine=engine))
+        remember_built((work / ENGINE).read_bytes())
     return OnDevice(manifest, engine, verdict, replaced)
 
 

@@ -19,6 +19,7 @@ from edge_ser_runtimes.engines.backend import (
 from edge_ser_runtimes.engines.build import ENGINE, build_engine, parse_only
 from edge_ser_runtimes.engines.devices import Device, check_precision, find_device, target_of
 from edge_ser_runtimes.engines.profiles import read_profiles
+from edge_ser_runtimes.engines.trusted import remember_built
 
 # Graphs that ONNX Runtime's CPU kernels cannot run: the bundle holds a form that they can, too.
 _NOT_ON_CPU = ("bf16", "fp8")
@@ -121,6 +122,7 @@ def write_engine(plan: EnginePlan, folder: Path, preprocessing: Preprocessing) -
         return _with_census(record, folder / plan.graph)
     built = build_engine(plan.backend, folder / plan.graph, plan.precision, plan.devices, profiles)
     (folder / ENGINE).write_bytes(built.plan)
+    remember_built(built.plan)
     return built.recorded_in(record)
 
 

@@ -17,6 +17,7 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser_runtimes.base import BaseSession
+from edge_ser_runtimes.engines.trusted import check_trusted
 from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 from edge_ser_runtimes.tensorrt.engine import (
     Record,
@@ -54,6 +55,7 @@ class TrtSession(BaseSession):
             version than built it; the engine is still to be built.
         MissingExtraError: TensorRT is not installed.
         BundleError: no sound engine in the bundle.
+        SignatureError: nobody who is trusted has built it; see `engines.trusted`.
     """
 
     computation = "trt"
@@ -70,6 +72,7 @@ class TrtSession(BaseSession):
         gpu = Gpu(driver)
         check_device(record, gpu)
         trt = load_module(record, driver)
+        check_trusted(bundle, record.name)
         self.gpu, self._trt, self._cuda_graphs = gpu, trt, cuda_graphs
         self._rtx = record.backend == "rtx"
         self._lock = threading.RLock()

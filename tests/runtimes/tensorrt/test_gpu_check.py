@@ -30,6 +30,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name, value in (("_LEAST", 2), ("_WARM_SECONDS", 0.0), ("_SECONDS", 0.0)):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", ""))  # a step sets it
+    monkeypatch.setenv("EDGE_SER_TRUST_ENGINES", "0")  # so does it this
     return module
 
 
