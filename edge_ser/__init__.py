@@ -19,6 +19,7 @@ with starting():
         AudioError,
         BundleError,
         DamagedAudioWarning,
+        DataError,
         DeviceError,
         EdgeSerError,
         LibraryError,
@@ -33,6 +34,7 @@ with starting():
     from edge_ser.recognizer import Recognizer
     from edge_ser.segments.segment import Overall, Segment
     from edge_ser.segments.stream import Segments
+    from edge_ser.segments.turns import Turn, read_turns
     from edge_ser.session import ProviderName, RuntimeName
     from edge_ser.utterance import Utterance
     from edge_ser.version import __version__
@@ -45,6 +47,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "DamagedAudioWarning",
+    "DataError",
     "DeviceError",
     "EdgeSerError",
     "Emotion",
@@ -67,11 +70,13 @@ __all__ = [
     "SignatureError",
     "Sound",
     "Sphere",
+    "Turn",
     "UsageError",
     "Utterance",
     "__version__",
     "evaluate",
     "load",
+    "read_turns",
 ]
 
 

@@ -18,7 +18,8 @@ from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
 from edge_ser.segments.source import AudioSource
 from edge_ser.segments.stream import Segments
-from edge_ser.segments.windows import window_rule
+from edge_ser.segments.turns import Turn, check_turns, cut_turns, read_turns, turns_of
+from edge_ser.segments.windows import cut_windows, window_rule
 from edge_ser.session import Session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
@@ -293,6 +294,7 @@ class Recognizer:
         *,
         window: float = DEFAULT_WINDOW,
         hop: float | None = None,
+        turns: Sequence[Turn] | str | Path | None = None,
         batch_size: int = _BATCH_SIZE,
     ) -> Segments:
         """Recognise the emotion of a recording of any length, piece by piece.
@@ -311,6 +313,9 @@ class Recognizer:
             window: seconds of a piece, at most the bundle's `max_seconds`.
             hop: seconds from the start of one to that of the next, at most `window`; None: the
                 window's, so that pieces do not overlap.
+            turns: who speaks when, an RTTM or CSV file or what `edge_ser.read_turns` gives: pieces
+                are these turns, and the index has an overall value for each of its `speakers`.
+                A turn that is longer than the model takes is several pieces.
             batch_size: pieces per run of the model.
 
         Returns:
@@ -320,6 +325,7 @@ class Recognizer:
             MissingPathError: no such file.
             AudioError: audio that cannot be read or is too short; and, while going through it, not
                 finite.
+            DataError: turns that are malformed, reversed, not in order, or overlap.
             UsageError: samples without their rate, a file with one, no audio at all, or windows
                 that the model does not take.
 
@@ -329,8 +335,19 @@ class Recognizer:
         _check_batch_size(batch_size)
         rules = self.manifest.preprocessing
         rule = window_rule(window, hop, rules)
+        if isinstance(turns, str | Path):
+            turns = read_turns(Path(turns))
+        elif turns is not None:
+            check_turns(turns, "turns")
         source = AudioSource(audio, sample_rate, "samples", rules.sample_rate, self.hearing.channel)
-        return Segments(self, source, rule, batch_size)
+        if turns is None:
+            windows = cut_windows(source, rule)
+        else:
+            chosen = turns_of(turns, source.source, "turns") if source.source else list(turns)
+            windows = cut_turns(
+                source, chosen, rule, rules.max_samples, rules.sample_rate, source.name
+            )
+        return Segments(self, source, windows, batch_size)
 
     def _run(self, utterances: list[Utterance]) -> list[Emotion]:
         return self.decode(self.infer(utterances), utterances)

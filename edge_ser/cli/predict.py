@@ -26,6 +26,7 @@ from edge_ser.load import load
 from edge_ser.printable import csv_cells, printable
 from edge_ser.progress import watched
 from edge_ser.recognizer import DEFAULT_WINDOW, Recognizer
+from edge_ser.segments.turns import read_turns
 from edge_ser.segments.windows import window_rule
 
 _COLUMNS = (
@@ -106,6 +107,13 @@ def _add_segment_options(parser: Any) -> None:
         help="answer every recording segment by segment; the same as --long segments",
     )
     parser.add_argument(
+        "--turns",
+        type=Path,
+        metavar="FILE",
+        help="RTTM or CSV (speaker, start, end): segments are these turns, and every speaker has "
+        "an overall value",
+    )
+    parser.add_argument(
         "--window",
         type=float,
         metavar="SECONDS",
@@ -159,6 +167,10 @@ def _check_segment_options(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: one of segments without segments.
     """
+    if arguments.turns is not None:
+        if arguments.long == "mean":
+            raise UsageError("--turns", expected="--segments beside it", found="--long mean")
+        arguments.long = "segments"
     if arguments.long == "first":
         for name in ("window", "hop"):
             if getattr(arguments, name) is not None:
@@ -184,7 +196,8 @@ def _answer_all(
         window_rule(window, hop, rules)  # once, not for every file
     if arguments.long == "segments":
         printer = SEGMENT_PRINTERS[arguments.format](stream)
-        return print_segments(recognizer, sources, printer, window, hop, batch_size)
+        turns = None if arguments.turns is None else read_turns(arguments.turns)
+        return print_segments(recognizer, sources, printer, window, hop, batch_size, turns)
     rows = _PRINTERS[arguments.format](stream)
     if arguments.long == "mean":
         answers = mean_answers(recognizer, sources, window, hop, batch_size)

@@ -15,10 +15,11 @@ from edge_ser.printable import csv_cells, printable
 from edge_ser.recognizer import Recognizer
 from edge_ser.segments.segment import Overall, Segment
 from edge_ser.segments.stream import Segments
+from edge_ser.segments.turns import Turn
 
 _COLUMNS = (
-    "source", "start", "end", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
-    "region", "temperament", "boundary_margin", "level_dbfs", "speech_share",
+    "source", "start", "end", "speaker", "arousal", "dominance", "valence", "radius", "polar",
+    "azimuth", "region", "temperament", "boundary_margin", "level_dbfs", "speech_share",
     "quality", "reason",
 )  # fmt: skip
 
@@ -30,7 +31,7 @@ class SegmentPrinter(Protocol):
         """Take a piece."""
 
     def overall(self, overall: Overall) -> None:
-        """Take all pieces of a recording together."""
+        """Take all pieces of a recording together, or of a speaker."""
 
 
 def print_segments(
@@ -40,12 +41,15 @@ def print_segments(
     window: float,
     hop: float | None,
     batch_size: int,
+    turns: Sequence[Turn] | None,
 ) -> int:
     """Print the pieces of every recording; returns how many recordings could not be answered."""
     failed = 0
     for source in sources:
         try:
-            index = recognizer.segments(source, window=window, hop=hop, batch_size=batch_size)
+            index = recognizer.segments(
+                source, window=window, hop=hop, turns=turns, batch_size=batch_size
+            )
             _print_one(index, printer)
         except EdgeSerError as error:
             failed += 1
@@ -58,7 +62,8 @@ def _print_one(index: Segments, printer: SegmentPrinter) -> None:
     for segment in index:
         printer.segment(segment)
         reason = reason or segment.reason
-    printer.overall(index.overall)
+    for pieces in (*index.speakers.values(), index.overall):
+        printer.overall(pieces)
     refuse_unanswered(index.overall, reason)
 
 
@@ -120,11 +125,11 @@ class _Table:
                 "  speech"
             )
         said = _table_cells(segment.emotion, segment.speech_share, segment.reason)
-        self._print(f"{segment.start:9.2f}  {segment.end:9.2f}  {said}")
+        self._print(f"{segment.start:9.2f}  {segment.end:9.2f}  {said}  {segment.speaker}")
 
     def overall(self, overall: Overall) -> None:
         said = _table_cells(overall.emotion, overall.speech_share, "nothing to answer")
-        self._print(f"{'overall':>9}  {overall.seconds:9.2f}  {said}")
+        self._print(f"{'overall':>9}  {overall.seconds:9.2f}  {said}  {overall.speaker}")
 
     def _print(self, line: str) -> None:
         print(printable(line.rstrip()), file=self._stream)
@@ -168,16 +173,15 @@ class _Csv:
             if e.sound is not None:
                 level, *_, speech, words = e.sound
                 said[-3:] = level, speech, "; ".join(words)
-        self._writer.writerow(
-            csv_cells([segment.source, segment.start, segment.end, *said, segment.reason])
-        )
+        place = (segment.source, segment.start, segment.end, segment.speaker)
+        self._writer.writerow(csv_cells([*place, *said, segment.reason]))
 
     def overall(self, overall: Overall) -> None:
         """No row of it."""
 
 
 class _Rttm:
-    """As programs that draw or score speakers read it; the region stands in the speaker's place."""
+    """As programs that draw or score speakers read it; the region stands behind the speaker."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -187,7 +191,8 @@ class _Rttm:
             return
         # no field of RTTM holds a space
         name = "_".join(printable(segment.source).split()) or "audio"
-        region = "_".join(str(segment.emotion.region).split())
+        said = printable(f"{segment.speaker} {segment.emotion.region}")
+        region = "_".join(said.split())
         print(
             f"SPEAKER {name} 1 {segment.start:.3f} {segment.end - segment.start:.3f} "
             f"<NA> <NA> {region} <NA> <NA>",

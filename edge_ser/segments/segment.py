@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.sphere import Partition
 
+# Of a piece without speech: it counts where there is nothing else.
+_LEAST_WEIGHT = 1e-3
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -23,6 +26,7 @@ class Segment:
         emotion: of the piece; None where it is not answered.
         reason: why it is not answered, in words; "" where it is.
         source: name of the recording; "" for samples in memory.
+        speaker: whose turn it is; "" where nobody said.
     """
 
     start: float
@@ -30,6 +34,7 @@ class Segment:
     emotion: Emotion | None
     reason: str = ""
     source: str = ""
+    speaker: str = ""
 
     @property
     def speech_share(self) -> float:
@@ -43,6 +48,7 @@ class Segment:
             "source": self.source,
             "start": self.start,
             "end": self.end,
+            "speaker": self.speaker,
             "speech_share": self.speech_share,
             "emotion": None if self.emotion is None else self.emotion.to_dict(),
             "reason": self.reason,
@@ -51,16 +57,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Overall:
-    """All pieces of a recording together.
+    """All pieces of a recording together, or those of one speaker.
 
     Attributes:
         emotion: of the mean of the model's numbers, each piece weighted by its seconds of
             speech; None where no piece is answered.
         segments: pieces, answered or not.
         answered: of them.
-        seconds: end of the last piece.
+        seconds: of all pieces; what is in two of them counts once.
         speech_share: of all pieces, answered or not.
         source: name of the recording; "" for samples in memory.
+        speaker: whose pieces they are; "" for all.
     """
 
     emotion: Emotion | None
@@ -69,11 +76,13 @@ class Overall:
     seconds: float
     speech_share: float
     source: str = ""
+    speaker: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
         return {
             "source": self.source,
+            "speaker": self.speaker,
             "segments": self.segments,
             "answered": self.answered,
             "seconds": self.seconds,
@@ -82,36 +91,52 @@ class Overall:
         }
 
 
-class WeightedMean:
-    """Mean of a model's numbers over pieces, at constant memory.
+class Together:
+    """Many pieces as one, at constant memory.
 
-    The mean is taken of the vector, not of radius and angles, which have none: the angles of two
-    points on either side of -180 degrees lie next to each other, and their mean opposite to both.
+    The mean is taken of the model's vector, not of radius and angles, which have none: the angles
+    of two points on either side of -180 degrees lie next to each other, and their mean opposite to
+    both.
     """
 
     def __init__(self) -> None:
         self._sums: dict[str, NDArray[np.float64]] = {}
-        self._weight = 0.0
+        self._weight = self._seconds = self._speech = 0.0
+        self.count = self._answered = 0
 
-    def add(self, outputs: Mapping[str, NDArray[np.float32]], row: int, weight: float) -> None:
-        """Take one row of a batch's outputs.
+    def add_unanswered(self, seconds: float) -> None:
+        """Take a piece that has no answer.
 
         Args:
-            outputs: `[batch, width]` by name.
-            row: of them.
-            weight: seconds.
+            seconds: that it stands for.
         """
-        for name, array in outputs.items():
-            part = weight * array[row].astype(np.float64)
-            self._sums[name] = self._sums[name] + part if name in self._sums else part
-        self._weight += weight
+        self.count += 1
+        self._seconds += seconds
 
-    def emotion(self, partition: Partition, source: str) -> Emotion | None:
-        """What the mean says; None where nothing of any weight was taken."""
-        if self._weight <= 0:
-            return None
-        arrays = {
-            name: (total / self._weight).astype(np.float32)[None]
-            for name, total in self._sums.items()
-        }
-        return decode(Outputs(arrays), partition, [self._weight], [source])[0]
+    def add(self, rows: Mapping[str, NDArray[np.float32]], seconds: float, speech: float) -> None:
+        """Take an answered piece.
+
+        Args:
+            rows: `[width]` by name, the model's numbers.
+            seconds: that it stands for.
+            speech: share of them.
+        """
+        self.add_unanswered(seconds)
+        self._answered += 1
+        self._speech += seconds * speech
+        weight = seconds * max(speech, _LEAST_WEIGHT)
+        self._weight += weight
+        for name, row in rows.items():
+            self._sums[name] = self._sums.get(name, 0.0) + weight * row.astype(np.float64)
+
+    def overall(self, partition: Partition, source: str, speaker: str = "") -> Overall:
+        """All that was taken, at least one piece."""
+        emotion = None
+        if self._weight > 0:
+            arrays = {
+                name: (total / self._weight).astype(np.float32)[None]
+                for name, total in self._sums.items()
+            }
+            emotion = decode(Outputs(arrays), partition, [self._seconds], [source])[0]
+        share = round(self._speech / self._seconds, 4)
+        return Overall(emotion, self.count, self._answered, self._seconds, share, source, speaker)

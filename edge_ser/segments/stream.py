@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from edge_ser.audio import Samples
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import AudioError, UsageError
-from edge_ser.segments.segment import Overall, Segment, WeightedMean
+from edge_ser.segments.segment import Overall, Segment, Together
 from edge_ser.segments.source import AudioSource
-from edge_ser.segments.windows import Window, WindowRule, cut_windows
+from edge_ser.segments.windows import Window
 from edge_ser.utterance import Utterance
 
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
-
-# Of a window without speech: it counts where there is nothing else.
-_LEAST_WEIGHT = 1e-3
 
 
 class Steps(Protocol):
@@ -41,15 +38,22 @@ class Steps(Protocol):
 class Segments(Iterator[Segment]):
     """The pieces of one recording, in their order: goes through it once, as far as it is asked to.
 
+    Args:
+        steps: the model.
+        audio: the recording, which is closed at the end.
+        windows: of it.
+        batch_size: windows per run of the model.
+
     Attributes:
         total_seconds: of the recording; None where it does not say how long it is.
     """
 
-    def __init__(self, steps: Steps, audio: AudioSource, rule: WindowRule, batch_size: int) -> None:
-        self._steps, self._audio, self._rule = steps, audio, rule
-        self._rate = steps.manifest.preprocessing.sample_rate
-        self._mean, self._count, self._answered = WeightedMean(), 0, 0
-        self._end = self._seconds = self._speech_seconds = 0.0
+    def __init__(
+        self, steps: Steps, audio: AudioSource, windows: Iterator[Window], batch_size: int
+    ) -> None:
+        self._steps, self._audio, self._windows = steps, audio, windows
+        self._rules = steps.manifest.preprocessing
+        self._all, self._by_speaker = Together(), dict[str, Together]()
         self._segments = self._answer(batch_size)
         self.total_seconds = audio.total_seconds
 
@@ -68,20 +72,25 @@ class Segments(Iterator[Segment]):
         Raises:
             UsageError: none was.
         """
-        if not self._count:
+        if not self._all.count:
             raise UsageError(
                 "overall", expected="after the segments", found="none was taken yet",
                 advice="go through them first: segments = list(index)",
             )  # fmt: skip
-        source = self._audio.source
-        emotion = self._mean.emotion(self._steps.manifest.partition, source)
-        share = round(self._speech_seconds / self._seconds, 4)
-        return Overall(emotion, self._count, self._answered, self._end, share, source)
+        return self._all.overall(self._steps.manifest.partition, self._audio.source)
+
+    @property
+    def speakers(self) -> dict[str, Overall]:
+        """The pieces of each speaker given so far, together, by name; {} without turns."""
+        partition, source = self._steps.manifest.partition, self._audio.source
+        return {
+            name: pieces.overall(partition, source, name)
+            for name, pieces in self._by_speaker.items()
+        }
 
     def _answer(self, batch_size: int) -> Generator[Segment, None, None]:
-        windows = cut_windows(self._audio, self._rule)
         try:
-            while batch := list(itertools.islice(windows, batch_size)):
+            while batch := list(itertools.islice(self._windows, batch_size)):
                 yield from self._answer_batch(batch)
         finally:
             self._audio.close()
@@ -95,7 +104,7 @@ class Segments(Iterator[Segment]):
                 utterances.append(self._prepare(window))
                 reasons.append("")
             except AudioError as error:
-                if window.samples.size < self._rule.shortest:  # it is all there is
+                if self._is_all_too_short(window):
                     raise
                 reasons.append(error.found)
         emotions: list[Emotion] = []
@@ -104,27 +113,37 @@ class Segments(Iterator[Segment]):
             emotions = self._steps.decode(outputs, utterances)
         row = 0
         for window, reason in zip(windows, reasons, strict=True):
-            seconds = self._take(window)
             emotion = None
-            if not reason:
+            seconds = window.counted / self._rules.sample_rate
+            if reason:
+                for pieces in self._together(window.speaker):
+                    pieces.add_unanswered(seconds)
+            else:
                 emotion = emotions[row]
                 speech = 1.0 if emotion.sound is None else emotion.sound.speech_share
-                self._mean.add(outputs.arrays, row, seconds * max(speech, _LEAST_WEIGHT))
-                self._speech_seconds += seconds * speech
-                self._answered += 1
+                numbers = {name: array[row] for name, array in outputs.arrays.items()}
+                for pieces in self._together(window.speaker):
+                    pieces.add(numbers, seconds, speech)
                 row += 1
-            start, size = window.start / self._rate, window.samples.size / self._rate
-            yield Segment(start, start + size, emotion, reason, self._audio.source)
+            yield self._segment(window, emotion, reason)
 
-    def _take(self, window: Window) -> float:
-        """Count a window; returns the seconds that it stands for, of the last one what it adds."""
-        end = (window.start + window.samples.size) / self._rate
-        size, hop = window.samples.size / self._rate, self._rule.hop / self._rate
-        seconds = size * min(1.0, (end - self._end) / hop)
-        self._count, self._end, self._seconds = self._count + 1, end, self._seconds + seconds
-        return seconds
+    def _segment(self, window: Window, emotion: Emotion | None, reason: str) -> Segment:
+        rate = self._rules.sample_rate
+        start, end = window.start / rate, (window.start + window.samples.size) / rate
+        return Segment(start, end, emotion, reason, self._audio.source, window.speaker)
+
+    def _together(self, speaker: str) -> list[Together]:
+        """What a piece of a speaker is part of."""
+        if not speaker:
+            return [self._all]
+        return [self._all, self._by_speaker.setdefault(speaker, Together())]
+
+    def _is_all_too_short(self, window: Window) -> bool:
+        """Whether the recording is nothing but a window that the model does not take."""
+        return not window.speaker and window.samples.size < self._rules.min_samples
 
     def _prepare(self, window: Window) -> Utterance:
-        place = f"{self._audio.name} at {window.start / self._rate:.1f} s"
-        utterance = self._steps.prepare(window.samples, self._rate, place)
+        rate = self._rules.sample_rate
+        place = f"{self._audio.name} at {window.start / rate:.1f} s"
+        utterance = self._steps.prepare(window.samples, rate, place)
         return utterance._replace(source=self._audio.source)

@@ -22,10 +22,15 @@ class Window(NamedTuple):
     Attributes:
         start: position of its first sample, at the model's rate.
         samples: `[n]` float32.
+        counted: samples that it stands for in a mean: fewer than it has where most of them are in
+            the window before.
+        speaker: whose turn it is, where that is known.
     """
 
     start: int
     samples: Samples
+    counted: float
+    speaker: str = ""
 
 
 class WindowRule(NamedTuple):
@@ -84,19 +89,24 @@ def cut_windows(blocks: Iterable[Samples], rule: WindowRule) -> Iterator[Window]
     Yields:
         windows in the order of their starts; none where there are no samples.
     """
-    kept, base, following = np.zeros(0, np.float32), 0, 0
+    parts: list[Samples] = []
+    base = end = following = 0  # of the first sample kept, after the last, of the next window
     for block in blocks:
-        kept = np.concatenate([kept, block])
-        end = base + kept.size
+        parts.append(block)
+        end += block.size
+        if end < following + rule.size:
+            continue
+        kept = np.concatenate(parts)
         while following + rule.size <= end:
             place = following - base
-            yield Window(following, kept[place : place + rule.size])
+            yield Window(following, kept[place : place + rule.size], rule.size)
             following += rule.hop
         # the last window may have to begin this early
-        unneeded = max(0, kept.size - rule.size)
-        kept, base = kept[unneeded:], base + unneeded
-    end = base + kept.size
+        base = end - rule.size
+        parts = [kept[kept.size - rule.size :]]
     is_first = following == 0
     covered = 0 if is_first else following - rule.hop + rule.size
     if end - covered >= (1 if is_first else rule.shortest):
-        yield Window(base, kept)
+        kept = np.concatenate(parts)[-rule.size :]
+        counted = kept.size if is_first else kept.size * min(1.0, (end - covered) / rule.hop)
+        yield Window(end - kept.size, kept, counted)

@@ -152,3 +152,30 @@ def test_segments_without_speech_are_told_or_refused(cli: Cli, tmp_path: Path) -
     assert "found none of 2: hardly any speech" in refused.error()
     wrong = cli("predict", "--min-speech", 2, *ONE, tmp_path / "a.wav")
     assert wrong.error() == "min_speech: expected a share, 0 to 1, found 2.0"
+
+
+def test_turns(cli: Cli, long_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "turns.rttm"
+    lines = ["SPEAKER long_call 1 0 3 <NA> <NA> Ann <NA> <NA>"]
+    lines += ["SPEAKER long_call 1 3 4.5 <NA> <NA> Ben <NA> <NA>"]
+    path.write_text("\n".join(lines).replace("long_call", long_file.stem.replace(" ", "_")))
+    soundfile.write(tmp_path / "long_call.wav", soundfile.read(long_file)[0], RATE)
+    done = cli("predict", "--turns", path, *ONE, tmp_path / "long_call.wav")
+    assert done.code == 0 and done.err == ""
+    rows = [line.split() for line in done.out.splitlines()[2:]]
+    assert [(row[0], row[-1]) for row in rows[:4]] == [
+        ("0.00", "Ann"), ("3.00", "Ben"), ("overall", "Ann"), ("overall", "Ben"),
+    ]  # fmt: skip
+    assert rows[4][0] == "overall"
+    as_json = cli("predict", "--turns", path, "--json", *ONE, tmp_path / "long_call.wav")
+    *segments, ann, ben, last = [json.loads(line) for line in as_json.out.splitlines()]
+    assert [row["speaker"] for row in segments] == ["Ann", "Ben"]
+    assert (ann["overall"]["speaker"], ben["overall"]["speaker"]) == ("Ann", "Ben")
+    assert last["overall"]["speaker"] == "" and last["overall"]["seconds"] == 7.5
+    path.write_text("\n".join(reversed(path.read_text().splitlines())))
+    assert (
+        "turns.rttm: line 2: expected turns in the order of their starts"
+        in cli("predict", "--turns", path, *ONE, tmp_path / "long_call.wav").error()
+    )
+    wrong = cli("predict", "--turns", path, "--long", "mean", *ONE, long_file)
+    assert wrong.error() == "--turns: expected --segments beside it, found --long mean"

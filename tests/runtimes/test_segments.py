@@ -20,8 +20,8 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def speech(utterances: list[Path]) -> np.ndarray:
-    """27 s: the sample utterances, one after the other."""
-    return np.concatenate([decode_file(path, RATE) for path in utterances] * 3)[: 27 * RATE]
+    """24.7 s: the sample utterances, one after the other."""
+    return np.concatenate([decode_file(path, RATE) for path in utterances] * 3)
 
 
 def vad(emotion: edge_ser.Emotion | None) -> list[float]:
@@ -160,3 +160,34 @@ def test_noise_hardly_counts_beside_speech(speech: np.ndarray, ser: edge_ser.Rec
     assert with_noise.overall.speech_share == pytest.approx(
         alone.overall.speech_share / 2, abs=0.01
     )
+
+
+def test_turns_are_answered_each_and_per_speaker(
+    speech: np.ndarray, ser: edge_ser.Recognizer, tmp_path: Path
+) -> None:
+    turns = [edge_ser.Turn(0.5, 3, "A"), edge_ser.Turn(3, 8, "B"), edge_ser.Turn(9, 24, "A")]
+    index = ser.segments(speech, RATE, turns=turns)
+    segments = list(index)
+    assert [(s.start, s.end, s.speaker) for s in segments] == [
+        (0.5, 3, "A"), (3, 8, "B"), (9, 14, "A"), (14, 19, "A"), (19, 24, "A"),
+    ]  # fmt: skip
+    second = speech[3 * RATE : 8 * RATE]
+    assert vad(segments[1].emotion) == pytest.approx(vad(ser(second, RATE)), abs=1e-5)
+    assert vad(index.speakers["B"].emotion) == pytest.approx(vad(segments[1].emotion), abs=1e-6)
+    of_a = [s for s in segments if s.speaker == "A"]
+    weights = [(s.end - s.start) * s.speech_share for s in of_a]
+    mean = np.average([vad(s.emotion) for s in of_a], axis=0, weights=weights)
+    assert vad(index.speakers["A"].emotion) == pytest.approx(mean.tolist(), abs=1e-4)
+    assert (index.speakers["A"].seconds, index.overall.seconds) == (17.5, 22.5)
+    path = tmp_path / "a.csv"
+    path.write_text("speaker,start,end\nA,0.5,3\nB,3,8\nA,9,24\n")
+    assert list(ser.segments(speech, RATE, turns=path)) == segments
+
+
+def test_a_turn_that_is_too_short_stays_without_an_answer(
+    speech: np.ndarray, ser: edge_ser.Recognizer
+) -> None:
+    turns = [edge_ser.Turn(0, 0.02, "A"), edge_ser.Turn(1, 3, "B")]
+    index = ser.segments(speech, RATE, turns=turns)
+    assert [s.emotion is None for s in index] == [True, False]
+    assert index.speakers["A"].emotion is None and index.speakers["A"].answered == 0

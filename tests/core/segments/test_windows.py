@@ -91,3 +91,10 @@ def test_windows_that_the_model_does_not_take_are_refused(seconds: float) -> Non
 def test_a_hop_that_leaves_audio_out_is_refused(seconds: float) -> None:
     with pytest.raises(UsageError, match="hop: expected more than 0 and at most the window, 5 s"):
         window_rule(5, seconds, RULES)
+
+
+def test_the_last_window_counts_by_what_it_adds() -> None:
+    counted = [w.counted for w in cut_windows(blocks(29, 29), WindowRule(10, 10, 3))]
+    assert counted == [10, 10, 9]
+    overlapping = [w.counted for w in cut_windows(blocks(20, 20), WindowRule(10, 4, 1))]
+    assert overlapping == [10, 10, 10, 5]
