@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -277,10 +278,20 @@ def check_history(path: Path) -> None:
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
-    """Append records to a history, all at once."""
-    text = "".join(r.to_json() + "\n" for r in records)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    """Append records to a history: all of them, or none where the disk is full.
+
+    Raises:
+        OSError: they cannot be written; the history is as it was.
+    """
+    content = "".join(r.to_json() + "\n" for r in records).encode()
+    with path.open("ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            while content:  # of a full disk, a part of it is written first
+                content = content[file.write(content) :]
+        except BaseException:
+            file.truncate(size)
+            raise
 
 
 def threads_of(record: Record) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerprint_of
 from edge_ser.bundle.golden import Golden
@@ -117,10 +118,19 @@ def export(
     return exported
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder; one that a killed export has left is removed by the next."""
+    folder = temporary.new_folder()
+    try:
+        yield folder
+    finally:
+        temporary.remove(folder, os.getpid())
+
+
 def _export(job: _Job, open_session: OpenSession) -> Exported:
     options = job.options
-    with new_bundle(job.out) as work, tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-        scratch = Path(folder)
+    with new_bundle(job.out) as work, scratch_folder() as scratch:
         traced = _trace(job, work if job.target.in_place else scratch)
         evidence = _ask_reference(job, traced.calibration)
         architecture = describe_architecture(job.checkpoint)

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,23 @@ def test_places_and_first_records() -> None:
     assert two.place == "default/onnx, 5 s, batch 1, 2 threads"
     other = record(system="b/onnx")
     assert one_per_system([one, record(seconds=3), other, two]) == [one, other, two]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of processes")
+def test_a_full_disk_leaves_the_history_as_it_was(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "history.jsonl"
+    append(path, [record(1.0)])
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # a file may grow by half a record, as on a disk with so much room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            append(path, [record(2.0)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    append(path, [record(2.0)])
+    assert read_history(path) == [record(1.0), record(2.0)]
