@@ -14,7 +14,9 @@ import pytest
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.manifest import TensorSpec
+from edge_ser.bundle.files import MANIFEST
+from edge_ser.bundle.manifest import Manifest, TensorSpec
+from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.session import Session
@@ -91,8 +93,10 @@ def with_inputs(bundle: Bundle, *specs: TensorSpec) -> Bundle:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_inputs_have_the_names_of_the_manifest(runtime: str, tiny_bundle: TinyBundle) -> None:
-    bundle = with_inputs(Bundle.open(tiny_bundle("named", inputs=("audio", "sizes"))), AUDIO, SIZES)
-    outputs = open_session(bundle, runtime, 1).run(*INPUTS)
+    path = tiny_bundle("named", inputs=("audio", "sizes"))
+    manifest = Manifest.from_json((path / MANIFEST).read_bytes(), MANIFEST)
+    seal(path, replace(manifest, inputs=(AUDIO, SIZES)))
+    outputs = open_session(Bundle.open(path), runtime, 1).run(*INPUTS)
     plain = open_session(Bundle.open(tiny_bundle("plain")), runtime, 1).run(*INPUTS)
     np.testing.assert_array_equal(outputs.vad, plain.vad)
 

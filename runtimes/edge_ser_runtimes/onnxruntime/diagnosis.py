@@ -12,6 +12,7 @@ from edge_ser.host.finding import Finding
 from edge_ser.host.offline import import_onnxruntime
 from edge_ser.host.packages import version
 from edge_ser.host.survey import Survey
+from edge_ser.install import pip_package
 
 _IMPORT = "from edge_ser.host.offline import import_onnxruntime; import_onnxruntime()"
 
@@ -69,5 +70,5 @@ def _check_import() -> None:
             expected="onnxruntime to load",
             found=f"importing onnxruntime {version('onnxruntime')} ends the process with "
             f"{signal.Signals(-child.returncode).name}",
-            advice="install another version of it: pip install --upgrade onnxruntime",
+            advice=f"install another version: {pip_package('onnxruntime>=1.22')}",
         )
