@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast, overload
 
 import numpy as np
 
+from edge_ser.audio import Channel, Samples
 from edge_ser.audio.hearing import Hearing, PoorNotice
 from edge_ser.audio.inputs import Array, Source, are_numbers, hear
 from edge_ser.audio.long_audio import CutNotice, warn_caller
@@ -304,8 +305,10 @@ class Recognizer:
         What cannot be answered, as it is digital silence, is a segment with a `reason` in place of
         an `emotion`.
 
-        Files are read as the segments are asked for: hours of audio take no more memory than
-        seconds of it. What cannot be rewound, such as a pipe, is first copied to disk.
+        Files that libsndfile reads are read as the segments are asked for: hours of audio take no
+        more memory than seconds of it. Others - M4A, AAC, WebM, AMR - are decoded in memory by
+        ffmpeg, up to 256 MiB of samples: 23 minutes of mono at 48 kHz. What cannot be rewound, such
+        as a pipe, is first copied to disk, up to 4 GiB.
 
         Args:
             audio: a file (path, binary stream, or its bytes), or samples `[n]` or `[n, channels]`.
@@ -323,9 +326,9 @@ class Recognizer:
 
         Raises:
             MissingPathError: no such file.
-            AudioError: audio that cannot be read or is too short; and, while going through it, not
-                finite.
-            DataError: turns that are malformed, reversed, not in order, or overlap.
+            AudioError: audio that cannot be read, is too short or beyond these limits; and, while
+                going through it, not finite.
+            DataError: turns that are malformed, of nobody, reversed, not in order, or overlap.
             UsageError: samples without their rate, a file with one, no audio at all, or windows
                 that the model does not take.
 
@@ -340,14 +343,18 @@ class Recognizer:
         elif turns is not None:
             check_turns(turns, "turns")
         source = AudioSource(audio, sample_rate, "samples", rules.sample_rate, self.hearing.channel)
-        if turns is None:
-            windows = cut_windows(source, rule)
-        else:
-            chosen = turns_of(turns, source.source, "turns") if source.source else list(turns)
-            windows = cut_turns(
-                source, chosen, rule, rules.max_samples, rules.sample_rate, source.name
-            )
-        return Segments(self, source, windows, batch_size)
+        try:
+            if turns is None:
+                windows = cut_windows(source, rule)
+            else:
+                chosen = turns_of(turns, source.source, "turns") if source.source else list(turns)
+                windows = cut_turns(
+                    source, chosen, rule, rules.max_samples, rules.sample_rate, source.name
+                )
+            return Segments(self, self._prepare_mono, source, windows, batch_size)
+        except BaseException:
+            source.close()
+            raise
 
     def _run(self, utterances: list[Utterance]) -> list[Emotion]:
         return self.decode(self.infer(utterances), utterances)
@@ -375,8 +382,17 @@ class Recognizer:
         Warns:
             errors.LongAudioWarning, errors.DamagedAudioWarning: see `__call__`.
         """
+        return self._prepare(audio, sample_rate, name, self.hearing.channel)
+
+    def _prepare_mono(self, samples: Samples, name: str) -> Utterance:
+        """The first step of a window, in which one channel is left, whichever was asked for."""
+        return self._prepare(samples, self.manifest.preprocessing.sample_rate, name, "mean")
+
+    def _prepare(
+        self, audio: Source | Array, sample_rate: float | None, name: str, channel: Channel
+    ) -> Utterance:
         p = self.manifest.preprocessing
-        heard, source, name = hear(audio, sample_rate, p, name, self.hearing.channel)
+        heard, source, name = hear(audio, sample_rate, p, name, channel)
         limits = self.hearing.limits(self.manifest.sound)
         utterance = prepare(heard.samples, p, source, name, limits)
         if utterance.sound is not None:

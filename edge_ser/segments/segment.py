@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.sphere import Partition
+from edge_ser.segments.windows import Window
 
 # Of a piece without speech: it counts where there is nothing else.
 _LEAST_WEIGHT = 1e-3
@@ -65,7 +66,7 @@ class Overall:
         segments: pieces, answered or not.
         answered: of them.
         seconds: of all pieces; what is in two of them counts once.
-        speech_share: of all pieces, answered or not.
+        speech_share: of all pieces, answered or not, each weighted by the time that it stands for.
         source: name of the recording; "" for samples in memory.
         speaker: whose pieces they are; "" for all.
     """
@@ -97,46 +98,59 @@ class Together:
     The mean is taken of the model's vector, not of radius and angles, which have none: the angles
     of two points on either side of -180 degrees lie next to each other, and their mean opposite to
     both.
+
+    Args:
+        sample_rate: Hz of the pieces.
+
+    Attributes:
+        count: pieces so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
         self._sums: dict[str, NDArray[np.float64]] = {}
-        self._weight = self._seconds = self._speech = 0.0
+        self._weight = self._counted = self._speech = 0.0
         self.count = self._answered = 0
+        self._covered = self._end = 0  # samples in any piece; where the last of them ends
 
-    def add_unanswered(self, seconds: float) -> None:
+    def add_unanswered(self, window: Window) -> None:
         """Take a piece that has no answer.
 
         Args:
-            seconds: that it stands for.
+            window: the piece, which begins and ends no earlier than the one before.
         """
         self.count += 1
-        self._seconds += seconds
+        self._counted += window.counted
+        end = window.start + window.samples.size
+        self._covered += end - min(end, max(window.start, self._end))
+        self._end = max(end, self._end)
 
-    def add(self, rows: Mapping[str, NDArray[np.float32]], seconds: float, speech: float) -> None:
+    def add(self, window: Window, rows: Mapping[str, NDArray[np.float32]], speech: float) -> None:
         """Take an answered piece.
 
         Args:
+            window: see `add_unanswered`.
             rows: `[width]` by name, the model's numbers.
-            seconds: that it stands for.
-            speech: share of them.
+            speech: share of its time, 0..1.
         """
-        self.add_unanswered(seconds)
+        self.add_unanswered(window)
         self._answered += 1
-        self._speech += seconds * speech
-        weight = seconds * max(speech, _LEAST_WEIGHT)
+        self._speech += window.counted * speech
+        weight = window.counted * max(speech, _LEAST_WEIGHT)
         self._weight += weight
         for name, row in rows.items():
             self._sums[name] = self._sums.get(name, 0.0) + weight * row.astype(np.float64)
 
     def overall(self, partition: Partition, source: str, speaker: str = "") -> Overall:
         """All that was taken, at least one piece."""
+        seconds = self._covered / self._rate
         emotion = None
         if self._weight > 0:
             arrays = {
                 name: (total / self._weight).astype(np.float32)[None]
                 for name, total in self._sums.items()
             }
-            emotion = decode(Outputs(arrays), partition, [self._seconds], [source])[0]
-        share = round(self._speech / self._seconds, 4)
-        return Overall(emotion, self.count, self._answered, self._seconds, share, source, speaker)
+            emotion = decode(Outputs(arrays), partition, [seconds], [source])[0]
+        # turns that last less than a sample count for nothing
+        share = round(self._speech / self._counted, 4) if self._counted else 0.0
+        return Overall(emotion, self.count, self._answered, seconds, share, source, speaker)

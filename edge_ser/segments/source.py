@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,9 @@ from edge_ser.audio.streams import check_stream, is_seekable
 from edge_ser.errors import AudioError, DamagedAudioWarning, MissingPathError
 
 _BLOCK = 1 << 14
+# On disk, of what cannot be rewound: six hours of stereo at 48 kHz in 16 bits, and no endless one.
+_MAX_COPY_BYTES = 4 << 30
+_COPIED_BYTES = 1 << 20  # at a time
 
 
 class AudioSource:
@@ -40,7 +42,7 @@ class AudioSource:
 
     Raises:
         MissingPathError: no such file.
-        AudioError: audio that cannot be read.
+        AudioError: audio that cannot be read, or more than 4 GiB of what cannot be rewound.
         UsageError: samples without their rate, a file with one, or no audio at all.
     """
 
@@ -128,8 +130,18 @@ class AudioSource:
         """What cannot be rewound, on disk: libsndfile wants to seek, and memory has an end."""
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the rest
         self._open.enter_context(copy)
+        size = 0
         try:
-            shutil.copyfileobj(stream, copy, 1 << 20)
+            while block := stream.read(_COPIED_BYTES):
+                size += len(block)
+                if size > _MAX_COPY_BYTES:
+                    raise AudioError(
+                        self.name,
+                        expected=f"a stream that ends within {_MAX_COPY_BYTES} bytes",
+                        found="more of it",
+                        advice="write it to a file, and give that",
+                    )
+                copy.write(block)
         except OSError as error:
             raise unreadable(self.name, error) from error
         copy.seek(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from edge_ser.audio import Samples
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 
 
 class Steps(Protocol):
-    """The three steps of a recogniser, and what it knows of its model."""
+    """The steps of a recogniser after the first, and what it knows of its model."""
 
     @property
     def manifest(self) -> Manifest:
         """Of the model."""
-
-    def prepare(self, audio: Samples, sample_rate: float, name: str) -> Utterance:
-        """First step; raises AudioError for what is not to be answered."""
 
     def infer(self, utterances: Sequence[Utterance]) -> Outputs:
         """Second step."""
@@ -40,6 +37,9 @@ class Segments(Iterator[Segment]):
 
     Args:
         steps: the model.
+        prepare: its first step, of `[n]` mono samples at its rate, with their name for errors: the
+            channel was chosen when the recording was read. Raises AudioError for what is not to be
+            answered.
         audio: the recording, which is closed at the end.
         windows: of it.
         batch_size: windows per run of the model.
@@ -49,11 +49,17 @@ class Segments(Iterator[Segment]):
     """
 
     def __init__(
-        self, steps: Steps, audio: AudioSource, windows: Iterator[Window], batch_size: int
+        self,
+        steps: Steps,
+        prepare: Callable[[Samples, str], Utterance],
+        audio: AudioSource,
+        windows: Iterator[Window],
+        batch_size: int,
     ) -> None:
         self._steps, self._audio, self._windows = steps, audio, windows
+        self._prepare_mono = prepare
         self._rules = steps.manifest.preprocessing
-        self._all, self._by_speaker = Together(), dict[str, Together]()
+        self._all, self._by_speaker = Together(self._rules.sample_rate), dict[str, Together]()
         self._segments = self._answer(batch_size)
         self.total_seconds = audio.total_seconds
 
@@ -106,7 +112,7 @@ class Segments(Iterator[Segment]):
             except AudioError as error:
                 if self._is_all_too_short(window):
                     raise
-                reasons.append(error.found)
+                reasons.append(f"expected {error.expected}, found {error.found}")
         emotions: list[Emotion] = []
         if utterances:
             outputs = self._steps.infer(utterances)
@@ -114,16 +120,15 @@ class Segments(Iterator[Segment]):
         row = 0
         for window, reason in zip(windows, reasons, strict=True):
             emotion = None
-            seconds = window.counted / self._rules.sample_rate
             if reason:
                 for pieces in self._together(window.speaker):
-                    pieces.add_unanswered(seconds)
+                    pieces.add_unanswered(window)
             else:
                 emotion = emotions[row]
                 speech = 1.0 if emotion.sound is None else emotion.sound.speech_share
                 numbers = {name: array[row] for name, array in outputs.arrays.items()}
                 for pieces in self._together(window.speaker):
-                    pieces.add(numbers, seconds, speech)
+                    pieces.add(window, numbers, speech)
                 row += 1
             yield self._segment(window, emotion, reason)
 
@@ -136,14 +141,14 @@ class Segments(Iterator[Segment]):
         """What a piece of a speaker is part of."""
         if not speaker:
             return [self._all]
-        return [self._all, self._by_speaker.setdefault(speaker, Together())]
+        rate = self._rules.sample_rate
+        return [self._all, self._by_speaker.setdefault(speaker, Together(rate))]
 
     def _is_all_too_short(self, window: Window) -> bool:
         """Whether the recording is nothing but a window that the model does not take."""
         return not window.speaker and window.samples.size < self._rules.min_samples
 
     def _prepare(self, window: Window) -> Utterance:
-        rate = self._rules.sample_rate
-        place = f"{self._audio.name} at {window.start / rate:.1f} s"
-        utterance = self._steps.prepare(window.samples, rate, place)
+        place = f"{self._audio.name} at {window.start / self._rules.sample_rate:.1f} s"
+        utterance = self._prepare_mono(window.samples, place)
         return utterance._replace(source=self._audio.source)

@@ -25,7 +25,7 @@ class Turn(NamedTuple):
     Attributes:
         start: seconds.
         end: seconds.
-        speaker: name.
+        speaker: name, not empty.
         file: name of the recording; "" where the table does not say it.
         line: of the table, from 1 on; 0: of none.
     """
@@ -47,7 +47,8 @@ def read_turns(path: Path) -> list[Turn]:
 
     Raises:
         MissingPathError: no such file.
-        DataError: a line that is none of these; turns that are reversed, not in order, or overlap.
+        DataError: a line that is none of these; turns of nobody, reversed, not in order, or that
+            overlap.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -69,11 +70,16 @@ def check_turns(turns: Sequence[Turn], subject: object) -> None:
     """Refuse turns that are no order of what is said.
 
     Raises:
-        DataError: one that is reversed, or begins before the one above it begins or ends.
+        DataError: one without a speaker, that is reversed, or that begins before the one above it
+            begins or ends.
     """
     last: dict[str, Turn] = {}
     for number, turn in enumerate(turns, 1):
         where = f"{subject}: line {turn.line}" if turn.line else f"{subject}: turn {number}"
+        if not turn.speaker:
+            raise DataError(
+                where, expected="a speaker", found="an empty name", advice="name whose turn it is"
+            )
         span = f"{turn.start:g} to {turn.end:g} s"
         if not (math.isfinite(turn.start) and math.isfinite(turn.end) and turn.start >= 0):
             raise DataError(where, expected="times from 0 on, in seconds", found=span)
@@ -186,7 +192,8 @@ def cut_turns(
         subject: name of the recording, for errors.
 
     Yields:
-        a window for each turn, or several.
+        a window for each turn, or several; one without samples for a turn that is shorter than
+        one.
 
     Raises:
         AudioError: the recording ends before a turn does.
@@ -194,6 +201,7 @@ def cut_turns(
     feed = _Feed(blocks)
     for turn in turns:
         start, end = round(turn.start * sample_rate), round(turn.end * sample_rate)
+        least = end - _ROUNDING * sample_rate
         for _ in feed.until(start):
             pass
         start = max(start, feed.position)
@@ -204,9 +212,10 @@ def cut_turns(
         else:
             windows = cut_windows(samples, rule)
         for window in windows:
-            if window.samples.size:
+            # what rounds to nothing is a piece, too; what lies after the end is none
+            if window.samples.size or feed.position >= least:
                 yield window._replace(start=start + window.start, speaker=turn.speaker)
-        if feed.position < end - _ROUNDING * sample_rate:
+        if feed.position < least:
             where = f"the turn of line {turn.line}" if turn.line else "a turn"
             raise AudioError(
                 subject,

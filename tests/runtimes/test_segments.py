@@ -1,6 +1,7 @@
 """Recordings of minutes, answered piece by piece by the default model."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from helpers.signals import make_noise, make_syllables
 import edge_ser
 from edge_ser.audio.files import decode_file
 from edge_ser.emotion.sphere import to_cartesian, to_spherical
-from edge_ser.errors import AudioError, UsageError
+from edge_ser.errors import AudioError, DataError, UsageError
 
 RATE = 16_000
 
@@ -96,7 +97,7 @@ def test_silence_in_between_is_a_segment_without_an_answer(ser: edge_ser.Recogni
     index = ser.segments(np.concatenate([noise, np.zeros(5 * RATE, np.float32), noise]), RATE)
     segments = list(index)
     assert [s.emotion is None for s in segments] == [False, True, False]
-    assert segments[1].reason == "80000 samples, all zero"
+    assert segments[1].reason == "expected a signal, found 80000 samples, all zero"
     assert json.loads(json.dumps(segments[1].to_dict()))["emotion"] is None
     assert (index.overall.segments, index.overall.answered) == (3, 2)
 
@@ -189,5 +190,63 @@ def test_a_turn_that_is_too_short_stays_without_an_answer(
 ) -> None:
     turns = [edge_ser.Turn(0, 0.02, "A"), edge_ser.Turn(1, 3, "B")]
     index = ser.segments(speech, RATE, turns=turns)
-    assert [s.emotion is None for s in index] == [True, False]
+    segments = list(index)
+    assert [s.emotion is None for s in segments] == [True, False]
+    assert segments[0].reason == "expected at least 400 samples (25 ms) at 16000 Hz, found 320"
     assert index.speakers["A"].emotion is None and index.speakers["A"].answered == 0
+
+
+def test_a_turn_of_less_than_a_sample_stays_without_an_answer(
+    speech: np.ndarray, ser: edge_ser.Recognizer
+) -> None:
+    turns = [edge_ser.Turn(0.5, 0.50001, "A"), edge_ser.Turn(1, 3, "B")]
+    index = ser.segments(speech, RATE, turns=turns)
+    segments = list(index)
+    assert [(s.start, s.end, s.speaker) for s in segments] == [(0.5, 0.5, "A"), (1, 3, "B")]
+    assert segments[0].reason == "expected samples, found an empty array"
+    assert segments[1].emotion is not None
+    of_a = index.speakers["A"]
+    assert (of_a.emotion, of_a.seconds, of_a.speech_share) == (None, 0.0, 0.0)
+    assert (index.overall.seconds, index.overall.answered) == (2.0, 1)
+
+
+def test_what_is_in_two_windows_is_counted_once(
+    speech: np.ndarray, ser: edge_ser.Recognizer
+) -> None:
+    index = ser.segments(speech[: 10 * RATE], RATE, window=5, hop=2.5)
+    assert [s.start for s in index] == [0.0, 2.5, 5.0]
+    assert index.overall.emotion is not None
+    assert (index.overall.seconds, index.overall.emotion.seconds) == (10.0, 10.0)
+    turns = [edge_ser.Turn(0, 14, "A"), edge_ser.Turn(15, 17, "B"), edge_ser.Turn(18, 19, "A")]
+    index = ser.segments(speech, RATE, window=5, hop=2, turns=turns)
+    assert len(list(index)) == 8
+    assert {name: s.seconds for name, s in index.speakers.items()} == {"A": 15.0, "B": 2.0}
+    assert index.overall.seconds == 17.0
+
+
+@pytest.mark.parametrize(("channel", "column"), [("right", 1), (2, 1), ("left", 0), (1, 0)])
+def test_segments_of_a_channel_are_those_of_it_alone(
+    speech: np.ndarray, ser: edge_ser.Recognizer, channel: str | int, column: int
+) -> None:
+    stereo = np.stack([speech[: 10 * RATE], speech[-10 * RATE :] / 2], axis=1)
+    with edge_ser.load(threads=1, channel=channel) as of_channel:
+        segments = list(of_channel.segments(stereo, RATE))
+    expected = list(ser.segments(stereo[:, column].copy(), RATE))
+    assert len(segments) == 2
+    assert [(s.start, s.end, s.reason) for s in segments] == [(0, 5, ""), (5, 10, "")]
+    for of_stereo, of_mono in zip(segments, expected, strict=True):
+        assert vad(of_stereo.emotion) == pytest.approx(vad(of_mono.emotion), abs=1e-5)
+
+
+def test_turns_of_another_recording_leave_no_file_open(
+    speech: np.ndarray, ser: edge_ser.Recognizer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech[:RATE], RATE)
+    turns = [edge_ser.Turn(0, 1, "A", "b")]
+    list(ser.segments(path))  # the model is open
+    before = set(os.listdir("/dev/fd"))
+    with pytest.raises(DataError, match="expected turns of a, found those of b") as refused:
+        ser.segments(path, turns=turns)
+    # the error holds the frames, and with them whatever they left open
+    assert refused.tb is not None and set(os.listdir("/dev/fd")) == before

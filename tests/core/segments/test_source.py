@@ -1,5 +1,6 @@
 """Recordings of any kind as blocks: together they are what is read in one go."""
 
+import contextlib
 import io
 import os
 import threading
@@ -80,6 +81,43 @@ def test_a_pipe_is_read_to_its_end() -> None:
             end.write(made.getvalue())
 
     writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(reading, "rb") as stream:
+        np.testing.assert_array_equal(read(stream), noise)
+    writer.join()
+
+
+def test_an_endless_pipe_fills_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_ser.segments.source._MAX_COPY_BYTES", 3 << 20)
+    block = make_noise(10, RATE).tobytes()
+    reading, writing = os.pipe()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as end:
+            while True:
+                written += end.write(block) or 0
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    before = len(os.listdir("/dev/fd"))
+    with os.fdopen(reading, "rb") as stream:
+        with pytest.raises(AudioError, match="expected a stream that ends within 3145728 bytes"):
+            AudioSource(stream, None, "samples", RATE, "mean")
+        assert len(os.listdir("/dev/fd")) == before
+    writer.join()
+    assert written < 6 << 20
+
+
+def test_a_pipe_as_long_as_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = io.BytesIO()
+    noise = make_noise(1, RATE)
+    soundfile.write(made, noise, RATE, format="WAV", subtype="FLOAT")
+    data = made.getvalue()
+    monkeypatch.setattr("edge_ser.segments.source._MAX_COPY_BYTES", len(data))
+    reading, writing = os.pipe()
+    writer = threading.Thread(target=lambda: [os.write(writing, data), os.close(writing)])
     writer.start()
     with os.fdopen(reading, "rb") as stream:
         np.testing.assert_array_equal(read(stream), noise)

@@ -74,6 +74,11 @@ def test_csv_in_any_order_of_columns(tmp_path: Path) -> None:
             "speaker,start,end\nA,0,1\nB,1,soon",
             "line 3: expected an end in seconds, found",
         ),
+        (
+            "a.csv",
+            "speaker,start,end\nA,0,1\n ,1,1.02",
+            "line 3: expected a speaker, found an empty name",
+        ),
         ("a.csv", "speaker,start,end\nA,-1,1", "line 2: expected times from 0 on, in seconds"),
         (
             "a.csv",
@@ -121,6 +126,23 @@ def test_turns_are_cut_out_of_a_stream(length: int) -> None:
     for window in windows:
         expected = np.arange(window.start, window.start + window.samples.size)
         np.testing.assert_array_equal(window.samples, expected)
+
+
+def test_a_turn_that_rounds_to_nothing_is_a_window_without_samples() -> None:
+    turns = [Turn(0.2, 0.24, "A"), Turn(0.5, 0.6, "B"), Turn(9.91, 9.94, "A")]
+    windows = list(cut_turns(blocks(100, 7), turns, WindowRule(10, 10, 2), 20, 10, "x"))
+    spans = [(w.start, w.samples.size, w.counted, w.speaker) for w in windows]
+    assert spans == [(2, 0, 0, "A"), (5, 1, 1, "B"), (99, 0, 0, "A")]
+    with pytest.raises(DataError, match="turns: turn 2: expected a speaker, found an empty name"):
+        check_turns([Turn(0, 1, "A"), Turn(1, 2, "")], "turns")
+
+
+def test_a_turn_of_nothing_after_the_end_is_refused_and_no_window() -> None:
+    windows = cut_turns(
+        blocks(100, 7), [Turn(11.01, 11.04, "A")], WindowRule(10, 10, 2), 20, 10, "x"
+    )
+    with pytest.raises(AudioError, match=r"expected audio until 11\.04 s"):
+        next(windows)
 
 
 def test_a_turn_after_the_end_is_refused() -> None:
