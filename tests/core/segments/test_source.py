@@ -3,6 +3,8 @@
 import contextlib
 import io
 import os
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,30 @@ def test_a_pipe_as_long_as_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) ->
     with os.fdopen(reading, "rb") as stream:
         np.testing.assert_array_equal(read(stream), noise)
     writer.join()
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_what_ffmpeg_decodes_is_taken_up_to_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a.mka"
+    make = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "anullsrc=r=48000:cl=mono",
+        "-c:a",
+        "flac",
+        "-t",
+    ]
+    subprocess.run([*make, str(60), path], check=True)
+    assert read(path).size == 60 * RATE
+    subprocess.run([*make, str(24 * 60), "-y", path], check=True)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(AudioError, match=r"found more than 256 MB of samples; convert it to WAV"):
+        AudioSource(path, None, "samples", RATE, "mean")
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_what_is_no_audio_is_refused_before_the_first_block(tmp_path: Path) -> None:
