@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from edge_ser.errors import BundleError
@@ -14,6 +15,12 @@ SENSITIVITY = "sensitivity.json"
 # Who made the bundle: beside its files, and not one of those that the manifest lists.
 SIGNATURE = "model.sig"
 _HASH_BLOCK_BYTES = 1 << 20
+
+
+def outermost_manifest(names: Iterable[str]) -> str | None:
+    """Of the files in a zip, the manifest that it is a bundle by; None where there is none."""
+    manifests = [name for name in names if PurePosixPath(name).name == MANIFEST]
+    return min(manifests, key=lambda name: name.count("/"), default=None)
 
 
 def sha256(*paths: Path) -> str:

@@ -74,11 +74,11 @@ class Golden:
 
     def save(self, path: Path) -> None:
         """Write as compressed npz."""
-        arrays: dict[str, NDArray[Any]] = {_NAMES: np.array(self.names), **self.reference.arrays}
+        arrays: dict[str, Any] = {_NAMES: np.array(self.names), **self.reference.arrays}
         arrays |= {f"{_SAMPLES}{i}": x for i, x in enumerate(self.samples)}
         for runtime, own in self.own.items():
             arrays |= {f"{runtime}.{name}": array for name, array in own.arrays.items()}
-        np.savez_compressed(path, allow_pickle=False, **arrays)
+        np.savez_compressed(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Golden:

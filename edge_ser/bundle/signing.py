@@ -7,10 +7,10 @@ import os
 import shutil
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.files import MANIFEST, SIGNATURE
+from edge_ser.bundle.files import MANIFEST, SIGNATURE, outermost_manifest
 from edge_ser.bundle.keys import PrivateKey
 from edge_ser.bundle.signature import make_signature
 from edge_ser.bundle.trust import UNASKED
@@ -57,9 +57,9 @@ def sign_bundle(path: Path, key: PrivateKey) -> Bundle:
 def _write_zip(path: Path, signature: bytes, file: object) -> None:
     """The archive with the signature beside its manifest, and everything else as it was."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(file, "w") as out:  # type: ignore[call-overload]
-        manifests = [n for n in source.namelist() if PurePosixPath(n).name == MANIFEST]
-        outermost = min(manifests, key=lambda n: n.count("/"))
-        name = outermost[: -len(MANIFEST)] + SIGNATURE
+        manifest = outermost_manifest(source.namelist())
+        assert manifest is not None  # it was opened as a bundle
+        name = manifest[: -len(MANIFEST)] + SIGNATURE
         for info in source.infolist():
             if info.filename == name:
                 continue

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,8 @@ if sys.platform != "win32":
 _PREFIX = "edge-ser-"
 # Of a folder that has no lock yet: nobody takes it for a forgotten one.
 _UNFINISHED_PREFIX = "edge-ser.new-"
+# It has one in a moment, unless its process was killed.
+_FORGOTTEN_SECONDS = 3600.0
 # What lies in it: the lock, and what is given out.
 _LOCK, _INSIDE = "in-use", "bundle"
 # Of this process's folders; None where the system has no such locks.
@@ -78,9 +81,14 @@ def _remove_forgotten(parent: Path) -> None:
     """Remove this user's folders that no living process holds."""
     if sys.platform == "win32":
         return
-    for folder in parent.glob(f"{_PREFIX}*"):
+    for folder in (*parent.glob(f"{_PREFIX}*"), *parent.glob(f"{_UNFINISHED_PREFIX}*")):
         try:
-            if folder.lstat().st_uid != os.getuid():
+            seen = folder.lstat()
+            if seen.st_uid != os.getuid():
+                continue
+            if folder.name.startswith(_UNFINISHED_PREFIX):  # has it a lock yet? age decides
+                if time.time() - seen.st_ctime > _FORGOTTEN_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
             with (folder / _LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

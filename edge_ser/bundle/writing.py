@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from edge_ser.bundle.files import MANIFEST, SIGNATURE, sha256
+from edge_ser.bundle.files import MANIFEST, SIGNATURE, outermost_manifest, sha256
 from edge_ser.bundle.limits import read_manifest_bytes
 from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.bundle.replacing import in_use, put_in_place, remove_abandoned, remove_tree
@@ -100,8 +100,9 @@ def _listed_files(path: Path) -> set[str] | None:
                 text = read_manifest_bytes(file, path)
         else:
             with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-                name = next(n for n in names if PurePosixPath(n).name == MANIFEST)
+                name = outermost_manifest(archive.namelist())
+                if name is None:
+                    return None
                 with archive.open(name) as member:
                     text = read_manifest_bytes(member, path)
         data = json.loads(text)
@@ -109,7 +110,7 @@ def _listed_files(path: Path) -> set[str] | None:
             return None
         return {str(entry["path"]) for entry in data["files"]}
     except (
-        OSError, ValueError, TypeError, KeyError, StopIteration, RuntimeError, EOFError,
+        OSError, ValueError, TypeError, KeyError, RuntimeError, EOFError,
         struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, BundleError,
     ):  # fmt: skip
         return None

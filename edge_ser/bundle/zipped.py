@@ -11,11 +11,11 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from edge_ser.bundle import temporary
-from edge_ser.bundle.files import MANIFEST, SIGNATURE, altered, safe_name
+from edge_ser.bundle.files import MANIFEST, SIGNATURE, altered, outermost_manifest, safe_name
 from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.limits import (
     MAX_SIGNATURE_BYTES,
@@ -104,11 +104,10 @@ def _temporary_place() -> str:
 def _unpack_into(folder: Path, archive: zipfile.ZipFile, path: Path) -> Unpacked:
     check_at_most(len(archive.infolist()), MAX_ZIP_ENTRIES, "entries", path)
     members = [i for i in archive.infolist() if not i.is_dir()]
-    manifests = [i for i in members if PurePosixPath(i.filename).name == MANIFEST]
-    outermost = min(manifests, key=lambda i: i.filename.count("/"), default=None)
+    outermost = outermost_manifest(i.filename for i in members)
     if outermost is None:
         raise BundleError(path, expected=f"a {MANIFEST} inside", found="none")
-    prefix = outermost.filename[: -len(MANIFEST)]
+    prefix = outermost[: -len(MANIFEST)]
     with archive.open(outermost) as file:
         text = read_manifest_bytes(file, f"{path}: {MANIFEST}")
     manifest = Manifest.from_json(text, f"{path}: {MANIFEST}")

@@ -111,3 +111,11 @@ def test_a_target_that_is_not_known_is_judged_by_the_loosest_known(
         "the manifest's limits are weaker than npu-int4 allows, and were replaced: vad 0.5 "
         "(at most 0.15), ccc 0.5 (at least 0.995)",
     )
+
+
+def test_a_clip_that_ran_alone_and_in_a_batch_counts_once(ser: edge_ser.Recognizer) -> None:
+    bundle = ser.bundle
+    verdict = judge(bundle, run_recorded(bundle, ser.session))
+    count = len(bundle.golden().names)
+    assert verdict.groups["own"].count == 2 * count
+    assert verdict.groups["own"].judged == count

@@ -14,6 +14,7 @@ import pytest
 from helpers.bundle_files import TinyBundle, ZipBundle, listing
 
 import edge_ser
+from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.errors import BundleError
 
@@ -21,6 +22,7 @@ SECONDS = 60
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals, and locks of files")
 HOLD = """
 import sys
+from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 bundle = Bundle.open(sys.argv[1])
 print(bundle.root, flush=True)
@@ -159,3 +161,19 @@ def test_no_place_at_all_is_named(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(BundleError, match=r"1 MB of room to unpack it, in .*none, found no such"):
         Bundle.open(archive)
+
+
+def test_a_folder_that_its_process_never_finished_goes_after_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    unfinished = tmp_path / "edge-ser.new-abc"
+    unfinished.mkdir()
+    first = temporary.new_folder()
+    assert unfinished.is_dir(), "its process may be about to lock it"
+    monkeypatch.setattr(temporary, "_FORGOTTEN_SECONDS", -1.0)
+    second = temporary.new_folder()
+    assert not unfinished.exists()
+    assert first.is_dir(), "this process lives"
+    for folder in (first, second):
+        temporary.remove(folder, os.getpid())

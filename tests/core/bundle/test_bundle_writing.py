@@ -170,3 +170,15 @@ def test_sha256_of_known_content(tmp_path: Path) -> None:
     assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+def test_of_a_zip_the_outermost_manifest_decides(tmp_path: Path) -> None:
+    """As it does when the zip is opened."""
+    path = tmp_path / "mine.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "inside/manifest.json", json.dumps({"schema": 2, "graph": "", "files": []})
+        )
+        archive.writestr("manifest.json", json.dumps({"name": "of another program"}))
+    with pytest.raises(UsageError, match="something else there"):
+        check_new_bundle(path)
