@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from common import machine_line
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from edge_ser.audio.files import decode_file
 from edge_ser.audio.sound import SoundLimits
 from edge_ser.audio.speech import speech_share
 from edge_ser.data import sample_utterances
+from edge_ser.host.offline import import_onnxruntime
 
 RATE, SECONDS = 16_000, 5
 RESULT = Path(__file__).parent / "results" / "speech-gate.md"
@@ -35,6 +35,7 @@ Gate = Callable[[Samples], float]
 
 def open_silero(path: Path) -> Gate:
     """Share of speech as the network sees it."""
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

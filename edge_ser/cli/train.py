@@ -122,11 +122,11 @@ def _train(arguments: argparse.Namespace) -> int:
         raise UsageError("--out", expected="a run directory to write", found="none")
     config = read_fields(arguments, TrainConfig)
     _check(config, arguments)
-    _check_crop(config, read_encoder(arguments.encoder))
     labels, audio = find_corpus(arguments.labels, arguments.audio)
     table = read_training_labels(labels, audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split, 2)
+    _check_crop(config, read_encoder(arguments.encoder))
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
     corpus = Corpus(table, audio, cache)

@@ -40,7 +40,7 @@ def test_a_script_names_commands_and_options(shell: str, cli: Cli) -> None:
         ("edge-ser e", {"export", "evaluate"}),
         ("edge-ser verify --ref", {"--reference"}),
         ("edge-ser export --tar", {"--target"}),
-        ("edge-ser predict --format ", {"table", "json", "csv"}),
+        ("edge-ser predict --format ", {"table", "json", "csv", "rttm"}),
     ],
 )
 def test_bash_completes(words: str, expected: set[str], cli: Cli) -> None:

@@ -38,7 +38,7 @@ CASES = {
     "-o @a.csv/b": "b: expected a folder that can be written",
     "-o @speech": "speech: expected",
     "-o x.zip": "--out: expected a directory, found x.zip",
-    "--max-seconds 0": "pre-processing: expected max_seconds in 0..3600, found 0.0",
+    "--max-seconds 0": "pre-processing: expected max_seconds in 0..300, found 0.0",
     "--runtime trt": "--runtime: expected openvino",
     "--target trt-fp16": "--target trt-fp16: expected --device beside it",
     f"{ENGINE} --profile x": "--profile: expected MIN:OPT:MAX",

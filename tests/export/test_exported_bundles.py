@@ -121,7 +121,8 @@ def test_bundle_opens_and_passed(exported: Export) -> None:
     parity = bundle.manifest.parity
     assert parity.passed is True
     cases = build_cases(bundle.manifest.preprocessing, list(exported.options.speech))
-    assert parity.utterances == 2 * len(cases) + 4
+    recorded = len(exported.bundle.golden().names)
+    assert parity.utterances == 2 * len(cases) + 4 + 2 * recorded
     assert 0 < parity.vad_max < FP32_LIMITS.vad
     assert parity.region_flips == 0
     assert exported.done.path.stat().st_mode & 0o777 == 0o755
@@ -261,13 +262,17 @@ def test_parity_report(exported: Export, speech: Speech) -> None:
     assert report["failures"] == []
     assert report["limits"] == {"vad": 1e-4, "region_logits": 1e-3}
     cases = build_cases(exported.done.manifest.preprocessing, list(speech))
-    counts = {"single": len(cases), "padded": len(cases), "files": 4}
+    recorded = len(exported.bundle.golden().names)
+    counts = {
+        "single": len(cases), "padded": len(cases), "files": 4,
+        "recorded": recorded, "batched": recorded,
+    }  # fmt: skip
     assert {name: g["count"] for name, g in report["groups"].items()} == counts
     rows = report["utterances"]
     assert [r["group"] for r in rows] == [g for g, n in counts.items() for _ in range(n)]
     names = [r["name"] for r in rows]
     assert names[: len(cases)] == [c.name for c in cases]
-    assert sorted(names[len(cases) : -4]) == sorted(c.name for c in cases)
+    assert sorted(names[len(cases) : 2 * len(cases)]) == sorted(c.name for c in cases)
     for seconds in ("0.025", "0.5", "1", "3", "7.3", "12"):
         assert f"speech {seconds} s" in names
     for name, group in report["groups"].items():

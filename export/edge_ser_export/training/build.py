@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -86,7 +86,10 @@ def _folder(encoder: str) -> Path:
     from transformers.utils.hub import cached_file
 
     with _loading(encoder):
-        return Path(cast(str, cached_file(encoder, CONFIG, local_files_only=True))).parent
+        config = cached_file(encoder, CONFIG, local_files_only=True)
+        if config is None:  # as some releases say that it is not there
+            raise OSError(f"{CONFIG} is not in the cache")
+        return Path(config).parent
 
 
 def _described(encoder: str, folder: Path) -> EncoderConfig:
