@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.utterance import Utterance
 
 T = TypeVar("T")
@@ -30,7 +30,11 @@ def in_batches(
 
     Yields:
         (position, its answer or its error), not in order.
+
+    Raises:
+        UsageError: `batch_size` is below 1.
     """
+    check_batch_size(batch_size)
     for start in range(0, count, _WINDOW):
         ready: list[tuple[int, Utterance]] = []
         for index in range(start, min(start + _WINDOW, count)):
@@ -41,6 +45,16 @@ def in_batches(
         ready.sort(key=lambda item: item[1].samples.size)
         for first in range(0, len(ready), batch_size):
             yield from _answered(ready[first : first + batch_size], run)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse batches of nothing.
+
+    Raises:
+        UsageError: `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise UsageError("batch size", expected="at least 1", found=str(batch_size))
 
 
 def _answered(

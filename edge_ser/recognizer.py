@@ -13,7 +13,7 @@ from edge_ser.audio import Channel, Samples
 from edge_ser.audio.hearing import Hearing, PoorNotice
 from edge_ser.audio.inputs import Array, Source, are_numbers, hear
 from edge_ser.audio.long_audio import CutNotice, warn_caller
-from edge_ser.batching import in_batches
+from edge_ser.batching import check_batch_size, in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
@@ -279,7 +279,6 @@ class Recognizer:
                 found="one",
                 advice="call ser(...), or ser.each([...])",
             )
-        _check_batch_size(batch_size)
         sources: list[Source | Array] = list(audio)
 
         def prepared(index: int) -> Utterance:
@@ -335,7 +334,7 @@ class Recognizer:
         Warns:
             errors.DamagedAudioWarning, errors.PoorAudioWarning: see `__call__`.
         """
-        _check_batch_size(batch_size)
+        check_batch_size(batch_size)
         rules = self.manifest.preprocessing
         rule = window_rule(window, hop, rules)
         if isinstance(turns, str | Path):
@@ -432,8 +431,3 @@ class Recognizer:
         if self._closed:
             return "Recognizer(closed)"
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise UsageError("batch size", expected="at least 1", found=str(batch_size))

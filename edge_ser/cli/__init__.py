@@ -7,6 +7,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a g
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import io
@@ -37,8 +38,9 @@ def build_parser(command: str | None = None) -> Parser:
     """The parser of all commands.
 
     Args:
-        command: the one that is run: only its file is imported then, and options that another
-            package declares are read for it alone. None: all are declared, for help and advice.
+        command: the one that is run: only its file is imported then, and what another package
+            declares is needed for it alone. None: all are declared, for help and advice, without
+            the options of what is not installed.
     """
     parser = Parser(
         prog="edge-ser",
@@ -51,23 +53,28 @@ def build_parser(command: str | None = None) -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS if command is None else [command]:
         _module(name).add_parser(commands)
-    if command == "export":
-        _module(command).add_targets(commands.choices[command])
-    if command == "train":
-        _module(command).add_recipe(commands.choices[command])
+    with contextlib.nullcontext() if command else contextlib.suppress(ImportError):
+        if command in ("export", None):
+            _module("export").add_targets(commands.choices["export"])
+        if command in ("train", None):
+            _module("train").add_recipe(commands.choices["train"])
     add_verbosity(parser, commands.choices.values())
     return parser
 
 
-def program() -> int:
-    """Run the command as a process of its own; returns its exit code."""
+def program(limited: bool = False) -> int:
+    """Run the command as a process of its own; returns its exit code.
+
+    Args:
+        limited: whether this process was made, with its limits, for an isolated command.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell: `>&-`
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
     end_tidily()
     if _command(sys.argv[1:]) == "export":
         collect_rarely()
-    return main()
+    return main(limited=limited)
 
 
 def _module(command: str) -> Any:
@@ -76,8 +83,8 @@ def _module(command: str) -> Any:
 
 
 def _command(argv: Sequence[str]) -> str | None:
-    """Name of the command; None where there is none, or something else before it than -v."""
-    first = next((a for a in argv if a not in ("-v", "--verbose")), None)
+    """Name of the command, which no option before it takes as a value; None where there is none."""
+    first = next((a for a in argv if not a.startswith("-")), None)
     return first if first in COMMANDS else None
 
 
@@ -96,8 +103,13 @@ def _refuse_empty(given: Sequence[str]) -> None:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code."""
+def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
+    """Run a command; returns its exit code.
+
+    Args:
+        argv: its words; None: those of this process.
+        limited: whether this process has the limits of an isolated command already.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be Unicode
     given = sys.argv[1:] if argv is None else argv
@@ -106,10 +118,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _refuse_empty(given)
         arguments = build_parser(_command(given)).parse_args(given)
         with told_log(arguments.verbose), silent(arguments.quiet):
-            run = arguments.run
-            if getattr(arguments, "isolated", False):
-                run = _module("isolated").runner(given, run)
-            code: int = run(arguments)
+            isolated = getattr(arguments, "isolated", False) and not limited
+            code: int = (
+                _module("isolated").run_isolated(given) if isolated else arguments.run(arguments)
+            )
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

@@ -8,7 +8,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from edge_ser.libraries import explain
 
@@ -57,6 +57,7 @@ def add_corpus(parser: Any) -> None:
 
 def add_runtime_options(parser: Any) -> None:
     """Options that say what computes, the same for every command that runs a bundle."""
+    from edge_ser.session import ProviderName
     from edge_ser_runtimes.registry import RUNTIMES
 
     parser.add_argument(
@@ -67,7 +68,7 @@ def add_runtime_options(parser: Any) -> None:
     )
     parser.add_argument(
         "--provider",
-        choices=("cpu", "cuda", "tensorrt", "rtx"),
+        choices=get_args(ProviderName),
         help="of ONNX Runtime (default cpu); the others compute on a GPU",
     )
     parser.add_argument(

@@ -14,6 +14,7 @@ from edge_ser.errors import DataError, GateError, UsageError
 from edge_ser.load import load
 from edge_ser.plotting import check_plot_path
 from edge_ser.progress import watched
+from edge_ser.report.files import check_output_path
 from edge_ser.scoring.answers import read_answers, write_answers
 from edge_ser.scoring.budgets import broken, parse_least
 from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips, read_clips
@@ -72,9 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--batch-size", expected="at least 1", found=str(arguments.batch_size))
     if arguments.plot is not None:
         check_plot_path(arguments.plot, "edge-ser evaluate")
-    saved = arguments.save_answers
-    if saved is not None and (saved.is_dir() or not saved.parent.is_dir()):
-        raise UsageError(saved, expected="a file in an existing directory", found="none such")
+    if arguments.save_answers is not None:
+        check_output_path(arguments.save_answers, arguments.bundle)
     reference = None if arguments.answers is None else read_answers(arguments.answers)
     clips = read_clips(arguments.labels, arguments.audio, arguments.split)
     missing = clips.missing()

@@ -6,13 +6,13 @@ all memory, and a run may never end or take the process along.
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from edge_ser.cli.failures import USAGE
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.host.child import code_command
 
@@ -20,12 +20,17 @@ from edge_ser.host.child import code_command
 LIMIT_BYTES = 8 << 30
 # It answers its recorded clips within a minute on a small board.
 LIMIT_SECONDS = 300.0
-_CHILD_VARIABLE = "EDGE_SER_ISOLATED"
+# What fails here is no gate, whose exit code is the one that Python itself would end with.
 _CODE = """
-import resource, runpy
-resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-runpy.run_module("edge_ser", run_name="__main__", alter_sys=True)
+try:
+    from edge_ser.cli import program
+    from edge_ser.cli.isolated import set_limits
+    set_limits({bytes})
+except Exception as error:
+    print("edge-ser: error: isolated process: expected one that begins, found",
+          type(error).__name__ + ":", *str(error).split(), file=sys.stderr)
+    sys.exit({usage})
+sys.exit(program(limited=True))
 """
 
 
@@ -39,9 +44,22 @@ def add_isolated(parser: Any) -> None:
     )
 
 
-def runner(given: Sequence[str], run: Callable[[Any], int]) -> Callable[[Any], int]:
-    """What runs a command with limits; `run` itself in the process that was made for it."""
-    return run if _CHILD_VARIABLE in os.environ else lambda _: run_isolated(given)
+def set_limits(memory_bytes: int) -> None:
+    """Limit this process for good, in the child alone: to what its parent may have at the most.
+
+    Args:
+        memory_bytes: of address space.
+
+    Raises:
+        OSError: the system does not set them.
+        ValueError: it does not set such ones.
+    """
+    import resource
+
+    for kind, limit in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(kind)[1]
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (most, most))
 
 
 def run_isolated(
@@ -67,10 +85,9 @@ def run_isolated(
             advice="use a container",
         )  # fmt: skip
     sys.stdout.flush()
-    command = code_command(_CODE.format(bytes=memory_bytes), *given)
-    environment = {**os.environ, _CHILD_VARIABLE: "1"}
+    command = code_command(_CODE.format(bytes=memory_bytes, usage=USAGE), *given)
     try:
-        code = subprocess.run(command, env=environment, timeout=seconds, check=False).returncode
+        code = subprocess.run(command, timeout=seconds, check=False).returncode
     except subprocess.TimeoutExpired as error:
         raise _ended(f"more than {seconds:g} s") from error
     if code < 0:

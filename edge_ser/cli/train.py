@@ -126,7 +126,7 @@ def _train(arguments: argparse.Namespace) -> int:
     table = read_training_labels(labels, audio)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split, 2)
-    _check_crop(config, read_encoder(arguments.encoder))
+    _check_crop(config, read_encoder(config.encoder))
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
     corpus = Corpus(table, audio, cache)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def check_output_path(path: Path, bundle: Path | None = None) -> None:
         bundle: directory or .zip that it is about; None: there is none.
 
     Raises:
-        MissingPathError: its folder is not there.
+        MissingPathError: its folder, or that of the file which a link names, is not there.
         UsageError: it is a directory, or a place in the bundle; or it ends in `.pdf`, and nothing
             here prints one.
     """
@@ -27,14 +28,17 @@ def check_output_path(path: Path, bundle: Path | None = None) -> None:
     try:
         if path.is_dir():
             raise UsageError(path, expected="a file to write", found="a directory")
-        if not path.parent.is_dir():
-            raise MissingPathError(
-                path,
-                expected="an existing folder",
-                found=f"no folder {path.parent}",
-                advice="make it first",
-            )
-        place, kept = path.resolve(), None if bundle is None else bundle.resolve()
+        place = _resolved(path)
+        for folder in (path.parent, place.parent):
+            if not folder.is_dir():
+                raise MissingPathError(
+                    path,
+                    expected="an existing folder",
+                    found=f"no folder {folder}",
+                    advice="make it first",
+                )
+        _status(path)
+        kept = None if bundle is None else bundle.resolve()
     except OSError as error:
         if isinstance(error, MissingPathError):
             raise
@@ -55,6 +59,9 @@ def write_page(path: Path, html: str) -> None:
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file; what is at `path` is replaced when the new content is complete.
 
+    A link stays, and the file that it names is replaced. A file keeps its permissions, a new one
+    has those that the process gives. A pipe or a device is written to as it is.
+
     Args:
         path: of the file.
         content: text, written as UTF-8, or bytes.
@@ -62,21 +69,38 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    work = None
+    data = content.encode() if isinstance(content, str) else content
     try:
-        with tempfile.NamedTemporaryFile(
-            "wb", dir=path.parent, prefix=".edge-ser-", delete=False
-        ) as file:
-            work = Path(file.name)
-            file.write(content.encode() if isinstance(content, str) else content)
-        # such files are made for their owner only, which would follow the page to where others read
-        work.chmod(0o644)
-        os.replace(work, path)
+        old = _status(path)
+        if old is None or stat.S_ISREG(old.st_mode):
+            _replace(_resolved(path), data, old)
+        else:
+            path.write_bytes(data)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        if work is not None:
-            work.unlink(missing_ok=True)
+
+
+def _replace(place: Path, data: bytes, old: os.stat_result | None) -> None:
+    # in a folder of its own a new file needs no name that nobody has, and the umask holds for it
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".edge-ser-") as folder:
+        work = Path(folder) / "new"
+        work.write_bytes(data)
+        if old is not None:
+            work.chmod(stat.S_IMODE(old.st_mode))
+        os.replace(work, place)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Of what is there, links followed; None: nothing."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _resolved(path: Path) -> Path:
+    """Without links; `Path.resolve` has an error of its own kind for links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:

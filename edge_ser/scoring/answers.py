@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import DataError, MissingPathError
 from edge_ser.label_table import FILE_COLUMN, SCORE_COLUMNS, read_rows
+from edge_ser.report.files import write_whole
 
 # Which columns hold the file and its three scores: a label table's, and those of `predict`.
 _LAYOUTS = ((FILE_COLUMN, SCORE_COLUMNS), ("source", DIMENSIONS))
@@ -22,7 +25,7 @@ Scores = NDArray[np.float64]
 
 
 def read_answers(path: Path) -> dict[str, Scores]:
-    """Answers by the name of the file, without its folder.
+    """Answers by the name of the file, as it is given there; `answers_to` finds those of clips.
 
     Args:
         path: CSV, or JSON (an array, or a line each, as `edge-ser predict --json` prints them).
@@ -48,7 +51,7 @@ def read_answers(path: Path) -> dict[str, Scores]:
             raise DataError(place, expected="three numbers", found=str(error)) from error
         if not np.isfinite(scores).all():
             raise DataError(place, expected="finite numbers", found=f"{scores.tolist()}")
-        name = PurePath(str(cells[file])).name
+        name = str(cells[file])
         if name in answers and not np.array_equal(answers[name], scores):
             raise DataError(place, expected="one answer a file", found=f"another one for {name}")
         answers[name] = scores
@@ -63,6 +66,31 @@ def read_answers(path: Path) -> dict[str, Scores]:
             advice="turn 0..1 into 6 y + 1",
         )
     return answers
+
+
+def answers_to(files: Sequence[str], answers: Mapping[str, Scores]) -> dict[int, Scores]:
+    """The answers to some clips, each by its name or, where it is the only one, without folders.
+
+    Args:
+        files: names of the clips, as a label table has them.
+        answers: `[3]` by name, such as those of a folder elsewhere.
+
+    Returns:
+        the answers by position in `files`, in order; clips without one are left out.
+    """
+    by_last_part: dict[str, list[str]] = {}
+    for name in answers:
+        by_last_part.setdefault(PurePath(name).name, []).append(name)
+    clips = Counter(PurePath(file).name for file in set(files))
+    matched = {}
+    for index, file in enumerate(files):
+        last = PurePath(file).name
+        alike = by_last_part.get(last, [])
+        if file in answers:
+            matched[index] = answers[file]
+        elif len(alike) == 1 and clips[last] == 1:
+            matched[index] = answers[alike[0]]
+    return matched
 
 
 def _read_csv(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
@@ -104,8 +132,12 @@ def write_answers(path: Path, files: Sequence[str], scores: Scores) -> None:
         path: the CSV.
         files: `n` names, as the label table has them.
         scores: `[n, 3]` arousal, dominance, valence on 1..7, not clipped.
+
+    Raises:
+        UsageError: the file cannot be written.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((FILE_COLUMN, *SCORE_COLUMNS))
-        writer.writerows([name, *row] for name, row in zip(files, scores.tolist(), strict=True))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((FILE_COLUMN, *SCORE_COLUMNS))
+    writer.writerows([name, *row] for name, row in zip(files, scores.tolist(), strict=True))
+    write_whole(path, text.getvalue())

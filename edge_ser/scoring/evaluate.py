@@ -19,7 +19,7 @@ from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.label_table import find_corpus, read_labels
 from edge_ser.load import load
 from edge_ser.recognizer import Recognizer
-from edge_ser.scoring.answers import read_answers
+from edge_ser.scoring.answers import answers_to, read_answers
 from edge_ser.scoring.scores import (
     DimensionScores,
     RegionScores,
@@ -161,6 +161,7 @@ def evaluate(
 
     Raises:
         MissingPathError: no such bundle, table, folder or file of answers.
+        UsageError: `batch_size` is below 1.
         DataError: a table that cannot be used, or fewer than two clips that can be answered.
         BundleError: the bundle cannot be run.
     """
@@ -187,9 +188,13 @@ def evaluate_clips(
         recognizer: answers.
         clips: to be answered.
         batch_size: clips per run of the model.
-        answers: of the reference, `[3]` on 1..7 by file name.
+        answers: of the reference, `[3]` on 1..7 by file name; see `answers.answers_to`.
         source: what the reference's answers are called.
         progress: called after each clip.
+
+    Raises:
+        UsageError: `batch_size` is below 1.
+        DataError: fewer than two clips can be answered, or are by the reference.
     """
     outcomes: list[Outputs | EdgeSerError | None] = [None] * len(clips.files)
     paths = [clips.audio / f for f in clips.files]
@@ -257,15 +262,15 @@ def _against(
     Raises:
         DataError: of fewer than two.
     """
-    names = [Path(f).name for f in clips.files]
-    both = [i for i, name in enumerate(names) if name in answers]
+    matched = answers_to(clips.files, answers)
+    both = list(matched)
     if len(both) < 2:
         raise DataError(
             source,
             expected="answers to the clips of the split",
-            found=f"{len(both)} of {len(names)} among {len(answers)} files",
+            found=f"{len(both)} of {len(clips.files)} among {len(answers)} files",
         )
-    others = np.stack([answers[names[i]] for i in both])
+    others = np.stack(list(matched.values()))
     reference, candidate = (
         Outputs.of(unit_from_scores(s).astype(np.float32)) for s in (others, scores[both])
     )

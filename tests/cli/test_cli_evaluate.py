@@ -139,10 +139,15 @@ def test_a_picture_is_drawn(cli: Cli, table: Path, clips: Path, tmp_path: Path) 
         (("--split", "Test7"), "expected rows with Split_Set = Test7, found splits Test1, Train"),
         (("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
         (("--answers", "none.csv"), "expected answers as CSV or JSON, found no such file"),
-        (("--save-answers", "none/a.csv"), "expected a file in an existing directory"),
+        (
+            ("--save-answers", "none/a.csv"),
+            "a.csv: expected an existing folder, found no folder none",
+        ),
+        (("--save-answers", "/"), "/: expected a file to write, found a directory"),
+        (("--save-answers", DEFAULT_BUNDLE / "a.csv"), "expected a file outside the bundle"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_computing(
-    cli: Cli, table: Path, clips: Path, more: tuple[str, ...], words: str
+    cli: Cli, table: Path, clips: Path, more: tuple[object, ...], words: str
 ) -> None:
     assert words in cli(*command(table, clips, *more)).error()

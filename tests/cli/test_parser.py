@@ -2,13 +2,14 @@
 
 import argparse
 import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_ser.cli import build_parser
+from edge_ser.cli import build_parser, main
 from edge_ser.cli.parser import Parser, Several
 from edge_ser.errors import UsageError
 
@@ -108,3 +109,46 @@ def test_defaults_are_those_of_argparse() -> None:
         ]
         expected = argparse.ArgumentParser.parse_args(build_parser(name), words)
         assert read(*words) == vars(expected)
+
+
+@pytest.mark.parametrize("option", ["-v", "--verbose", "--verbos", "--quiet", "--qui"])
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        ("export -o x --target nope", "--target: expected one of onnx-fp32, "),
+        ("train none.csv -o x", ""),  # the encoder, a published one, need not be here
+        ("train none.csv -o x --encoder none", "none: expected a preset (spectral, "),
+        ("verify none", "none: expected "),
+    ],
+)
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_every_command_takes_an_option_of_verbosity_before_it_and_after(
+    option: str, words: str, refusal: str, place: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    given = [option, *words.split()] if place == "before" else [*words.split(), option]
+    assert main(given) == 2
+    assert f"edge-ser: error: {refusal}" in capsys.readouterr().err
+
+
+def test_all_options_are_declared_for_help_and_advice() -> None:
+    declared = build_parser().commands()
+    for name in ("export", "train"):
+        assert (
+            declared[name]._options().keys()
+            == build_parser(name).commands()[name]._options().keys()
+        )
+    assert "--target" in declared["export"]._options()
+    assert "--learning-rate" in declared["train"]._options()
+
+
+def test_what_is_not_installed_declares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.split(".")[0] == "edge_ser_export"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "edge_ser_export", None)
+    declared = build_parser().commands()
+    assert "--target" not in declared["export"]._options()
+    assert "--split" in declared["train"]._options()
+    with pytest.raises(ImportError):
+        build_parser("train")

@@ -14,6 +14,7 @@ from edge_ser.cli import main
 from edge_ser.printable import csv_cells, csv_text, printable
 
 FORGED = "x\nverified: this device gives the reference's answers\x1b]0;title\x07\x1b[2J"
+NUMBERS = ("arousal", "dominance", "valence")
 
 
 def test_what_does_not_print_is_spelt_out() -> None:
@@ -57,8 +58,11 @@ def test_names_of_files_are_one_line(
     said = capsys.readouterr().out
     assert "\x1b" not in said and len(said.splitlines()) == 2 - (kind == "json")
     if kind == "csv":
-        row = list(csv.reader(io.StringIO(said)))[1]
+        columns, row = csv.reader(io.StringIO(said))
         assert row[0] == "'=cmd\\x1b[2J\\nforged.wav"
-        assert all(float(cell) is not None for cell in row[1:8])
+        assert main(["predict", name, "--format", "json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        numbers = {c: float(cell) for c, cell in zip(columns, row, strict=True) if c in NUMBERS}
+        assert numbers == pytest.approx({c: answer[c] for c in NUMBERS}, abs=1e-4)
     if kind == "json":
         assert name in json.loads(said).values(), "JSON escapes by itself"

@@ -105,4 +105,4 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def test_the_names_that_a_type_checker_knows_are_those_of_the_registry() -> None:
     assert set(get_args(edge_ser.RuntimeName)) == {"auto", *RUNTIMES}
-    assert set(get_args(edge_ser.ProviderName)) == set(PROVIDERS)
+    assert get_args(edge_ser.ProviderName) == tuple(PROVIDERS)

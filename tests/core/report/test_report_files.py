@@ -3,6 +3,9 @@
 import copy
 import json
 import os
+import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.writing import seal
 from edge_ser.errors import BundleError, MissingPathError, UsageError
 from edge_ser.report.data import load_damage, load_evidence, read_evidence
-from edge_ser.report.files import check_output_path
+from edge_ser.report.files import check_output_path, write_whole
 from edge_ser.report.page import write_report
 
 PAIRS = [((0.2, 0.3, 0.4), (0.2, 0.3, 0.5)), ((0.6, 0.3, 0.4), (0.6, 0.3, 0.4))]
@@ -216,3 +219,80 @@ def test_limits_of_the_page_are_those_of_the_manifest(bundle_dir: Path, tmp_path
     bundle.manifest = replace(bundle.manifest, limits=INT8)
     write_report(tmp_path / "r.html", bundle, evidence(PAIRS, INT8))
     assert "at least 0.995" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+# --- what is at the path already
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_output_path(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(pipe, "rows")
+        assert os.read(reader, 99) == b"rows"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and listing(tmp_path) == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no /dev")
+def test_devices_are_written_to(tmp_path: Path) -> None:
+    write_whole(Path("/dev/null"), "rows")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    code = "from pathlib import Path; from edge_ser.report.files import write_whole; "
+    code += "write_whole(Path('link'), 'rows')"
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "rows"
+    assert (tmp_path / "link").is_symlink() and listing(tmp_path) == ["link"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_its_file_is_written(there: bool, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    target = tmp_path / "kept" / "page.html"
+    if there:
+        target.write_text("old")
+    link = tmp_path / "page.html"
+    link.symlink_to(target)
+    check_output_path(link)
+    write_whole(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert not target.is_symlink() and os.listdir(tmp_path / "kept") == ["page.html"]
+
+
+def test_links_to_nowhere_are_refused(tmp_path: Path) -> None:
+    link, circle = tmp_path / "link", tmp_path / "circle"
+    link.symlink_to(tmp_path / "none" / "page.html")
+    circle.symlink_to(circle)
+    with pytest.raises(MissingPathError, match=r"link: .*found no folder .*none"):
+        check_output_path(link)
+    for refuse in (check_output_path, lambda path: write_whole(path, "new")):
+        with pytest.raises(UsageError, match="circle: expected a file that can be written"):
+            refuse(circle)
+    assert circle.is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+@pytest.mark.parametrize(
+    ("umask", "old", "expected"),
+    [(0o022, None, 0o644), (0o077, None, 0o600), (0o022, 0o600, 0o600), (0o077, 0o664, 0o664)],
+)
+def test_permissions_are_those_of_the_old_file_or_of_the_process(
+    umask: int, old: int | None, expected: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    if old is not None:
+        path.touch()
+        path.chmod(old)
+    before = os.umask(umask)
+    try:
+        write_whole(path, "new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == expected and path.read_text() == "new"

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import edge_ser
-from edge_ser.errors import DataError
+from edge_ser.errors import DataError, UsageError
 from edge_ser.fidelity.metrics import ccc
 from edge_ser.scoring import plot
 from edge_ser.scoring.answers import write_answers
@@ -100,6 +100,35 @@ def test_a_reference_is_compared_with(ser: edge_ser.Recognizer, root: Path, tmp_
     )
     data = json.loads(json.dumps(evaluation.to_dict()))
     assert data["reference"]["labels"]["count"] == len(some)
+
+
+def test_clips_of_one_name_in_two_folders_are_compared_with_their_own(
+    ser: edge_ser.Recognizer, root: Path, tmp_path: Path
+) -> None:
+    first = edge_ser.evaluate(ser, root)
+    rows = ["FileName,EmoAct,EmoDom,EmoVal,Split_Set"]
+    for folder, file in zip("abc", first.clips.files, strict=False):
+        (tmp_path / folder).mkdir()
+        shutil.copy(root / "Audios" / file, tmp_path / folder / "1.wav")
+        rows.append(f"{folder}/1.wav,2,3,{'abc'.index(folder) + 1},Test1")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    evaluation = edge_ser.evaluate(ser, tmp_path / "labels.csv", tmp_path)
+    write_answers(tmp_path / "saved.csv", evaluation.clips.files, evaluation.answers)
+    again = edge_ser.evaluate(
+        ser, tmp_path / "labels.csv", tmp_path, answers=tmp_path / "saved.csv"
+    )
+    assert again.reference is not None and again.reference.fidelity.count == 3
+    assert again.reference.fidelity.vad_max < 1e-6
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_batches_of_nothing_are_refused(
+    batch_size: int, ser: edge_ser.Recognizer, root: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"batch size: expected at least 1, found {batch_size}"):
+        edge_ser.evaluate(ser, root, batch_size=batch_size)
+    with pytest.raises(UsageError, match=f"batch size: expected at least 1, found {batch_size}"):
+        list(ser.each([], batch_size=batch_size))
 
 
 def test_a_reference_of_other_clips_is_refused(
