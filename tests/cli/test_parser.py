@@ -117,7 +117,7 @@ def test_defaults_are_those_of_argparse() -> None:
     [
         ("export -o x --target nope", "--target: expected one of onnx-fp32, "),
         ("train none.csv -o x", ""),  # the encoder, a published one, need not be here
-        ("train none.csv -o x --encoder none", "none: expected a preset (spectral, "),
+        ("train none.csv -o x --encoder none", "none.csv: expected a label table"),
         ("verify none", "none: expected "),
     ],
 )
