@@ -51,7 +51,7 @@ steps = [("imports", started)]
 def progress(word):
     steps.append((word.split(":")[0], time.perf_counter()))
 options = pipeline.ExportOptions(
-    source, target=target, out=Path(out), speech=tuple(parity_audio(None)),
+    source, target=target, out=Path(out), speech=tuple(parity_audio(())),
     engine=EngineOptions((device,)), keep_failed=True)
 error = None
 try:

@@ -40,7 +40,7 @@ def traced_once() -> Iterator[None]:
     from helpers.trace_once import trace_once
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge_ser_export.pipeline.trace", trace_once)
+        patch.setattr("edge_ser_export.shared.trace", trace_once)
         yield
 
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_ser.audio.folders import AUDIO_SUFFIXES
 from edge_ser.cli.common import is_device_name, needs
 from edge_ser.cli.console import print_warning, step, steps
+from edge_ser.cli.export_several import print_several
 from edge_ser.cli.export_words import export_record, print_export
+from edge_ser.cli.folders import audio_files
 from edge_ser.cli.parser import Several
-from edge_ser.errors import MissingPathError, UsageError
+from edge_ser.data import sample_utterances
+from edge_ser.errors import GateError, MissingPathError, UsageError
 
 if TYPE_CHECKING:
     from edge_ser_export.options import ExportOptions
+
+# What lies in the folder of a checkpoint or bundle, and in none of recordings.
+_OF_MODELS = frozenset({".json", ".pt", ".pth", ".bin", ".safetensors", ".onnx"})
 
 
 def add_parser(commands: Any) -> None:
@@ -35,7 +44,13 @@ def add_parser(commands: Any) -> None:
         ".safetensors or .pt, or `spectral` (default) or `wavlm-tiny` from this package",
     )
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="bundle to write")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="bundle to write; of several targets, their folder",
+    )
     parser.add_argument("--name", help="of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", help="of the weights, for the bundle (default: as known)")
     parser.add_argument("--epoch", help="of a run directory: best (default), final, or a number")
@@ -51,12 +66,7 @@ def add_parser(commands: Any) -> None:
         default="refuse",
         help="what the bundle does with audio shorter than a frame, mostly 25 ms (default refuse)",
     )
-    parser.add_argument(
-        "--parity-audio",
-        type=Path,
-        metavar="DIR",
-        help="your own speech for the proof and the recorded answers",
-    )
+    add_parity_audio(parser, "your own speech for the proof and the recorded answers")
     _add_lower_precision(parser.add_argument_group("lower precision"))
     _add_engine(parser.add_argument_group("TensorRT"))
     parser.add_argument(
@@ -81,9 +91,16 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
 
         parser.add_argument_group("target").add_argument(
             "--target",
-            default=DEFAULT_TARGET,
-            help=f"{target_words()} (default {DEFAULT_TARGET})",
+            action=Several,
+            like=_is_target_name,
+            metavar="TARGET",
+            help=f"{target_words()} (default {DEFAULT_TARGET}); of several a bundle each in OUT",
         )
+
+
+def _is_target_name(word: str) -> bool:
+    """Whether a word is meant as a target, known or not: a path has more to it."""
+    return re.fullmatch(r"(onnx|trt)-[a-z]*[0-9]*", word) is not None
 
 
 def _add_lower_precision(lower: Any) -> None:
@@ -152,25 +169,34 @@ def _add_engine(engine: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with needs("export", "export"):
+        from edge_ser_export.options import for_targets
         from edge_ser_export.targets import find_target
 
-        options = read_options(arguments)
-        options.check()
-        if options.calibration is None and find_target(options.target).measures:
+        asked = read_options(arguments)
+        several = for_targets(asked, arguments.target or (asked.target,))
+        for options in several:
+            options.check()
+        if any(o.calibration is None and find_target(o.target).measures for o in several):
             print_warning(
                 "no --calibration; the built-in samples are synthetic: "
                 "calibrate with speech like that of the device"
             )
         from edge_ser_export import pipeline  # torch: after all that may be refused without it
 
-        with steps(pipeline.export_steps(options)) as bar:
-            made = pipeline.export(options, progress=lambda word: step(bar, word))
-    for assumed in made.manifest.provenance.checkpoint.assumed:
+        with steps(pipeline.export_steps(several[0]) if len(several) == 1 else None) as bar:
+            made = pipeline.export_all(several, progress=lambda word: step(bar, word))
+    written = [one for one in made if not isinstance(one, GateError)]
+    for assumed in written[0].manifest.provenance.checkpoint.assumed if written else ():
         print_warning(f"the checkpoint does not say, and it was assumed: {assumed}")
+    if len(several) > 1:
+        return print_several(several, made, arguments.json)
+    (one,) = made
+    if isinstance(one, GateError):
+        raise one
     if arguments.json:
-        print(json.dumps(export_record(made), indent=1))
+        print(json.dumps(export_record(one), indent=1))
     else:
-        print_export(made, arguments.verbose)
+        print_export(one, arguments.verbose)
     return 0
 
 
@@ -184,12 +210,13 @@ def read_options(arguments: argparse.Namespace) -> ExportOptions:
         raise UsageError("checkpoint", expected="one", found="two", advice="drop --checkpoint")
     from edge_ser_export.options import ExportOptions
     from edge_ser_export.precision.options import PrecisionOptions
+    from edge_ser_export.targets import DEFAULT_TARGET
     from edge_ser_runtimes.engines.plan import EngineOptions
 
     source = arguments.checkpoint or arguments.named or "spectral"
     return ExportOptions(
         source=source,
-        target=arguments.target,
+        target=(*arguments.target, DEFAULT_TARGET)[0],
         out=arguments.out,
         name=arguments.name,
         licence=arguments.licence,
@@ -198,7 +225,7 @@ def read_options(arguments: argparse.Namespace) -> ExportOptions:
         max_seconds=arguments.max_seconds,
         short=arguments.short,
         speech=tuple(parity_audio(arguments.parity_audio)),
-        parity_audio=arguments.parity_audio,
+        parity_audio=tuple(arguments.parity_audio),
         runtimes=tuple(arguments.runtime),
         keep_failed=arguments.keep_failed,
         calibration=arguments.calibration,
@@ -217,18 +244,39 @@ def read_options(arguments: argparse.Namespace) -> ExportOptions:
     )
 
 
-def parity_audio(folder: Path | None) -> list[Path]:
-    """The speech that the proof uses: a folder of the user's, or the package's samples.
+def add_parity_audio(parser: Any, purpose: str) -> None:
+    """Declare the option that `parity_audio` reads."""
+    parser.add_argument(
+        "--parity-audio",
+        action=Several,
+        like=_is_speech,
+        type=Path,
+        metavar="PATH",
+        help=f"{purpose}: files and folders",
+    )
+
+
+def _is_speech(word: str) -> bool:
+    """Whether a word is audio or a folder of it: one of a model holds other files, too."""
+    path = Path(word)
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        return not path.is_dir()
+    if not path.is_dir():
+        return False
+    suffixes = {p.suffix.lower() for p in path.iterdir() if p.is_file()}
+    return bool(suffixes & AUDIO_SUFFIXES) and not suffixes & _OF_MODELS
+
+
+def parity_audio(paths: Sequence[Path]) -> list[Path]:
+    """The speech that the proof uses: files and folders of the user's, or the package's samples.
 
     Raises:
-        MissingPathError: there is nothing.
+        MissingPathError: one of them is not there.
         UsageError: a folder without audio.
     """
-    from edge_ser.cli.folders import audio_files
-    from edge_ser.data import sample_utterances
-
-    if folder is None:
+    if not paths:
         return sample_utterances()
-    if not folder.exists():
-        raise MissingPathError(folder, expected="a folder of audio", found="nothing there")
-    return audio_files([folder])[0]
+    for path in paths:
+        if not path.exists():
+            raise MissingPathError(path, expected="audio or a folder of it", found="nothing there")
+    return list(dict.fromkeys(audio_files(paths)[0]))

@@ -19,7 +19,7 @@ from edge_ser.cli.common import (
     open_session,
 )
 from edge_ser.cli.console import print_warning, step, steps, told_warnings
-from edge_ser.cli.export import parity_audio
+from edge_ser.cli.export import add_parity_audio, parity_audio
 from edge_ser.cli.isolated import add_isolated
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--neutral-radius", type=float, metavar="R", help="of a reference with a neutral region"
     )
-    parser.add_argument("--parity-audio", type=Path, metavar="DIR", help="your own speech")
+    add_parity_audio(parser, "your own speech")
     add_runtime_options(parser)
     add_isolated(parser)
     parser.add_argument(
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         with ExitStack() as stack:
             return _against_reference(bundle, arguments, stack)
     for name in ("epoch", "neutral_radius", "parity_audio"):
-        if getattr(arguments, name) is not None:
+        if getattr(arguments, name) not in (None, ()):
             raise UsageError(
                 f"--{name.replace('_', '-')}", expected="--reference beside it", found="none"
             )
@@ -167,7 +167,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: Exi
         other = _tell_another(bundle, arguments.reference, checkpoint.sha256)
         session = stack.enter_context(closing(_open(bundle, arguments)))
         manifest = bundle.manifest
-        given = [] if arguments.parity_audio is None else parity_audio(arguments.parity_audio)
+        given = parity_audio(arguments.parity_audio) if arguments.parity_audio else []
         heard = recorded_speech(bundle)
         speech = find_speech(heard, given)
         golden = bundle.golden()

@@ -29,14 +29,14 @@ def spell_command(options: ExportOptions, names_only: bool = True) -> str:
     """
     words = ["edge-ser", "export", _place(Path(options.source), names_only)]
     words += ["--target", options.target]
-    paths = {
-        "calibration": options.calibration,
-        "audio": options.calibration_audio,
-        "parity-audio": options.parity_audio,
-    }
+    paths = [
+        ("calibration", options.calibration),
+        ("audio", options.calibration_audio),
+        *(("parity-audio", path) for path in options.parity_audio),
+    ]
     if not names_only:
-        paths["out"] = options.out
-    for name, path in paths.items():
+        paths.append(("out", options.out))
+    for name, path in paths:
         words += [] if path is None else [f"--{name}", _place(path, names_only)]
     default = ExportOptions(options.source, options.target)
     for name in (

@@ -107,8 +107,8 @@ def _describe_options(checkpoint: Checkpoint, options: ExportOptions) -> dict[st
     paths = {
         "calibration": options.calibration,
         "audio": options.calibration_audio,
-        "parity_audio": options.parity_audio,
     }
+    speech = [place_name(path) for path in options.parity_audio]
     return {
         "target": options.target,
         "epoch": checkpoint.epoch,
@@ -116,6 +116,7 @@ def _describe_options(checkpoint: Checkpoint, options: ExportOptions) -> dict[st
         "max_seconds": options.max_seconds,
         "short": options.short,
         **{name: place_name(path) for name, path in paths.items() if path is not None},
+        **({"parity_audio": ", ".join(speech)} if speech else {}),
         **({} if options.calibration_split is None else {"split": options.calibration_split}),
         **({"precision": asdict(options.precision)} if target.tunable else {}),
         **({"engine": asdict(options.engine)} if target.has_engine else {}),

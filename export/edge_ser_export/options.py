@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from edge_ser.audio import Preprocessing
+from edge_ser.bundle.files import MANIFEST
 from edge_ser.bundle.provenance import made_now
+from edge_ser.bundle.target_kind import kind_of
 from edge_ser.bundle.writing import check_new_bundle
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import default_calibration_samples, existing_checkpoint
@@ -36,7 +39,8 @@ class ExportOptions:
         max_seconds: longest utterance; the rest of longer audio is not used.
         short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
         speech: audio for parity and the recorded answers.
-        parity_audio: the folder that `speech` is from, for the provenance; None: the package's.
+        parity_audio: files and folders that `speech` is from, for the provenance; empty: the
+            package's.
         calibration: speech for lower precisions, a folder, a CSV or a corpus; None: the built-in
             samples.
         calibration_audio: folder of a table's files; None: as `label_table.find_corpus` finds it.
@@ -57,7 +61,7 @@ class ExportOptions:
     max_seconds: float = 12.0
     short: Literal["refuse", "pad"] = "refuse"
     speech: tuple[Path, ...] = ()
-    parity_audio: Path | None = None
+    parity_audio: tuple[Path, ...] = ()
     calibration: Path | None = None
     calibration_audio: Path | None = None
     calibration_split: str | None = None
@@ -145,3 +149,47 @@ class ExportOptions:
                 else "a target of lower precision beside --calibration",
                 found=f"--target {self.target}",
             )
+
+
+def for_targets(options: ExportOptions, names: Sequence[str]) -> list[ExportOptions]:
+    """The options of each of several targets, without what is about others of them alone.
+
+    What none of them has a use for stays, and is refused as of a single target.
+
+    Args:
+        options: as asked; of several targets, `out` is the folder that holds a bundle of each.
+        names: of targets; one that is named twice is meant once.
+
+    Raises:
+        UsageError: an unknown target, or `out` is a bundle itself.
+    """
+    targets = [find_target(name) for name in dict.fromkeys(names)]
+    if len(targets) == 1:
+        return [replace(options, target=targets[0].name)]
+    if options.out is not None and (options.out / MANIFEST).exists():
+        raise UsageError(
+            "--out",
+            expected="a folder for a bundle of each target",
+            found=f"a bundle, {options.out}",
+            advice="choose another -o",
+        )
+    return [_for_one(options, target, targets) for target in targets]
+
+
+def _for_one(options: ExportOptions, target: Target, targets: list[Target]) -> ExportOptions:
+    own = replace(options, target=target.name)
+    if options.out is not None:
+        own = replace(own, out=options.out / target.name)
+    if not target.measures and any(t.measures for t in targets):
+        own = replace(own, calibration=None, calibration_audio=None, calibration_split=None)
+    if not target.tunable and any(t.tunable for t in targets):
+        own = replace(own, precision=PrecisionOptions())
+    if not target.has_engine and any(t.has_engine for t in targets):
+        own = replace(own, engine=EngineOptions())
+    kinds = {kind_of(t.name) for t in targets}
+
+    def is_anothers(runtime: str) -> bool:
+        runs = RUNTIMES[runtime].kinds if runtime in RUNTIMES else ()
+        return kind_of(target.name) not in runs and not kinds.isdisjoint(runs)
+
+    return replace(own, runtimes=tuple(r for r in options.runtimes if not is_anothers(r)))

@@ -8,52 +8,38 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerprint_of
-from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.bundle.writing import new_bundle, seal
+from edge_ser.bundle.writing import check_new_bundle, new_bundle, seal
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser.session import Session
 from edge_ser.utterance import infer
 from edge_ser.verify import verify
-from edge_ser_export.calibration.draw import CalibrationSet, Utterance, draw
-from edge_ser_export.calibration.enough import judge_enough
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.load import load_checkpoint
-from edge_ser_export.contents import describe_architecture, describe_bundle
+from edge_ser_export.contents import describe_bundle
 from edge_ser_export.graph.operators import check_operators
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
-from edge_ser_export.graph.run import Samples
 from edge_ser_export.memory import release_memory
 from edge_ser_export.models.encoders import ENCODERS, find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Gate, Lowered, Lowering
 from edge_ser_export.proof.cases import used_files
-from edge_ser_export.proof.golden import UTTERANCES, make_golden
-from edge_ser_export.proof.parity import Parity, parity_steps, run_parity
-from edge_ser_export.proof.reference import (
-    Expected,
-    Recorded,
-    Reference,
-    answer_speech,
-    reference_answers,
-)
+from edge_ser_export.proof.evidence import Evidence
+from edge_ser_export.proof.golden import UTTERANCES
+from edge_ser_export.proof.parity import Parity, parity_steps
 from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
-from edge_ser_export.proof.speech import ProofSpeech, SpeechSet, with_enough
 from edge_ser_export.refusal import RefusedError, leave_refusal, remove_refusal
+from edge_ser_export.shared import Shared, share
 from edge_ser_export.targets import Target, find_target
-from edge_ser_export.trace.capture import trace
 from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan, plan_engine, write_engine
 from edge_ser_runtimes.engines.profiles import read_profiles
 
@@ -107,13 +93,64 @@ def export(
         GateError: the bundle does not say what the checkpoint says. No bundle is written, unless
             `keep_failed`; what was tried is told beside its place, see `refusal.leave_refusal`.
     """
-    options.check()
+    (made,) = export_all([options], open_session, progress)
+    if isinstance(made, GateError):
+        raise made
+    return made
+
+
+def export_all(
+    several: Sequence[ExportOptions],
+    open_session: OpenSession = open_on_cpu,
+    progress: Progress = lambda _: None,
+) -> list[Exported | GateError]:
+    """Export a checkpoint to several targets, each as if alone; what they share is made once.
+
+    Args:
+        several: as `options.for_targets` gives them.
+        open_session: see `export`.
+        progress: see `export`.
+
+    Returns:
+        for each the bundle, or why it is refused; other targets go on.
+
+    Raises:
+        UsageError, CheckpointError: as `export`, of any of them and before anything is written.
+    """
+    for options in several:
+        options.check()
     progress("loading the checkpoint")
-    job = _prepare(options, progress)
+    first = several[0]
+    checkpoint = load_checkpoint(first.source, first.epoch, first.neutral_radius)
+    checkpoint = replace(checkpoint, name=first.name or checkpoint.name)
+    preprocessing = checkpoint.config.preprocessing(first.max_seconds, first.short)
+    plans = [_plan(options, checkpoint, preprocessing) for options in several]
+    outs = [o.out or Path(f"{checkpoint.name}-{o.target}") for o in several]
+    for out in outs:
+        check_new_bundle(out)
+    made: list[Exported | GateError] = []
+    with scratch_folder() as folder:
+        shared = share(checkpoint, preprocessing, several, folder, progress)
+        for options, plan, out in zip(several, plans, outs, strict=True):
+            words = progress if shared.alone else _beginning(options.target, progress)
+            job = _Job(options, find_target(options.target), plan, shared, out, words)
+            made.append(_export_or_refuse(job, open_session))
+            shared.tidy(job.target)
+    return made
+
+
+def _beginning(target: str, progress: Progress) -> Progress:
+    """The same, of one of several targets."""
+    return lambda word: progress(f"{target}: {word}")
+
+
+def _export_or_refuse(job: _Job, open_session: OpenSession) -> Exported | GateError:
     try:
         exported = _export(job, open_session)
     except GateError as error:
-        raise leave_refusal(error, options, job.checkpoint.name, job.out) from error
+        told = leave_refusal(error, job.options, job.shared.checkpoint.name, job.out)
+        told.__cause__ = error
+        return told
     remove_refusal(job.out)
     return exported
 
@@ -129,29 +166,23 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _export(job: _Job, open_session: OpenSession) -> Exported:
-    options = job.options
-    with new_bundle(job.out) as work, scratch_folder() as scratch:
-        traced = _trace(job, work if job.target.in_place else scratch)
-        evidence = _ask_reference(job, traced.calibration)
-        architecture = describe_architecture(job.checkpoint)
-        # a large model must not lie in memory twice while the candidate runs
-        job.checkpoint.release()
-        release_memory()
+    options, evidence = job.options, job.shared.evidence_of(job.target)
+    with new_bundle(job.out) as work:
 
         def gate(graph: Path, max_batch: int | None) -> list[str]:
             rules = job.target.limits
             lowered = Lowered(job.target.precision, job.target.precision, rules, max_batch)
-            draft = job.describe(lowered, architecture)
+            draft = job.describe(lowered)
             bundle = Bundle(graph.parent, replace(draft, graph=graph.name))
             with closing(open_session(bundle)) as session:
                 return evidence.judge(session, draft).failures
 
-        lowered, judged = _write_graphs(job, traced, gate, work, scratch)
+        lowered, judged = _write_graphs(job, gate, work)
         if lowered.refusal is not None and not options.keep_failed:
             raise RefusedError(lowered.refusal, lowered)
-        manifest = job.describe(lowered, architecture)
+        manifest = job.describe(lowered)
         for name in job.target.graphs:
-            check_operators(work / name, job.checkpoint.config.encoder.kind)
+            check_operators(work / name, job.shared.checkpoint.config.encoder.kind)
 
         def judge(session: Session) -> Parity:
             return evidence.judge(session, manifest, job.progress)
@@ -202,69 +233,29 @@ class _Job:
     options: ExportOptions
     target: Target
     plan: EnginePlan | None
-    checkpoint: Checkpoint
-    preprocessing: Preprocessing
+    shared: Shared
     out: Path
     progress: Progress
 
-    @property
-    def reference(self) -> Reference:
-        """The PyTorch model, as long as its weights are not released."""
-        return Reference(self.checkpoint.model, self.checkpoint.prepare)
-
-    def describe(self, lowered: Lowered, architecture: dict[str, Any]) -> Manifest:
+    def describe(self, lowered: Lowered) -> Manifest:
         """The manifest before the proof, of a graph of some precision."""
+        shared = self.shared
         return describe_bundle(
-            self.checkpoint, self.options, self.preprocessing, lowered, architecture
+            shared.checkpoint, self.options, shared.preprocessing, lowered, shared.architecture
         )
 
 
-@dataclass(frozen=True)
-class _Traced:
-    """The float32 graph with the exporter's metadata, and speech to lower its precision with."""
-
-    graph: Path
-    calibration: CalibrationSet | None
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """The reference's answers to all that a candidate is judged on."""
-
-    expected: Expected
-    speech: list[tuple[str, Samples, Outputs]]
-    labels: NDArray[np.float64] | None
-    source: ProofSpeech
-    golden: Golden
-
-    def judge(
-        self, session: Session, manifest: Manifest, progress: Progress = lambda _: None
-    ) -> Parity:
-        """Compare a candidate's answers with them."""
-        return run_parity(
-            self.expected,
-            session,
-            manifest.partition,
-            manifest.limits,
-            progress,
-            speech=self.speech,
-            labels=self.labels,
-            source=self.source,
-        )
-
-
-def _prepare(options: ExportOptions, progress: Progress) -> _Job:
-    """Load the checkpoint; what it shows to be impossible is refused before it is traced."""
+def _plan(
+    options: ExportOptions, checkpoint: Checkpoint, preprocessing: Preprocessing
+) -> EnginePlan | None:
+    """Of the engine, if there is one; what the checkpoint shows to be impossible is refused."""
     target = find_target(options.target)
-    plan = plan_engine(target.precision, options.engine) if target.has_engine else None
-    checkpoint = load_checkpoint(options.source, options.epoch, options.neutral_radius)
-    checkpoint = replace(checkpoint, name=options.name or checkpoint.name)
     _check_encoder(target, checkpoint.config.encoder.kind)
-    preprocessing = checkpoint.config.preprocessing(options.max_seconds, options.short)
-    if plan is not None:
-        read_profiles(plan.profiles, preprocessing)
-    out = options.out or Path(f"{checkpoint.name}-{target.name}")
-    return _Job(options, target, plan, checkpoint, preprocessing, out, progress)
+    if not target.has_engine:
+        return None
+    plan = plan_engine(target.precision, options.engine)
+    read_profiles(plan.profiles, preprocessing)
+    return plan
 
 
 def _check_encoder(target: Target, kind: str) -> None:
@@ -283,66 +274,17 @@ def _check_encoder(target: Target, kind: str) -> None:
         )
 
 
-def _trace(job: _Job, folder: Path) -> _Traced:
-    """Draw the calibration speech, before the minutes that a large model takes, and trace."""
-    calibration = None
-    rules = job.preprocessing
-    if job.target.measures:
-        job.progress("drawing calibration speech")
-        reference = job.reference
-        partition = job.checkpoint.config.partition
-        drawn = draw(
-            job.options.calibration,
-            rules,
-            partition,
-            lambda x: reference.one(x).vad[0],
-            audio=job.options.calibration_audio,
-            split=job.options.calibration_split,
-        )
-        calibration = judge_enough(drawn, partition)
-    job.progress("tracing")
-    graph = folder / GRAPH
-    doubles = not job.target.has_engine  # TensorRT has none
-    trace(job.checkpoint.model, graph, rules.max_samples, rules.min_samples, doubles=doubles)
-    return _Traced(graph, calibration)
-
-
-def _ask_reference(job: _Job, calibration: CalibrationSet | None) -> _Evidence:
-    """Record the reference's answers: a few for the bundle, all for the proof."""
-    job.progress("recording the reference's answers")
-    reference, speech = job.reference, list(job.options.speech)
-    recorded = with_enough(used_files(speech))
-    golden = make_golden(reference, job.preprocessing, recorded)
-    judged = () if calibration is None else calibration.judge
-    files = [u.path for u in judged]
-    source = ProofSpeech.of(speech, files, SpeechSet.of(recorded))
-    expected = reference_answers(
-        reference, job.preprocessing, speech, job.progress,
-        Recorded.of(golden, job.preprocessing, source.agrees_on_recorded),
-    )  # fmt: skip
-    added = answer_speech(reference, job.preprocessing, files)
-    return _Evidence(expected, added, _labels(judged), source, golden)
-
-
-def _labels(utterances: Sequence[Utterance]) -> NDArray[np.float64] | None:
-    """Scores `[n, 3]`, NaN where an utterance has none; None where hardly any has."""
-    rows = [(np.nan,) * 3 if u.scores is None else u.scores for u in utterances]
-    scores = np.array(rows, np.float64).reshape(-1, 3)
-    return scores if np.isfinite(scores).all(1).sum() > 1 else None
-
-
-def _write_graphs(
-    job: _Job, traced: _Traced, gate: Gate, work: Path, scratch: Path
-) -> tuple[Lowered, Path]:
+def _write_graphs(job: _Job, gate: Gate, work: Path) -> tuple[Lowered, Path]:
     """Write the target's graphs; what became of them, and the one that the gate judges."""
+    traced = job.shared.hand_over(job.target, work)
     lowered, judged = job.target.lower(
         Lowering(
             job.target.name,
-            traced.graph,
+            traced,
             work,
-            scratch,
-            traced.calibration,
-            job.checkpoint.config.partition,
+            traced.parent,
+            job.shared.calibration_of(job.target),
+            job.shared.checkpoint.config.partition,
             job.options.lowering,
             job.plan,
             job.progress,
@@ -352,7 +294,7 @@ def _write_graphs(
     release_memory()
     job.progress("cleaning the graph")
     # the engine builder gets its graph typed, and as it is
-    half = job.checkpoint.half and not job.target.has_engine
+    half = job.shared.checkpoint.half and not job.target.has_engine
     storage = {name: _finish_graph(work / name, half) for name in job.target.graphs}
     if lowered.sensitivity is not None:
         (work / SENSITIVITY).write_text(json.dumps(lowered.sensitivity, indent=1) + "\n")
@@ -367,7 +309,7 @@ def _add_engine(job: _Job, manifest: Manifest, work: Path) -> Manifest:
         return manifest
     release_memory()
     job.progress("building the engine" if job.plan.backend else "writing the build bundle")
-    return manifest.with_parts(engine=write_engine(job.plan, work, job.preprocessing))
+    return manifest.with_parts(engine=write_engine(job.plan, work, job.shared.preprocessing))
 
 
 def _notes(options: ExportOptions) -> tuple[str, ...]:
@@ -381,7 +323,7 @@ def _notes(options: ExportOptions) -> tuple[str, ...]:
     )
 
 
-def _check_own_graph(bundle: Bundle, session: Session, evidence: _Evidence) -> Outputs:
+def _check_own_graph(bundle: Bundle, session: Session, evidence: Evidence) -> Outputs:
     """Its answers to the recorded utterances: what was judged is another form of the graph."""
     failures = verify(bundle, session).failures
     if failures:
@@ -397,7 +339,7 @@ def _check_own_graph(bundle: Bundle, session: Session, evidence: _Evidence) -> O
 
 
 def export_steps(options: ExportOptions) -> int | None:
-    """How often `export` reports progress; None where the search for a recipe decides."""
+    """How often `export` of one target reports progress; None where a search decides."""
     if find_target(options.target).in_place:
         return _STEPS + parity_steps(options.speech, recorded=UTTERANCES + 1)
     return None

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("traced_once")
 UNTOLD = {"out", "named", "help", "verbose", "quiet", "json"}
 COMMANDS = (
     "export runs/a --target onnx-fp32 --epoch final --neutral-radius 0.25 --max-seconds 2.5 "
-    "--short pad --parity-audio SPEECH --runtime openvino --keep-failed",
+    "--short pad --parity-audio SPEECH SPEECH/00.flac --runtime openvino --keep-failed",
     "export a.pt --target onnx-int8 --calibration my/table.csv --audio my/clips --split Train "
     "--recipe static --cpu x86 --sensitivity --force",
     "export wavlm-tiny --target onnx-fp16 --fp16-form compute --calibration 'with space' "

@@ -33,7 +33,7 @@ CASES = {
     "--target onnx-int8 --recipe odd": "--recipe: expected one of auto, dynamic, static, found",
     "--target onnx-int8 --cpu z80": "--cpu: expected one of auto, x86-vnni",
     "--target onnx-fp16 --fp16-form odd": "--fp16-form: expected one of weights, compute, found",
-    "--parity-audio @none": "none: expected a folder of audio, found nothing there",
+    "--parity-audio @none": "none: expected audio or a folder of it, found nothing there",
     "--parity-audio @empty": "empty: expected a folder with audio files, found none in it",
     "-o @a.csv/b": "b: expected a folder that can be written",
     "-o @speech": "speech: expected",
