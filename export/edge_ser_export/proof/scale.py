@@ -9,8 +9,10 @@ from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.errors import CheckpointError
 
 # Answers are read on 0..1 and cut to it. A model's answers to speech spread around the middle, and
-# some lie a little outside; a typical one that is two ranges away from it is of another scale.
-_LEAST, _MOST = -1.5, 2.5
+# some lie a little outside; a typical one that is a whole range outside is of another scale. On
+# 1..5, 1..7 or 0..100 typical answers are 2.4 to 50.
+_LEAST, _MOST = -1.0, 2.0
+# On -1..1 a typical answer is 0, as of a model that has hardly learnt anything: that is not seen.
 
 
 def check_scale(vad: NDArray[np.float32]) -> None:
@@ -34,5 +36,6 @@ def check_scale(vad: NDArray[np.float32]) -> None:
         found=f"medians {listed}",
         advice="rescale the last layer to 0..1 before the export: one that was trained on "
         f"{SCORE_MIN:g}..{SCORE_MAX:g} needs weight / {width:g} and "
-        f"(bias - {SCORE_MIN:g}) / {width:g}",
+        f"(bias - {SCORE_MIN:g}) / {width:g}, one on LOW..HIGH weight / (HIGH - LOW) and "
+        "(bias - LOW) / (HIGH - LOW)",
     )

@@ -65,6 +65,9 @@ def test_the_advice_makes_it_right(tmp_path: Path, speech: Speech) -> None:
         ((-0.5, 0.2, 0.2), (0.2, 0.8, 1.8), True),  # a model that is hardly trained
         ((3.0, 0.2, 0.2), (5.0, 0.8, 0.8), False),  # one dimension alone
         ((1.0, 2.0, 1.0), (5.0, 5.0, 5.0), False),  # 1..5
+        ((1.6, 1.8, 2.0), (3.2, 3.0, 3.2), False),  # 1..5, of calm speech
+        ((2.0, 3.0, 2.0), (6.0, 6.0, 6.0), False),  # 1..7
+        ((20.0, 30.0, 20.0), (80.0, 80.0, 70.0), False),  # 0..100
         ((-9.0, -3.0, 0.0), (-2.0, 3.0, 0.0), False),
     ],
     ids=str,
