@@ -83,7 +83,7 @@ def test_a_limit_that_is_lower_already_is_kept(asked_bytes: int) -> None:
     assert done.stdout.split("\n")[0] == f"{(limit, limit)} (0, 0)"
 
 
-@pytest.mark.parametrize("value", ["1", str(os.getpid())])
+@pytest.mark.parametrize("value", ["1", str(os.getpid())], ids=["1", "pid"])
 def test_no_variable_of_the_environment_takes_the_limits_away(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
