@@ -32,15 +32,26 @@ with starting():
     )
     from edge_ser.load import load
     from edge_ser.recognizer import Recognizer
-    from edge_ser.segments.segment import Overall, Segment
-    from edge_ser.segments.stream import Segments
-    from edge_ser.segments.turns import Turn, read_turns
     from edge_ser.session import ProviderName, RuntimeName
     from edge_ser.utterance import Utterance
     from edge_ser.version import __version__
 
 if TYPE_CHECKING:
     from edge_ser.scoring.evaluate import Evaluation, evaluate
+    from edge_ser.segments.segment import Overall, Segment
+    from edge_ser.segments.stream import Segments
+    from edge_ser.segments.turns import Turn, read_turns
+
+# What an answer to one utterance needs nothing of is imported when it is asked for: name -> module.
+_LATE = {
+    "Evaluation": "edge_ser.scoring.evaluate",
+    "evaluate": "edge_ser.scoring.evaluate",
+    "Overall": "edge_ser.segments.segment",
+    "Segment": "edge_ser.segments.segment",
+    "Segments": "edge_ser.segments.stream",
+    "Turn": "edge_ser.segments.turns",
+    "read_turns": "edge_ser.segments.turns",
+}
 
 __all__ = [
     "AudioError",
@@ -81,12 +92,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What judges answers is loaded when it is asked for: an answer needs none of it."""
-    if name not in ("Evaluation", "evaluate"):
+    """A name of `_LATE`, from its module."""
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from edge_ser.scoring import evaluate as module
+    from importlib import import_module
 
-    return getattr(module, name)
+    return getattr(import_module(_LATE[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -17,15 +17,13 @@ from edge_ser.batching import check_batch_size, in_batches
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
-from edge_ser.segments.source import AudioSource
-from edge_ser.segments.stream import Segments
-from edge_ser.segments.turns import Turn, check_turns, cut_turns, read_turns, turns_of
-from edge_ser.segments.windows import cut_windows, window_rule
 from edge_ser.session import Session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
+    from edge_ser.segments.stream import Segments
+    from edge_ser.segments.turns import Turn
 
 _BATCH_SIZE = 8
 # Of segments, in seconds: what people say in one go.
@@ -334,26 +332,13 @@ class Recognizer:
         Warns:
             errors.DamagedAudioWarning, errors.PoorAudioWarning: see `__call__`.
         """
+        from edge_ser.segments.opening import cut  # an answer to one utterance needs none of it
+
         check_batch_size(batch_size)
-        rules = self.manifest.preprocessing
-        rule = window_rule(window, hop, rules)
-        if isinstance(turns, str | Path):
-            turns = read_turns(Path(turns))
-        elif turns is not None:
-            check_turns(turns, "turns")
-        source = AudioSource(audio, sample_rate, "samples", rules.sample_rate, self.hearing.channel)
-        try:
-            if turns is None:
-                windows = cut_windows(source, rule)
-            else:
-                chosen = turns_of(turns, source.source, "turns") if source.source else list(turns)
-                windows = cut_turns(
-                    source, chosen, rule, rules.max_samples, rules.sample_rate, source.name
-                )
-            return Segments(self, self._prepare_mono, source, windows, batch_size)
-        except BaseException:
-            source.close()
-            raise
+        return cut(
+            self, self._prepare_mono, audio, sample_rate, self.hearing.channel, window, hop, turns,
+            batch_size,
+        )  # fmt: skip
 
     def _run(self, utterances: list[Utterance]) -> list[Emotion]:
         return self.decode(self.infer(utterances), utterances)

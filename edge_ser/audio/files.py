@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from edge_ser.audio.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
 from edge_ser.audio.samples import Channel, Samples, finish
 from edge_ser.audio.sound_file import (
     Decoded,
@@ -95,6 +94,9 @@ def read_file(
             try:
                 decoded = _decode_or_begin(file.fileno(), max_seconds, subject)
             except AudioError:
+                # what starts programs is slow to import, and seldom needed
+                from edge_ser.audio.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
+
                 if not is_for_ffmpeg(path):
                     raise
                 decoded = decode_by_ffmpeg(path, max_seconds, subject)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
@@ -60,6 +59,8 @@ def processor_name(root: Path = Path("/")) -> str:
 
 def _name_by_system() -> str:
     if sys.platform == "darwin":  # platform.processor() says "arm" of every one of Apple's
+        import subprocess  # slow to import, and needed there alone
+
         asked = subprocess.run(
             ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
             capture_output=True,

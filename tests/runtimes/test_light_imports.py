@@ -42,8 +42,9 @@ def test_importing_the_package_loads_no_library_but_numpy() -> None:
     code = """
 import sys
 import edge_ser
-late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "zipfile",
-        "edge_ser_runtimes", "edge_ser.cli", "edge_ser.fidelity.compare")
+late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "zipfile", "subprocess",
+        "csv", "tempfile", "edge_ser_runtimes", "edge_ser.cli", "edge_ser.fidelity.compare",
+        "edge_ser.scoring", "edge_ser.segments", "edge_ser.audio.ffmpeg")
 print([m for m in late if m in sys.modules])
 """
     done = python(code)
@@ -58,7 +59,7 @@ from edge_ser.data import sample_utterances
 edge_ser.load(threads=1)(str(sample_utterances()[0]))
 late = ("edge_ser.bundle.evidence", "edge_ser.bundle.provenance", "edge_ser.bundle.engine",
         "edge_ser.fidelity.labels", "edge_ser.fidelity.compare", "edge_ser.host.facts",
-        "edge_ser.cli", "tqdm")
+        "edge_ser.cli", "edge_ser.segments", "edge_ser.audio.ffmpeg", "tqdm")
 print([m for m in late if m in sys.modules])
 """
     done = python(code)
