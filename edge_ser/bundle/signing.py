@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from edge_ser.bundle.keys import PrivateKey
 from edge_ser.bundle.signature import make_signature
 from edge_ser.bundle.trust import UNASKED
 from edge_ser.errors import UsageError
+from edge_ser.replacement import replacement
 
 
 def sign_bundle(path: Path, key: PrivateKey) -> Bundle:
@@ -35,18 +34,12 @@ def sign_bundle(path: Path, key: PrivateKey) -> Bundle:
     content = make_signature(bundle.manifest, bundle.fingerprint, key)
     target = path if path.is_file() else path / SIGNATURE
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        work = Path(name)
-        try:
-            with open(descriptor, "wb") as file:
-                if path.is_file():
-                    _write_zip(path, content, file)
-                else:
-                    file.write(content)
-            work.chmod((path if path.is_file() else path / MANIFEST).stat().st_mode & 0o777)
-            os.replace(work, target)
-        finally:
-            work.unlink(missing_ok=True)
+        beside = path if path.is_file() else path / MANIFEST
+        with replacement(target, beside.stat().st_mode & 0o777) as work:
+            if path.is_file():
+                _write_zip(path, content, work)
+            else:
+                work.write_bytes(content)
     except OSError as error:
         raise UsageError(
             target, expected="a place that can be written", found=error.strerror or str(error)
@@ -54,9 +47,9 @@ def sign_bundle(path: Path, key: PrivateKey) -> Bundle:
     return bundle
 
 
-def _write_zip(path: Path, signature: bytes, file: object) -> None:
+def _write_zip(path: Path, signature: bytes, to: Path) -> None:
     """The archive with the signature beside its manifest, and everything else as it was."""
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(file, "w") as out:  # type: ignore[call-overload]
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(to, "w") as out:
         manifest = outermost_manifest(source.namelist())
         assert manifest is not None  # it was opened as a bundle
         name = manifest[: -len(MANIFEST)] + SIGNATURE

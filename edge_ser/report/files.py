@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from edge_ser.errors import MissingPathError, UsageError
+from edge_ser.replacement import replacement
 from edge_ser.report.pdf import find_browser, print_pdf
 
 
@@ -73,21 +73,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     try:
         old = _status(path)
         if old is None or stat.S_ISREG(old.st_mode):
-            _replace(_resolved(path), data, old)
+            mode = None if old is None else stat.S_IMODE(old.st_mode)
+            with replacement(_resolved(path), mode) as work:
+                work.write_bytes(data)
         else:
             path.write_bytes(data)
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def _replace(place: Path, data: bytes, old: os.stat_result | None) -> None:
-    # in a folder of its own a new file needs no name that nobody has, and the umask holds for it
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".edge-ser-") as folder:
-        work = Path(folder) / "new"
-        work.write_bytes(data)
-        if old is not None:
-            work.chmod(stat.S_IMODE(old.st_mode))
-        os.replace(work, place)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from edge_ser.bundle.files import sha256
 from edge_ser.errors import CheckpointError
+from edge_ser.replacement import replacement
 from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.dense import check_dense
@@ -44,19 +44,18 @@ def save_checkpoint(model: JointModel, path: Path, half: bool = False) -> None:
     broken = [k for k, v in state.items() if not torch.isfinite(v).all()]
     if broken:
         raise CheckpointError(path, expected="finite weights", found=f"{broken[0]} is not finite")
-    partial = path.with_name(f".{path.name}.partial")
-    config = model.config.to_dict()
-    if path.suffix == ".safetensors":
-        header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
-        save_file(state, partial, metadata=header)
-        _sort_metadata(partial)
-        partial.chmod(0o644)  # safetensors writes for the owner alone
-    elif path.suffix == ".pt":
-        content = {"format": FORMAT, "version": VERSION, "config": config, "state_dict": state}
-        torch.save(content, partial)
-    else:
+    if path.suffix not in (".safetensors", ".pt"):
         raise CheckpointError(path, expected="a name in .safetensors or .pt", found=path.suffix)
-    os.replace(partial, path)
+    config = model.config.to_dict()
+    with replacement(path) as partial:
+        if path.suffix == ".safetensors":
+            header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
+            save_file(state, partial, metadata=header)
+            _sort_metadata(partial)
+            partial.chmod(0o644)  # safetensors writes for the owner alone
+        else:
+            content = {"format": FORMAT, "version": VERSION, "config": config, "state_dict": state}
+            torch.save(content, partial)
 
 
 def _sort_metadata(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.bundle.files import sha256
+from edge_ser.bundle.replacing import remove_tree
 from edge_ser.errors import EdgeSerError
+from edge_ser.replacement import replacement
 from edge_ser.typed_json import Reader
+
+# people's speech: for whoever decoded it
+_MODE = 0o600
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def decoded(
     with _alone(cache / f"{key}.lock") as alone:
         if alone:
             for partial in cache.glob(f".{key}.*"):
-                partial.unlink(missing_ok=True)
+                remove_tree(partial)
         ends = _whole(store, index, utterances)
         if ends is None:
             ends = _write(store, index, decode)
@@ -76,7 +80,7 @@ def _whole(store: Path, index: Path, utterances: int) -> NDArray[np.int64] | Non
 
 def _write(store: Path, index: Path, decode: Iterable[NDArray[np.int16]]) -> NDArray[np.int64]:
     ends, total = [], 0
-    with _unfinished(store) as partial:
+    with replacement(store, _MODE) as partial:
         with partial.open("wb") as out:
             for samples in decode:
                 samples.tofile(out)
@@ -85,22 +89,9 @@ def _write(store: Path, index: Path, decode: Iterable[NDArray[np.int16]]) -> NDA
             out.flush()
             os.fsync(out.fileno())  # before the name: power may fail between the two
         digest = sha256(partial)
-        partial.replace(store)
-    with _unfinished(index) as partial:
+    with replacement(index, _MODE) as partial:
         partial.write_text(json.dumps({"sha256": digest, "ends": ends}))
-        partial.replace(index)
     return np.array(ends, dtype=np.int64)
-
-
-@contextlib.contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
-    """A sibling under a name of its own, gone afterwards unless it was renamed."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", dir=path.parent)
-    os.close(descriptor)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from edge_ser.emotion.scale import scores_from_unit
 from edge_ser.emotion.sphere import to_cartesian
 from edge_ser.errors import DataError, UsageError
 from edge_ser.progress import watched
+from edge_ser.replacement import replacement
 from edge_ser_export.checkpoints.own_format import save_checkpoint
 from edge_ser_export.models.deployed import DeploymentEncoder
 from edge_ser_export.models.deployment import DeploymentModel
@@ -276,9 +276,8 @@ class Trainer:
             "teacher": self.teacher_hash,
             "corpus": self.corpus_hash,
         }
-        partial = self.state_path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, self.state_path)
+        with replacement(self.state_path) as partial:
+            torch.save(state, partial)
 
     def _resume(self) -> None:
         if not self.state_path.is_file():

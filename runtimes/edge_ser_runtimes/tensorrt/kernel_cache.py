@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.replacement import replacement
 
 SUFFIX = ".rtx-cache"
 
@@ -123,11 +123,5 @@ def _write(path: Path, data: bytes) -> None:
         mark = _written(hashlib.sha256(data).hexdigest())
         mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark.touch()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacement(path, 0o600) as work:  # kernels are code: for whoever wrote them
+        work.write_bytes(data)

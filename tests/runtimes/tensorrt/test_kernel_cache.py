@@ -6,6 +6,7 @@ The driver and TensorRT are recorded fakes (see fake_gpu); the files are real.
 import errno
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -98,14 +99,14 @@ def test_kernels_of_another_gpu_are_replaced(trt_bundle: TrtBundle, trt: FakeTen
 
 def read_only(monkeypatch: pytest.MonkeyPatch, *folders: Path, number: int = errno.EROFS) -> None:
     """As if the folders were on a read-only or full file system; root may write everywhere."""
-    real = kernel_cache.tempfile.mkstemp
+    real = tempfile.mkdtemp
 
-    def mkstemp(prefix: str, dir: Path) -> tuple[int, str]:
+    def mkdtemp(suffix: str | None, prefix: str | None, dir: Path) -> str:
         if dir in folders:
             raise OSError(number, os.strerror(number), str(dir))
-        return real(prefix=prefix, dir=dir)
+        return str(real(suffix, prefix, dir))
 
-    monkeypatch.setattr(kernel_cache.tempfile, "mkstemp", mkstemp)
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
 
 
 def test_beside_a_read_only_bundle_the_users_cache_directory_is_used(
