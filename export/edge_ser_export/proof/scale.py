@@ -9,9 +9,10 @@ from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
 from edge_ser.errors import CheckpointError
 
 # Answers are read on 0..1 and cut to it. A model's answers to speech spread around the middle, and
-# some lie a little outside; a typical one that is a whole range outside is of another scale. On
-# 1..5, 1..7 or 0..100 typical answers are 2.4 to 50.
-_LEAST, _MOST = -1.0, 2.0
+# some lie a little outside; a typical one that is a whole range above is of another scale. On
+# 1..5, 1..7 or 0..100 typical answers are 2.4 to 50. No scale in use lies below, but models that
+# have hardly learnt anything do.
+_LEAST, _MOST = -1.5, 2.0
 # On -1..1 a typical answer is 0, as of a model that has hardly learnt anything: that is not seen.
 
 
