@@ -17,10 +17,23 @@ _READER = Reader(BundleError, advice="export again", strict=False)
 
 @dataclass(frozen=True)
 class SpeechFiles:
-    """Files that something was judged on: whose, in words, and name and SHA-256 of each."""
+    """Files that something was judged on.
+
+    Attributes:
+        source: whose they are: "the package's ...", or the name of the user's folder.
+        files: name and SHA-256 of each, in order.
+    """
 
     source: str
     files: tuple[tuple[str, str], ...]
+
+    @property
+    def words(self) -> str:
+        """Source and names; all speech of the package is synthetic, which is said."""
+        synthetic = ", synthetic" if self.source.startswith("the package's") else ""
+        names = ", ".join(name for name, _ in self.files)
+        count = f"{len(self.files)} file{'s' if len(self.files) != 1 else ''}"
+        return f"{count} of {self.source}{synthetic}: {names}"
 
 
 @dataclass(frozen=True)

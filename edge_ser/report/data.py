@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import PARITY, SENSITIVITY
+from edge_ser.bundle.parity_record import SpeechFiles, SpeechRecord
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader
@@ -58,33 +59,6 @@ class Utterance:
         for name, size in (("seconds", self.seconds), ("vad_max", self.vad_max)):
             if size is not None and not 0 <= size < _LARGEST:
                 raise UsageError(name, expected="a number >= 0", found=f"{size!r:.60}")
-
-
-@dataclass(frozen=True)
-class SpeechFiles:
-    """Speech that a comparison was made on.
-
-    Attributes:
-        source: whose it is: "the package's ...", or the name of the user's folder.
-        files: name and SHA-256 of each, in order.
-    """
-
-    source: str
-    files: tuple[tuple[str, str], ...]
-
-    @property
-    def words(self) -> str:
-        """Source and names; all speech of the package is synthetic, which is said."""
-        synthetic = ", synthetic" if self.source.startswith("the package's") else ""
-        names = ", ".join(name for name, _ in self.files)
-        count = f"{len(self.files)} file{'s' if len(self.files) != 1 else ''}"
-        return f"{count} of {self.source}{synthetic}: {names}"
-
-
-@dataclass(frozen=True)
-class _ProofSpeech:
-    lengths: SpeechFiles
-    agreement: SpeechFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +113,7 @@ class _Parity:
     judged: dict[str, Limits] | None = None
     not_judged: tuple[str, ...] = ()
     labels: _Table | None = None
-    speech: _ProofSpeech | None = None
+    speech: SpeechRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Calibration
 from edge_ser.bundle.files import sha256
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.bundle.parity_record import SpeechFiles, read_parity_record
+from edge_ser.bundle.parity_record import SpeechFiles, SpeechRecord, read_parity_record
 from edge_ser.data import sample_utterances
 from edge_ser.fidelity.limits import MIN_JUDGED
 from edge_ser_export.builtin import installed_clips
@@ -80,14 +80,8 @@ class SpeechSet(SpeechFiles):
 
 
 @dataclass(frozen=True)
-class ProofSpeech:
-    """The speech of one proof.
-
-    Attributes:
-        lengths: what the utterances of all lengths, and the files, were made from.
-        agreement: what agreement as a whole was judged on; None where it was on the former.
-        recorded: what the recorded answers are to; None in bundles of earlier versions.
-    """
+class ProofSpeech(SpeechRecord):
+    """The speech of one proof, of files that can be found again; attributes as inherited."""
 
     lengths: SpeechSet
     agreement: SpeechSet | None = None
