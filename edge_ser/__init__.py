@@ -11,7 +11,6 @@ from edge_ser.libraries import starting
 
 with starting():
     from edge_ser.audio.sound import Sound
-    from edge_ser.bundle.bundle import Bundle
     from edge_ser.emotion.decode import Emotion, Outputs
     from edge_ser.emotion.probabilities import RegionProbabilities
     from edge_ser.emotion.sphere import Partition, Region, Sphere
@@ -37,13 +36,16 @@ with starting():
     from edge_ser.version import __version__
 
 if TYPE_CHECKING:
+    from edge_ser.bundle.bundle import Bundle
     from edge_ser.scoring.evaluate import Evaluation, evaluate
     from edge_ser.segments.segment import Overall, Segment
     from edge_ser.segments.stream import Segments
     from edge_ser.segments.turns import Turn, read_turns
 
-# What an answer to one utterance needs nothing of is imported when it is asked for: name -> module.
+# What is not needed to begin with - opening a bundle, or more than an answer to one utterance - is
+# imported when it is asked for: name -> module.
 _LATE = {
+    "Bundle": "edge_ser.bundle.bundle",
     "Evaluation": "edge_ser.scoring.evaluate",
     "evaluate": "edge_ser.scoring.evaluate",
     "Overall": "edge_ser.segments.segment",

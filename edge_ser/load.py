@@ -9,8 +9,6 @@ from pathlib import Path
 
 from edge_ser.audio import Channel
 from edge_ser.audio.hearing import Hearing, OnPoor
-from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.trust import Trust
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleChangedError
 from edge_ser.recognizer import Recognizer
@@ -59,13 +57,15 @@ def load(
         LibraryError: it is, and does not load.
         DeviceError: this device cannot run it: no GPU, or another than the engine was built for.
     """
+    # here, so that whoever imports this package for its types loads neither readers nor runtimes
+    from edge_ser.bundle.bundle import Bundle
+    from edge_ser.bundle.trust import Trust
+    from edge_ser_runtimes import registry
+
     hearing = Hearing(channel, on_poor, min_speech)
     # absolute, as another process may stand in another folder
     keys = None if trusted_keys is None else tuple(Path(k).absolute() for k in trusted_keys)
     trust = None if keys is None else Trust.in_keys(keys, "trusted_keys")
-    # here, so that whoever imports this package for its types does not load the runtimes
-    from edge_ser_runtimes import registry
-
     for tries_left in reversed(range(_TRIES)):
         opened = Bundle.open(DEFAULT_BUNDLE if bundle is None else bundle, trust)
         try:

@@ -14,13 +14,13 @@ from edge_ser.audio.hearing import Hearing, PoorNotice
 from edge_ser.audio.inputs import Array, Source, are_numbers, hear
 from edge_ser.audio.long_audio import CutNotice, warn_caller
 from edge_ser.batching import check_batch_size, in_batches
-from edge_ser.bundle.bundle import Bundle
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
 from edge_ser.session import Session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
+    from edge_ser.bundle.bundle import Bundle
     from edge_ser.bundle.manifest import Manifest
     from edge_ser.segments.stream import Segments
     from edge_ser.segments.turns import Turn

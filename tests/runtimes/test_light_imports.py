@@ -43,7 +43,8 @@ def test_importing_the_package_loads_no_library_but_numpy() -> None:
 import sys
 import edge_ser
 late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "zipfile", "subprocess",
-        "csv", "tempfile", "edge_ser_runtimes", "edge_ser.cli", "edge_ser.fidelity.compare",
+        "csv", "tempfile", "json", "hashlib", "edge_ser_runtimes", "edge_ser.bundle",
+        "edge_ser.cli", "edge_ser.fidelity",
         "edge_ser.scoring", "edge_ser.segments", "edge_ser.audio.ffmpeg")
 print([m for m in late if m in sys.modules])
 """
