@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_ser.audio.folders import OTHER_SUFFIXES
@@ -25,6 +26,7 @@ PROGRAM = "ffmpeg"
 _SECONDS = 60
 # 12 s of eight channels at 192 kHz take a third of this.
 _MAX_BYTES = 256 << 20
+_QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 # Of files of these kinds alone: a playlist would name other files.
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,amrnb,amrwb,matroska,webm,asf,ac3"
 # How they begin, whatever they are called: (offset, bytes).
@@ -71,6 +73,30 @@ def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Dec
     return decoded._replace(total=None) if decoded.is_enough else decoded
 
 
+def encode_by_ffmpeg(source: Path, encoded: Path, options: Sequence[str]) -> None:
+    """Write a WAV file of ours in another encoding.
+
+    Args:
+        source: the WAV file.
+        encoded: the file to write, whose suffix says the container.
+        options: that name the encoder.
+
+    Raises:
+        AudioError: no ffmpeg, or it lacks the encoder.
+    """
+    program = _find_program()
+    if program is None:
+        raise AudioError(
+            encoded.suffix.removeprefix("."),
+            expected=f"the program {PROGRAM}, which encodes what libsndfile does not",
+            found="none on the PATH",
+        )
+    command = [program, *_QUIET, "-i", f"file:{source.absolute()}", *options, "-f"]
+    container = {".m4a": "ipod"}.get(encoded.suffix, encoded.suffix.removeprefix("."))
+    # a pipe cannot be rewound, which this container asks for
+    _run([*command, container, "-y", f"file:{encoded.absolute()}"], encoded.name)
+
+
 def _find_program() -> str | None:
     """Where ffmpeg is; not in the folder that the user stands in, whatever PATH says."""
     places = os.environ.get("PATH", os.defpath).split(os.pathsep)
@@ -82,8 +108,7 @@ def _command(program: str, path: Path, seconds: float | None) -> list[str]:
     # `file:` and an absolute path: no name is taken for an option or an address
     source += ["-threads", "1", "-i", f"file:{path.absolute()}", "-map", "0:a:0"]
     limit = [] if seconds is None else ["-t", f"{seconds:.6f}"]
-    quiet = ["-nostdin", "-hide_banner", "-loglevel", "error"]
-    return [program, *quiet, *source, *limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+    return [program, *_QUIET, *source, *limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
 
 
 def _run(command: list[str], subject: str) -> bytes:
