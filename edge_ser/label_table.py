@@ -40,9 +40,14 @@ class CorpusPaths(NamedTuple):
     audio: Path
 
 
+def corpus_table(root: Path) -> Path:
+    """Where the labels of a corpus in MSP-Podcast's layout lie."""
+    return root / _TABLE
+
+
 def holds_labels(folder: Path) -> bool:
     """Whether a folder is the root of a corpus in MSP-Podcast's layout."""
-    return (folder / _TABLE).is_file()
+    return corpus_table(folder).is_file()
 
 
 def find_corpus(given: Path, audio: Path | None = None) -> CorpusPaths:

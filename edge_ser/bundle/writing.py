@@ -92,6 +92,11 @@ def _check_replaceable(path: Path) -> None:
         )
 
 
+def is_bundle_of_ours(path: Path) -> bool:
+    """Whether a directory or a file is a bundle that an export made, sound or not."""
+    return _listed_files(path) is not None
+
+
 def _listed_files(path: Path) -> set[str] | None:
     """What the manifest there lists; None where there is no manifest of ours."""
     try:

@@ -19,6 +19,7 @@ from typing import Any
 from edge_ser.cli.common import collect_rarely
 from edge_ser.cli.console import told_log
 from edge_ser.cli.failures import complain, end_tidily
+from edge_ser.cli.outputs import refuse_overwriting
 from edge_ser.cli.parser import Parser, add_verbosity
 from edge_ser.errors import UsageError
 from edge_ser.libraries import loading
@@ -116,7 +117,9 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     arguments = argparse.Namespace(verbose=False)
     try:
         _refuse_empty(given)
-        arguments = build_parser(_command(given)).parse_args(given)
+        parser = build_parser(_command(given))
+        arguments = parser.parse_args(given)
+        refuse_overwriting(parser.commands()[arguments.command].actions(), arguments)
         with told_log(arguments.verbose), silent(arguments.quiet):
             isolated = getattr(arguments, "isolated", False) and not limited
             code: int = (

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edge_ser.cli.outputs import Output
 from edge_ser.cli.parser import Several
 
 # Of --budget; `bench.budgets` says what they are.
@@ -66,10 +67,11 @@ def add_parser(commands: Any) -> None:
         help="fresh processes for first results and memory (default 5; 0: none)",
     )
     out = parser.add_argument_group("what is written")
-    out.add_argument("--json", metavar="FILE|-", help="append records, one a line")
-    out.add_argument("--csv", metavar="FILE|-", help="write them as CSV")
-    out.add_argument("--markdown", metavar="FILE|-", help="write the tables as Markdown")
-    out.add_argument("--plot", type=Path, metavar="FILE", help="draw latency as .png or .svg")
+    stream = {"action": Output, "metavar": "FILE|-"}
+    out.add_argument("--json", **stream, shares="compare", help="append records, one a line")
+    out.add_argument("--csv", **stream, help="write them as CSV")
+    out.add_argument("--markdown", **stream, help="write the tables as Markdown")
+    out.add_argument("--plot", action=Output, help="draw latency as .png or .svg")
     gates = parser.add_argument_group("gates")
     gates.add_argument(
         "--budget",

@@ -18,8 +18,9 @@ from edge_ser.cli.console import print_error, print_warning, steps
 from edge_ser.errors import EdgeSerError, GateError, UsageError
 from edge_ser.measure.timing import Plan
 from edge_ser.plotting import check_plot_path
+from edge_ser.report.files import check_output_path, write_whole
 
-_STDOUT = "-"
+_STDOUT = Path("-")
 _LEFT_LATENCY, _LEFT_CHANGES = ("length", "system"), (0, 1, 5)
 
 
@@ -140,11 +141,10 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             "standard output", expected="one of --json, --csv and --markdown", found="several"
         )
     if arguments.json not in (None, _STDOUT):
-        check_history(Path(arguments.json))
-    for text in (arguments.csv, arguments.markdown):
-        path = Path(text or _STDOUT)
-        if text not in (None, _STDOUT) and (path.is_dir() or not path.parent.is_dir()):
-            raise UsageError(path, expected="a file in an existing directory", found="none such")
+        check_history(arguments.json)
+    for path in (arguments.csv, arguments.markdown):
+        if path not in (None, _STDOUT):
+            check_output_path(path)
     if arguments.plot is not None:
         check_plot_path(arguments.plot, "edge-ser bench")
 
@@ -162,7 +162,7 @@ def _write(
     if arguments.json == _STDOUT:
         print("".join(r.to_json() + "\n" for r in records), end="")
     elif arguments.json:
-        append(Path(arguments.json), records)
+        append(arguments.json, records)
     for target, content in (
         (arguments.csv, tables.csv_text(records)),
         (arguments.markdown, _page(records, comparison, tables.markdown) + "\n"),
@@ -170,7 +170,7 @@ def _write(
         if target == _STDOUT:
             print(content, end="")
         elif target:
-            Path(target).write_text(content, encoding="utf-8")
+            write_whole(target, content)
     if arguments.plot is not None:
         write_plot(arguments.plot, records)
 

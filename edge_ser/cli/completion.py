@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from edge_ser.cli.common import needs
+from edge_ser.cli.outputs import names_path
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     parser = build_parser()
     for command in parser.commands().values():
         for action in command._actions:
-            if action.type is Path or str(action.metavar).endswith(("BUNDLE", "CKPT", "FILE")):
+            if names_path(action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(parser, shell=arguments.shell))
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_ser.cli.common import add_corpus, add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
+from edge_ser.cli.outputs import Output
 from edge_ser.cli.parser import Several
 from edge_ser.errors import DataError, GateError, UsageError
 from edge_ser.load import load
@@ -60,8 +61,15 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=BATCH_SIZE, help=f"clips per run (default {BATCH_SIZE})"
     )
-    parser.add_argument("--save-answers", type=Path, metavar="FILE", help="write answers as CSV")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a scatter as .png or .svg")
+    parser.add_argument(
+        "-o",
+        "--out",
+        "--save-answers",
+        dest="save_answers",
+        action=Output,
+        help="write answers as CSV",
+    )
+    parser.add_argument("--plot", action=Output, help="draw a scatter as .png or .svg")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -74,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         check_plot_path(arguments.plot, "edge-ser evaluate")
     if arguments.save_answers is not None:
-        check_output_path(arguments.save_answers, arguments.bundle)
+        check_output_path(arguments.save_answers)
     reference = None if arguments.answers is None else read_answers(arguments.answers)
     clips = read_clips(arguments.labels, arguments.audio, arguments.split)
     missing = clips.missing()

@@ -15,6 +15,7 @@ from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.cli.export_several import print_several
 from edge_ser.cli.export_words import export_record, print_export
 from edge_ser.cli.folders import audio_files
+from edge_ser.cli.outputs import Output
 from edge_ser.cli.parser import Several
 from edge_ser.data import sample_utterances
 from edge_ser.errors import GateError, MissingPathError, UsageError
@@ -47,8 +48,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
-        metavar="DIR",
+        action=Output,
+        folder=True,
         help="bundle to write; of several targets, their folder",
     )
     parser.add_argument("--name", help="of the bundle (default: the checkpoint's)")

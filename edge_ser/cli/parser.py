@@ -90,6 +90,10 @@ class Parser(argparse.ArgumentParser):
         commands = self._commands()
         return {} if commands is None else dict(commands.choices)
 
+    def actions(self) -> list[argparse.Action]:
+        """Its arguments and options, as they are declared."""
+        return list(self._actions)
+
     # --- what is declared; argparse offers it under no public name
 
     def _commands(self) -> argparse._SubParsersAction[Parser] | None:
@@ -179,7 +183,8 @@ class Parser(argparse.ArgumentParser):
                 missing.append(_label(action))
         if rest:
             names = " ".join(_label(a) for a in places)
-            near = _near(f"--{rest[0]}", self._options())
+            near = _near(rest[0], (name.removeprefix("--") for name in self._options()))
+            near = near and f"--{near}"
             raise self._refusal("command line", f"nothing beside {names}", rest[0], near)
         return missing
 

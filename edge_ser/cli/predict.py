@@ -19,6 +19,7 @@ from edge_ser.audio.long_audio import MAX_CUTS_TOLD
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.inputs import read_inputs
+from edge_ser.cli.outputs import Output
 from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_segments
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
@@ -81,7 +82,7 @@ def add_parser(commands: Any) -> None:
         help="of the time that must be speech, 0 to 1 (default: what the bundle says, or 0.2)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="write there, as a whole, in place of stdout"
+        "-o", "--out", action=Output, help="write there, as a whole, in place of stdout"
     )
     add_runtime_options(parser)
     parser.add_argument(

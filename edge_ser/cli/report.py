@@ -14,6 +14,7 @@ from edge_ser.bench.records import Record, read_history
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import add_runtime_options, computing_words, open_session
 from edge_ser.cli.console import print_warning, told_warnings
+from edge_ser.cli.outputs import Output
 from edge_ser.errors import DeviceError, GateError, MissingExtraError, UsageError
 from edge_ser.host.facts import this_machine
 from edge_ser.report.conclusion import Conclusion, conclude
@@ -47,7 +48,7 @@ def add_parser(commands: Any) -> None:
         help="bundles, and what edge-ser verify BUNDLE --json printed on devices",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FILE", help="report.html or report.pdf"
+        "-o", "--out", action=Output, required=True, help="report.html or report.pdf"
     )
     parser.add_argument(
         "--bench", type=Path, metavar="FILE", help="history of edge-ser bench --json, for latencies"
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     results = [read_device_run(p) for p in arguments.subjects if p.suffix == ".json"]
     paths = [p for p in arguments.subjects if p.suffix != ".json"]
-    _check(arguments, paths)
+    _check(arguments)
     records = [] if arguments.bench is None else read_history(arguments.bench)
     opened = [(path, Bundle.open(path)) for path in paths]
     subjects = [_subject(p, b, results, records, arguments) for p, b in opened]
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
+def _check(arguments: argparse.Namespace) -> None:
     """Refuse what can be refused before anything runs."""
     out: Path = arguments.out
     if not arguments.subjects:
@@ -119,8 +120,6 @@ def _check(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
             out, expected="a name that ends in .html or .pdf", found=out.suffix or "no ending"
         )
     check_output_path(out)
-    for path in paths:
-        check_output_path(out, path)
 
 
 def _subject(

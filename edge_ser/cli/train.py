@@ -7,14 +7,17 @@ import json
 import math
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.cli.common import add_corpus, needs
 from edge_ser.cli.console import print_note
 from edge_ser.cli.options import add_fields, given_words, read_fields
+from edge_ser.cli.outputs import Output
 from edge_ser.errors import UsageError
 from edge_ser.label_table import find_corpus
+
+# What training writes into a run directory.
+_FILES = ("best.safetensors", "last.pt", "history.json", "learning-curve.png")
 
 if TYPE_CHECKING:
     from edge_ser_export.models.config import EncoderConfig
@@ -32,9 +35,12 @@ def add_parser(commands: Any) -> None:
         "sum of CCCs on Development; writes best.safetensors, history.json, learning-curve.png.",
     )
     add_corpus(parser)
-    parser.add_argument("-o", "--out", type=Path, metavar="RUN", help="run directory to write")
     parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="for decoded audio (default: RUN/cache)"
+        "-o", "--out", action=Output, folder=True, files=_FILES, shares="evaluate", metavar="RUN",
+        help="run directory to write",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cache", action=Output, folder=True, help="for decoded audio (default: RUN/cache)"
     )
     parser.add_argument("--teacher", metavar="CKPT", help="learn from this model: start, frames")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")

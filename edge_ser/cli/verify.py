@@ -21,6 +21,7 @@ from edge_ser.cli.common import (
 from edge_ser.cli.console import print_warning, step, steps, told_warnings
 from edge_ser.cli.export import add_parity_audio, parity_audio
 from edge_ser.cli.isolated import add_isolated
+from edge_ser.cli.outputs import Output
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.limits import limit_words
@@ -54,9 +55,11 @@ def add_parser(commands: Any) -> None:
     add_runtime_options(parser)
     add_isolated(parser)
     parser.add_argument(
+        "-o",
+        "--out",
         "--report",
-        type=Path,
-        metavar="FILE",
+        dest="report",
+        action=Output,
         help="write one page about the bundle's proof: HTML, or PDF where FILE ends in .pdf",
     )
     parser.add_argument(
@@ -73,7 +76,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.report is not None:
-        check_output_path(arguments.report, Path(arguments.bundle))
+        check_output_path(arguments.report)
     keys = arguments.trusted_key
     trust = None if keys is None else Trust.in_keys(keys, "--trusted-key")
     bundle = Bundle.open(arguments.bundle, trust)

@@ -11,17 +11,15 @@ from edge_ser.replacement import replacement
 from edge_ser.report.pdf import find_browser, print_pdf
 
 
-def check_output_path(path: Path, bundle: Path | None = None) -> None:
+def check_output_path(path: Path) -> None:
     """Refuse a path that no file can be written to, before the work that it would tell of.
 
     Args:
         path: of the file.
-        bundle: directory or .zip that it is about; None: there is none.
 
     Raises:
         MissingPathError: its folder, or that of the file which a link names, is not there.
-        UsageError: it is a directory, or a place in the bundle; or it ends in `.pdf`, and nothing
-            here prints one.
+        UsageError: it is a directory; or it ends in `.pdf`, and nothing here prints one.
     """
     if path.suffix.lower() == ".pdf":
         find_browser()
@@ -38,13 +36,10 @@ def check_output_path(path: Path, bundle: Path | None = None) -> None:
                     advice="make it first",
                 )
         _status(path)
-        kept = None if bundle is None else bundle.resolve()
     except OSError as error:
         if isinstance(error, MissingPathError):
             raise
         raise _unwritable(path, error) from error
-    if kept is not None and (place == kept or kept in place.parents):
-        raise UsageError(path, expected="a file outside the bundle", found="one of the bundle")
 
 
 def write_page(path: Path, html: str) -> None:

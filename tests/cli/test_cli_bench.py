@@ -376,7 +376,7 @@ def test_a_bundle_whose_checkpoint_is_not_in_the_package(
         (("--threshold", "inf"), "--threshold: expected a number, at least 0"),
         (("--json", "-", "--csv", "-"), "standard output: expected one of --json, --csv and"),
         (("--json", "none/x.jsonl"), "none/x.jsonl: expected an existing directory"),
-        (("--csv", "none/x.csv"), "none/x.csv: expected a file in an existing directory"),
+        (("--csv", "none/x.csv"), "none/x.csv: expected an existing folder, found no folder none"),
         (("--plot", "x.gif"), "--plot: expected a file that ends in .png or .svg, found x.gif"),
         (("--budget", "speed=1"), "--budget: expected one of latency_ms"),
         (("--budget", "rtf=1@7s"), "--budget: expected a length that is measured"),

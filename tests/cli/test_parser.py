@@ -38,7 +38,7 @@ def test_options_stand_anywhere_between_the_arguments(words: tuple[str, ...]) ->
     [
         ("bench --budget rtf=1 load_ms=3 B", {"budget": ("rtf=1", "load_ms=3"), "bundles": "B"}),
         ("bench B --budget rtf=1 --budget load_ms=3 C", {"bundles": "B C"}),
-        ("bench --json - B", {"json": "-", "bundles": "B"}),
+        ("bench --json - B", {"json": Path("-"), "bundles": "B"}),
         ("build --device orin B", {"device": ("orin",), "bundle": Path("B")}),
         ("build --device RTX-3060 rtx-4090 B", {"device": ("RTX-3060", "rtx-4090")}),
         ("build B --device sm86 --device t4", {"device": ("sm86", "t4"), "bundle": Path("B")}),

@@ -187,31 +187,17 @@ def test_a_page_that_cannot_be_written_leaves_nothing(
     assert listing(folder) == []
 
 
-def test_paths_that_no_page_can_be_at_are_refused(bundle_dir: Path, tmp_path: Path) -> None:
-    check_output_path(tmp_path / "report.html", bundle_dir)
+def test_paths_that_no_page_can_be_at_are_refused(tmp_path: Path) -> None:
+    check_output_path(tmp_path / "report.html")
     with pytest.raises(UsageError, match="expected a file to write, found a directory"):
-        check_output_path(tmp_path, bundle_dir)
+        check_output_path(tmp_path)
     with pytest.raises(MissingPathError, match=r"expected an existing folder, found no folder"):
-        check_output_path(tmp_path / "none" / "report.html", bundle_dir)
+        check_output_path(tmp_path / "none" / "report.html")
     (tmp_path / "file").touch()
     with pytest.raises(MissingPathError, match="no folder"):
-        check_output_path(tmp_path / "file" / "report.html", bundle_dir)
+        check_output_path(tmp_path / "file" / "report.html")
     with pytest.raises(UsageError, match="expected a file that can be written"):
-        check_output_path(tmp_path / ("x" * 300) / "r.html", bundle_dir)
-
-
-@pytest.mark.parametrize("name", ["parity.json", "report.html", "sub/report.html"])
-def test_a_page_is_not_written_over_the_bundle(name: str, bundle_dir: Path, tmp_path: Path) -> None:
-    (bundle_dir / "sub").mkdir()
-    link = tmp_path / "link"
-    link.symlink_to(bundle_dir)
-    for folder in (bundle_dir, link):
-        with pytest.raises(UsageError, match="expected a file outside the bundle"):
-            check_output_path(folder / name, bundle_dir)
-    zipped = tmp_path / "bundle.zip"
-    zipped.touch()
-    with pytest.raises(UsageError, match="expected a file outside the bundle"):
-        check_output_path(zipped, zipped)
+        check_output_path(tmp_path / ("x" * 300) / "r.html")
 
 
 def test_limits_of_the_page_are_those_of_the_manifest(bundle_dir: Path, tmp_path: Path) -> None:
