@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from edge_ser.measure.energy import find_meter, measure_energy
 from edge_ser.measure.process import Cold, ColdSystem, measure_cold
 from edge_ser.measure.stats import claim
 from edge_ser.measure.timing import Plan, Result, Timing, measure
+from edge_ser.scratch import scratch_folder
 from edge_ser.session import Session
 from edge_ser.utterance import answer, infer, prepare
 
@@ -130,9 +130,9 @@ class Suite:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         facts = machine()
         records: list[Record] = []
-        with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+        with scratch_folder() as folder:
             try:
-                for some in self._measured(candidates, Path(folder)):
+                for some in self._measured(candidates, folder):
                     records += some
             except KeyboardInterrupt:
                 self.is_interrupted = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import weakref
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -157,11 +156,12 @@ class Bundle:
 
     @classmethod
     def _open_zip(cls, path: Path) -> Bundle:
-        from edge_ser.bundle import temporary, zipped  # what it takes to read one is seldom needed
+        from edge_ser import scratch
+        from edge_ser.bundle import zipped  # what it takes to read one is seldom needed
 
         folder, manifest, text = zipped.unpack(path)
         bundle = cls(folder, manifest, fingerprint_of(text), HeldFiles(folder))
-        bundle._remove_unpacked = weakref.finalize(bundle, temporary.remove, folder, os.getpid())
+        bundle._remove_unpacked = weakref.finalize(bundle, scratch.remove, folder)
         try:
             bundle._verify(path)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Putting a finished bundle where another one is, and removing what killed runs left."""
+"""Putting a finished bundle where another one is, in one step where the system can."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import contextlib
 import ctypes
 import glob
 import os
-import shutil
 import sys
 import time
-from collections.abc import Iterator
+import uuid
 from pathlib import Path
+
+from edge_ser.scratch import remove_tree
 
 _AT_FDCWD = -100  # of <fcntl.h>: paths are relative to the working directory
 _RENAME_EXCHANGE = 2  # of <linux/fs.h>
-# a folder that another run has made, and not yet marked as in use, is younger
+# what a living run has moved aside, and replaces in a moment, is younger
 _ABANDONED_SECONDS = 60.0
-_ASIDE = ".old"
 
 
 def put_in_place(work: Path, path: Path) -> None:
@@ -38,7 +38,7 @@ def put_in_place(work: Path, path: Path) -> None:
     elif _exchange(work, path):
         remove_tree(work)
     else:
-        old = work.with_name(work.name + _ASIDE)
+        old = path.with_name(_aside_prefix(path) + uuid.uuid4().hex[:8])
         os.replace(path, old)
         try:
             os.replace(work, path)
@@ -59,59 +59,17 @@ def _exchange(one: Path, other: Path) -> bool:
     return not failed  # some file systems, as those of networks, have no such step
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory, a file or a link, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def in_use(work: Path) -> Iterator[None]:
-    """Mark a temporary folder as one that a living process writes into."""
-    descriptor = _locked(work)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def remove_abandoned(path: Path) -> None:
-    """Remove temporary siblings of `path` whose process has ended without removing them.
-
-    A bundle that such a process had moved aside, and not replaced yet, is put back. Where the
-    system has no locks of folders, they stay.
-    """
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*"):
+def put_back(path: Path) -> None:
+    """Put back what a killed run had moved aside and not replaced yet; remove what it had."""
+    for aside in path.parent.glob(f"{glob.escape(_aside_prefix(path))}*"):
         with contextlib.suppress(OSError):  # another run was faster
-            if time.time() - folder.lstat().st_ctime < _ABANDONED_SECONDS:
+            if time.time() - aside.lstat().st_ctime < _ABANDONED_SECONDS:
                 continue
-            if folder.name.endswith(_ASIDE) and not os.path.lexists(path):
-                os.replace(folder, path)
-                continue
-            if folder.is_symlink() or not folder.is_dir():
-                continue
-            descriptor = _locked(folder)
-            if descriptor is None:
-                continue
-            try:
-                shutil.rmtree(folder)
-            finally:
-                os.close(descriptor)
+            if os.path.lexists(path):
+                remove_tree(aside)
+            else:
+                os.replace(aside, path)
 
 
-def _locked(folder: Path) -> int | None:
-    """A descriptor that holds the folder until it is closed; None where another one does."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or a file system without locks
-        os.close(descriptor)
-        return None
-    return descriptor
+def _aside_prefix(path: Path) -> str:
+    return f".{path.name}.edge-ser.old-"

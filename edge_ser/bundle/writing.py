@@ -6,7 +6,6 @@ import json
 import lzma
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,8 +16,9 @@ from pathlib import Path
 from edge_ser.bundle.files import MANIFEST, SIGNATURE, outermost_manifest, sha256
 from edge_ser.bundle.limits import read_manifest_bytes
 from edge_ser.bundle.manifest import FileEntry, Manifest
-from edge_ser.bundle.replacing import in_use, put_in_place, remove_abandoned, remove_tree
+from edge_ser.bundle.replacing import put_back, put_in_place
 from edge_ser.errors import BundleError, UsageError
+from edge_ser.scratch import new_folder, remove
 
 
 def check_new_bundle(path: Path) -> None:
@@ -34,7 +34,7 @@ def check_new_bundle(path: Path) -> None:
         while not folder.exists():
             folder = folder.parent
         # only trying tells: rights, read-only and virtual file systems, names that are too long
-        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder))
+        remove(new_folder(beside=folder / path.name))
     except OSError as error:
         raise UsageError(
             path,
@@ -56,16 +56,15 @@ def new_bundle(path: Path) -> Iterator[Path]:
     """
     check_new_bundle(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path)
-    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    put_back(path)
+    work = new_folder(beside=path)
     try:
-        with in_use(work):
-            yield work
-            # mkdtemp gives 0700, which would follow the bundle to where others must read it
-            work.chmod(0o755)
-            put_in_place(work, path)
+        yield work
+        # it has 0700, which would follow the bundle to where others must read it
+        work.chmod(0o755)
+        put_in_place(work, path)
     finally:
-        remove_tree(work)
+        remove(work)
 
 
 def _check_replaceable(path: Path) -> None:

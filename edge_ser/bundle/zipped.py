@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import lzma
 import math
-import os
 import shutil
 import struct
 import tempfile
@@ -14,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_ser.bundle import temporary
+from edge_ser import scratch
 from edge_ser.bundle.files import MANIFEST, SIGNATURE, altered, outermost_manifest, safe_name
 from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.limits import (
@@ -48,7 +47,7 @@ class Unpacked(NamedTuple):
     """What was unpacked.
 
     Attributes:
-        folder: temporary; whoever unpacks removes it, see `temporary.remove`.
+        folder: temporary; whoever unpacks removes it, see `scratch.remove`.
         manifest: checked.
         text: of the manifest, byte for byte.
     """
@@ -67,14 +66,14 @@ def unpack(path: Path) -> Unpacked:
     if not zipfile.is_zipfile(path):
         raise no_bundle(path, "a bundle (a directory or .zip)", "another file")
     try:
-        folder = temporary.new_folder()
+        folder = scratch.new_folder()
     except OSError as error:
         raise _no_place(path, error) from error
     try:
         with zipfile.ZipFile(path) as archive:
             return _unpack_into(folder, archive, path)
     except BaseException as error:
-        temporary.remove(folder, os.getpid())
+        scratch.remove(folder)
         if isinstance(error, EdgeSerError) or not isinstance(error, _DAMAGED):
             raise
         if isinstance(error, OSError) and error.errno in _NO_ROOM:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from edge_ser.host.offline import import_onnxruntime
+from edge_ser.scratch import scratch_folder
 
 Kind = Literal["fp32", "int8"]
 Shape = tuple[int, int, int]  # m, k, n of [m, k] x [k, n]
@@ -71,8 +71,8 @@ def products(graph: Path, inputs: Mapping[str, NDArray[Any]]) -> list[Product]:
     Raises:
         LibraryError: onnxruntime is not installed, or does not load.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-        session = cpu_session(str(graph), 1, Path(folder) / "profile")
+    with scratch_folder() as folder:
+        session = cpu_session(str(graph), 1, folder / "profile")
         session.run(None, dict(inputs))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     computed = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from edge_ser.errors import UsageError
+from edge_ser.scratch import scratch_folder
 
 # On PATH, then where installers of macOS and Windows put them.
 _PROGRAMS = (
@@ -50,8 +50,7 @@ def print_pdf(html: str) -> bytes:
         UsageError: no browser, or it printed nothing.
     """
     browser = find_browser()
-    with tempfile.TemporaryDirectory(prefix="edge-ser-pdf-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         page, printed = folder / "page.html", folder / "page.pdf"
         page.write_text(html, encoding="utf-8")
         try:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 
 from edge_ser.audio import Preprocessing
-from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerprint_of
 from edge_ser.bundle.manifest import Manifest
@@ -20,6 +18,7 @@ from edge_ser.bundle.writing import check_new_bundle, new_bundle, seal
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.compare import concatenate
+from edge_ser.scratch import scratch_folder
 from edge_ser.session import Session
 from edge_ser.utterance import infer
 from edge_ser.verify import verify
@@ -153,16 +152,6 @@ def _export_or_refuse(job: _Job, open_session: OpenSession) -> Exported | GateEr
         return told
     remove_refusal(job.out)
     return exported
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A temporary folder; one that a killed export has left is removed by the next."""
-    folder = temporary.new_folder()
-    try:
-        yield folder
-    finally:
-        temporary.remove(folder, os.getpid())
 
 
 def _export(job: _Job, open_session: OpenSession) -> Exported:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 _SCRATCH = """
-from edge_ser_export.pipeline import scratch_folder
+from edge_ser.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "model.onnx").write_bytes(bytes(1000))
     print(folder, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from edge_ser.audio import Preprocessing
 from edge_ser.audio.files import decode_file
 from edge_ser.errors import DataError
+from edge_ser.scratch import scratch_folder
 
 # From one frame to the longest utterance, whose length the model says; 7.3 s divides by no hop.
 _LENGTHS_SECONDS = (0.025, 0.5, 1.0, 3.0, 7.3, 12.0)
@@ -125,7 +125,7 @@ def file_pairs(
 
     rate = preprocessing.sample_rate
     pairs = []
-    with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
+    with scratch_folder() as folder:
         for index, (name, file_rate, channels, kind, subtype) in enumerate(FILES):
             progress(f"file: {name}")
             # the first is longer than what is used, so that the cut is compared too
@@ -135,7 +135,7 @@ def file_pairs(
                 voice = np.tile(voice, -(-int(wanted * file_rate) // voice.size))
             # channels differ, so that taking one of them is not the same as their mean
             gains = np.linspace(1.0, 0.4, channels, dtype=np.float32)
-            path = Path(folder) / f"{index}.{kind.lower()}"
+            path = folder / f"{index}.{kind.lower()}"
             soundfile.write(path, voice[:, None] * gains, file_rate, subtype=subtype, format=kind)
             ours = preprocessing.apply(decode_file(path, rate, preprocessing.max_seconds), name)
             loaded, _ = librosa.load(path, sr=rate, mono=True)

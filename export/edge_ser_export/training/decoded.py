@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.bundle.files import sha256
-from edge_ser.bundle.replacing import remove_tree
 from edge_ser.errors import EdgeSerError
 from edge_ser.replacement import replacement
+from edge_ser.scratch import remove_tree
 from edge_ser.typed_json import Reader
 
 # people's speech: for whoever decoded it

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, GateError, UsageError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser.install import JETSON_TENSORRT
+from edge_ser.scratch import scratch_folder
 
 # Where JetPack puts it, which is not on the path.
 _JETPACK = Path("/usr/src/tensorrt/bin/trtexec")
@@ -154,8 +154,7 @@ class TrtexecSession:
         samples = np.pad(samples, ((0, batch - rows), (0, count - samples.shape[1])))
         # rows that only fill the profile have a length, too: means over none divide by zero
         lengths = np.pad(lengths, (0, batch - rows), mode="edge")
-        with tempfile.TemporaryDirectory(prefix="edge-ser-") as folder:
-            here = Path(folder)
+        with scratch_folder() as here:
             samples.astype(np.float32).tofile(here / "samples.bin")
             lengths.astype(np.int64).tofile(here / "lengths.bin")
             self.program.call(

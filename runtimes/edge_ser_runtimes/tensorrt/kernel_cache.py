@@ -17,9 +17,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import temporary
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.replacement import replacement
+from edge_ser.scratch import is_scratch
 
 SUFFIX = ".rtx-cache"
 
@@ -44,7 +44,7 @@ def cache_paths(bundle: Bundle) -> list[Path]:
     digest = next(f.sha256 for f in bundle.manifest.files if f.path == engine.file)
     own = user_cache() / f"{digest[:16]}{SUFFIX}"
     root = bundle.root.resolve()
-    if temporary.is_unpacked(bundle.root) or root.name.startswith("."):
+    if is_scratch(bundle.root) or root.name.startswith("."):
         return [own]
     return [root.with_name(root.name + SUFFIX), own]
 

@@ -11,7 +11,8 @@ import pytest
 from helpers.bundle_files import listing
 
 from edge_ser.bundle import replacing
-from edge_ser.bundle.replacing import in_use, put_in_place, remove_abandoned
+from edge_ser.bundle.replacing import put_back, put_in_place
+from edge_ser.bundle.writing import check_new_bundle, new_bundle
 
 FOREVER = """
 import sys, time
@@ -89,28 +90,25 @@ def test_a_second_step_that_fails_puts_the_old_one_back(
     assert listing(tmp_path) == ["out"]
 
 
-def aged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def aged(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 3600)
+    monkeypatch.setattr(time, "time", lambda: now + 7200)
 
 
-def test_a_killed_run_is_cleaned_up_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_is_cleaned_up_by_the_next(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with subprocess.Popen(
         [sys.executable, "-c", FOREVER, str(out)], stdout=subprocess.PIPE, text=True
     ) as run:
         assert run.stdout is not None
         work = Path(run.stdout.readline().strip())
-        aged(work, monkeypatch)
-        remove_abandoned(out)
+        check_new_bundle(out)
         assert read_half(work), "its process lives"
         run.send_signal(signal.SIGKILL)
         run.wait()
-    remove_abandoned(tmp_path / "ou")  # of another bundle
+    check_new_bundle(tmp_path / "ou")  # another bundle
     assert read_half(work)
-    remove_abandoned(out)
+    check_new_bundle(out)
     assert listing(tmp_path) == []
 
 
@@ -118,30 +116,42 @@ def read_half(work: Path) -> bool:
     return (work / "half").read_text() == "half"
 
 
-def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
-    folder(tmp_path / ".out.young", "of another run")
-    remove_abandoned(tmp_path / "out")
-    assert listing(tmp_path) == [".out.young"]
-
-
-def test_a_folder_in_use_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = folder(tmp_path / ".out.1", "of another run")
-    aged(work, monkeypatch)
-    with in_use(work):
-        remove_abandoned(tmp_path / "out")
-        assert read(work)
-    remove_abandoned(tmp_path / "out")
-    assert listing(tmp_path) == []
+def test_hidden_folders_of_the_users_own_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (".out.d", ".out.1.old", ".out.edge-ser"):
+        folder(tmp_path / name, "theirs")
+    aged(monkeypatch)
+    with new_bundle(tmp_path / "out") as work:
+        (work / "content").write_text("ours")
+    assert listing(tmp_path) == [".out.1.old", ".out.d", ".out.edge-ser", "out"]
 
 
 def test_what_a_killed_run_had_moved_aside_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder(tmp_path / ".out.1.old", "the only one")
-    aged(tmp_path, monkeypatch)
-    remove_abandoned(tmp_path / "out")
+    aside = folder(tmp_path / "out", "the only one")
+    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    killed_between_the_steps(folder(tmp_path / "work", "half"), aside, monkeypatch)
+    put_back(tmp_path / "out")
+    assert not (tmp_path / "out").exists(), "its process may be about to do the second step"
+    aged(monkeypatch)
+    put_back(tmp_path / "out")
     assert read(tmp_path / "out") == "the only one"
-    folder(tmp_path / ".out.2.old", "replaced")
-    remove_abandoned(tmp_path / "out")
-    assert listing(tmp_path) == ["out"]
+    folder(tmp_path / ".out.edge-ser.old-2", "replaced")
+    put_back(tmp_path / "out")
+    assert listing(tmp_path) == ["out", "work"]
     assert read(tmp_path / "out") == "the only one"
+
+
+def killed_between_the_steps(work: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def first_step_only(source: Path, target: Path) -> None:
+        if source == work or target == path:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "replace", first_step_only)
+        put_in_place(work, path)
