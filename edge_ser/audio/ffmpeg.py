@@ -16,7 +16,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_ser.audio.folders import OTHER_SUFFIXES
 from edge_ser.audio.samples import LOOKAHEAD_SECONDS
 from edge_ser.audio.sound_file import Decoded, decode
 from edge_ser.errors import AudioError
@@ -29,20 +28,6 @@ _MAX_BYTES = 256 << 20
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 # Of files of these kinds alone: a playlist would name other files.
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,amrnb,amrwb,matroska,webm,asf,ac3"
-# How they begin, whatever they are called: (offset, bytes).
-_SIGNATURES = (
-    (4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"#!AMR"), (0, b"\xff\xf1"), (0, b"\x0bw"),
-    (0, b"0&\xb2u\x8ef\xcf\x11"),
-)  # fmt: skip
-
-
-def is_for_ffmpeg(path: Path) -> bool:
-    """Whether a file that libsndfile does not read is of a kind that ffmpeg is for."""
-    if path.suffix.lower() in OTHER_SUFFIXES:
-        return True
-    with path.open("rb") as file:
-        head = file.read(16)
-    return any(head.startswith(words, offset) for offset, words in _SIGNATURES)
 
 
 def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Decoded:

@@ -95,7 +95,8 @@ def read_file(
                 decoded = _decode_or_begin(file.fileno(), max_seconds, subject)
             except AudioError:
                 # what starts programs is slow to import, and seldom needed
-                from edge_ser.audio.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
+                from edge_ser.audio.ffmpeg import decode_by_ffmpeg
+                from edge_ser.audio.kinds import is_for_ffmpeg
 
                 if not is_for_ffmpeg(path):
                     raise

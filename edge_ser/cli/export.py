@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.audio.folders import AUDIO_SUFFIXES
+from edge_ser.audio.kinds import AUDIO_SUFFIXES
 from edge_ser.cli.common import is_device_name, needs
 from edge_ser.cli.console import print_warning, step, steps
 from edge_ser.cli.export_several import print_several

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_ser.audio.folders import AUDIO_SUFFIXES, begins_as_audio
 from edge_ser.audio.inputs import Source
+from edge_ser.audio.kinds import AUDIO_SUFFIXES, begins_as_audio
 from edge_ser.audio.sound_file import import_soundfile
 from edge_ser.bundle.bundle import is_bundle
 from edge_ser.bundle.foreign import describe_foreign

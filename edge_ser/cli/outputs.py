@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edge_ser.audio.folders import AUDIO_SUFFIXES, begins_as_audio
+from edge_ser.audio.kinds import AUDIO_SUFFIXES, begins_as_audio
 from edge_ser.bundle.writing import is_bundle_of_ours
 from edge_ser.errors import UsageError
 from edge_ser.label_table import corpus_table

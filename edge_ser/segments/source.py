@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge_ser.audio import Channel, Samples, check_rate, decode_array, finish
-from edge_ser.audio.ffmpeg import decode_by_ffmpeg, is_for_ffmpeg
+from edge_ser.audio.ffmpeg import decode_by_ffmpeg
 from edge_ser.audio.files import missing_reason
 from edge_ser.audio.inputs import is_file, open_file, samples_of
+from edge_ser.audio.kinds import is_for_ffmpeg
 from edge_ser.audio.long_audio import warn_caller
 from edge_ser.audio.resampling import resample_blocks
 from edge_ser.audio.sound_blocks import SoundBlocks

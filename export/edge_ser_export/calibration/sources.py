@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_ser.audio.folders import AUDIO_SUFFIXES, find_audio
+from edge_ser.audio.folders import find_audio
+from edge_ser.audio.kinds import AUDIO_SUFFIXES
 from edge_ser.errors import DataError, MissingPathError
 from edge_ser.label_table import (
     FILE_COLUMN,

@@ -11,7 +11,14 @@ import pytest
 import soundfile
 
 from edge_ser.audio.files import decode_file
-from edge_ser.audio.folders import AUDIO_SUFFIXES, OTHER_SUFFIXES, SNDFILE_SUFFIXES, find_audio
+from edge_ser.audio.folders import find_audio
+from edge_ser.audio.kinds import (
+    AUDIO_SUFFIXES,
+    OTHER_SUFFIXES,
+    SNDFILE_SUFFIXES,
+    begins_as_audio,
+    is_for_ffmpeg,
+)
 
 NOISE = (0.1 * np.random.default_rng(1).standard_normal(8000)).astype(np.float32)
 # Every format that libsndfile writes with a header, under the name that it has in the wild.
@@ -58,6 +65,30 @@ def test_content_tells_audio_under_other_names_from_other_files(tmp_path: Path) 
     assert [p.name for p in inside.skipped] == [
         "AIFF.bak", "CAF.bak", "FLAC.bak", "OGG.bak", "RF64.bak", "WAV.bak", "phone.rec",
     ]  # fmt: skip
+
+
+# Beginnings -> whether it is audio for sure, and whether ffmpeg reads it where libsndfile does not.
+BEGINNINGS = {
+    b"RIFF\0\0\0\0WAVE": (True, False),
+    b"RIFF\0\0\0\0WEBP": (False, False),
+    b"ID3\4": (True, False),
+    b"\0\0\0\x1cftypM4A ": (True, True),
+    b"\0\0\0\x1cftyp3gp4": (True, True),
+    b"\0\0\0\x1cftypmp42": (False, True),
+    b"\x1aE\xdf\xa3": (True, True),
+    b"\xff\xf1": (True, True),
+    b"#!AMR\n": (True, True),
+    b"\x0bw": (False, True),
+    b"0&\xb2u\x8ef\xcf\x11": (False, True),
+    b"text": (False, False),
+}
+
+
+@pytest.mark.parametrize("head", BEGINNINGS)
+def test_one_table_says_what_begins_as_audio_and_who_reads_it(head: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(head + bytes(20))
+    assert (begins_as_audio(path), is_for_ffmpeg(path)) == BEGINNINGS[head]
 
 
 @pytest.fixture
