@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -28,6 +29,8 @@ _MAX_BYTES = 256 << 20
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 # Of files of these kinds alone: a playlist would name other files.
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,amrnb,amrwb,matroska,webm,asf,ac3"
+# Of its complaints about a file that it decodes as far as it goes: those of an end that is lost.
+_LOST_END = re.compile(r"partial file|prematurely|exhausted|incomplete frame|Invalid data", re.I)
 
 
 def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Decoded:
@@ -52,10 +55,11 @@ def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Dec
             f"{shlex.quote(path.stem + '.wav')}",
         )
     length = None if max_seconds is None else max_seconds + LOOKAHEAD_SECONDS
-    wav = _run(_command(program, path, length), subject)
+    wav, said = _run(_command(program, path, length), subject)
     decoded = decode(io.BytesIO(wav), max_seconds, subject)
-    # where it was told to stop, nobody knows how much there is
-    return decoded._replace(total=None) if decoded.is_enough else decoded
+    if decoded.is_enough:  # it was told to stop there: nobody knows how much there is
+        return decoded._replace(total=None)
+    return decoded._replace(damage=next(filter(_LOST_END.search, said), ""))
 
 
 def encode_by_ffmpeg(source: Path, encoded: Path, options: Sequence[str]) -> None:
@@ -96,8 +100,8 @@ def _command(program: str, path: Path, seconds: float | None) -> list[str]:
     return [program, *_QUIET, *source, *limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
 
 
-def _run(command: list[str], subject: str) -> bytes:
-    """What the program writes; it is ended when that takes too long, or is too much.
+def _run(command: list[str], subject: str) -> tuple[bytes, list[str]]:
+    """What the program writes, and says; it is ended when that takes too long, or is too much.
 
     Raises:
         AudioError: it fails, or reaches a limit.
@@ -136,12 +140,14 @@ def _run(command: list[str], subject: str) -> bytes:
             reason = f"no end of it after {_SECONDS} s"
         elif len(wav) > _MAX_BYTES:
             reason = f"more than {_MAX_BYTES >> 20} MB of samples"
-        elif child.returncode:
-            said.seek(0)
-            lines = said.read(4096).decode(errors="replace").strip().splitlines()
-            reason = lines[-1].strip() if lines else f"exit code {child.returncode}"
         else:
-            return wav
+            said.seek(0)
+            text = said.read(4096).decode(errors="replace")
+            # without the part of the program that says it, and where in memory that is
+            lines = re.sub(r"(?m)^\[[^]\n]* @ [^]\n]*\] ", "", text).strip().splitlines()
+            if not child.returncode:
+                return wav, lines
+            reason = lines[-1].strip() if lines else f"exit code {child.returncode}"
     raise AudioError(
         subject,
         expected=f"audio that libsndfile reads or {PROGRAM} decodes",

@@ -132,8 +132,9 @@ def _read_stream(
             decoded = _decode_or_begin(beginning.open(), max_seconds, subject)
         ended = 0 < decoded.audio.shape[0] == frames  # the audio, if not the stream
         if decoded.is_enough or ended or not beginning.may_grow:
-            if not beginning.is_whole and decoded.is_enough:
-                decoded = decoded._replace(total=None)
+            if not beginning.is_whole:  # what its end is like, nobody knows
+                total = None if decoded.is_enough else decoded.total
+                decoded = decoded._replace(total=total, damage="")
             return _recording(decoded, sample_rate, max_seconds, subject, channel)
         frames = decoded.audio.shape[0]
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from edge_ser.audio.lost_end import lost_end
 from edge_ser.audio.samples import Samples, check_channels, check_rate
 from edge_ser.audio.sound_file import (
     UNKNOWN_FRAMES,
+    agreeing,
+    as_stream,
     finalised,
     import_soundfile,
     position,
@@ -41,16 +44,16 @@ class SoundBlocks:
     def __init__(self, opened: int | BinaryIO, subject: str) -> None:
         soundfile = import_soundfile()
         self._subject, self.damage = subject, ""
+        self._opened, self._start = opened, position(opened)
         self._errors = (soundfile.LibsndfileError, RuntimeError, OSError)
-        start = position(opened)
         try:
-            file = soundfile.SoundFile(opened, closefd=False)
+            file = soundfile.SoundFile(agreeing(opened), closefd=False)
             if file.frames == 0:
                 file.close()
-                rewind(opened, start)
+                rewind(opened, self._start)
                 whole = finalised(opened)
                 if whole is None:
-                    rewind(opened, start)
+                    rewind(opened, self._start)
                 file = soundfile.SoundFile(opened if whole is None else whole, closefd=False)
         except self._errors as error:
             raise unreadable(subject, error) from error
@@ -84,6 +87,7 @@ class SoundBlocks:
                 break
         if is_empty:
             raise AudioError(self._subject, expected="samples", found="an audio file with none")
+        self.damage = lost_end(as_stream(self._opened), self._start)
 
     def close(self) -> None:
         """Let go of libsndfile's part of it."""

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from edge_ser.audio.lost_end import lost_end
+from edge_ser.audio.mp3 import told_length
 from edge_ser.audio.samples import LOOKAHEAD_SECONDS, Samples, check_channels, check_rate
 from edge_ser.errors import AudioError
 from edge_ser.libraries import import_library
@@ -63,13 +65,15 @@ def decode(opened: int | BinaryIO, max_seconds: float | None, subject: str) -> D
 
     start = position(opened)
     try:
-        decoded = _read(opened, max_seconds, subject, None)
+        decoded = _read(agreeing(opened), max_seconds, subject, None)
         if decoded.audio.shape[0] == 0:
             rewind(opened, start)
             whole = finalised(opened)
             if whole is not None:
                 decoded = _read(whole, max_seconds, subject, None)
-        return decoded
+        if decoded.is_enough:
+            return decoded
+        return decoded._replace(damage=lost_end(as_stream(opened), start))
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise unreadable(subject, error) from error
 
@@ -87,7 +91,7 @@ def decode_beginning(
     soundfile = import_soundfile()
 
     try:
-        decoded = _read(opened, max_seconds, subject, _SMALL_BLOCK)
+        decoded = _read(agreeing(opened), max_seconds, subject, _SMALL_BLOCK)
     except (soundfile.LibsndfileError, RuntimeError, OSError):
         return None
     return decoded if decoded.audio.shape[0] else None
@@ -162,7 +166,7 @@ def reason_of(error: Exception) -> str:
     return str(reason or error).removeprefix("Error : ").rstrip(".")
 
 
-# --- WAV files whose recorder ended before it wrote how long they are
+# --- files that say what is not so of their length
 
 
 class _Patched(io.RawIOBase):
@@ -200,9 +204,31 @@ class _Patched(io.RawIOBase):
         return len(data)
 
 
+def as_stream(opened: int | BinaryIO) -> BinaryIO:
+    """An open file as a stream, which closes nothing."""
+    return os.fdopen(opened, "rb", closefd=False) if isinstance(opened, int) else opened
+
+
+def agreeing(opened: int | BinaryIO) -> Any:
+    """A file as libsndfile takes it without libmpg123 writing to stderr.
+
+    It does so where the frames of an MP3 file are fewer or more than it says; what that means for
+    the answer, `lost_end` tells.
+    """
+    stream = as_stream(opened)
+    start = stream.tell()
+    told = told_length(stream, start)
+    size = stream.seek(0, io.SEEK_END) - start
+    stream.seek(start)
+    if told is None or told.size == size - told.begin:
+        return opened
+    there = min(size - told.begin, (1 << 32) - 1)
+    return _Patched(stream, start + told.place, struct.pack(">I", there))
+
+
 def finalised(opened: int | BinaryIO) -> Any:
     """A WAV file that says it holds no samples, and holds some, as one that holds all; or None."""
-    stream: BinaryIO = os.fdopen(opened, "rb", closefd=False) if isinstance(opened, int) else opened
+    stream = as_stream(opened)
     start = stream.tell()
     head = stream.read(_HEADER_BYTES)
     size = stream.seek(0, io.SEEK_END) - start

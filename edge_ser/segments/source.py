@@ -120,8 +120,8 @@ class AudioSource:
                 raise
             decoded = decode_by_ffmpeg(path, None, self.name)
             mono = finish(decoded.audio, decoded.rate, decoded.rate, None, self.name, self._channel)
-            self._mono, self._own_rate = iter([mono]), decoded.rate
-            self.total_seconds = mono.size / decoded.rate
+            self._own_rate, self.total_seconds = decoded.rate, mono.size / decoded.rate
+            self._mono = self._whole(mono, decoded.damage)
             return
         self._open.callback(sound.close)
         self._mono = self._mixed(sound)
@@ -154,9 +154,15 @@ class AudioSource:
             subject = f"{self.name} at {frames / sound.rate:.1f} s"
             yield finish(block, sound.rate, sound.rate, None, subject, self._channel)
             frames += block.shape[0]
-        if sound.damage:
+        self._tell_damage(frames / sound.rate, sound.damage)
+
+    def _whole(self, mono: Samples, damage: str) -> Iterator[Samples]:
+        yield mono
+        self._tell_damage(mono.size / self._own_rate, damage)
+
+    def _tell_damage(self, seconds: float, damage: str) -> None:
+        if damage:
             warn_caller(
-                f"used the first {frames / sound.rate:.2f} s of {self.name}, where it is damaged: "
-                f"{sound.damage}",
+                f"used the first {seconds:.2f} s of {self.name}, where it is damaged: {damage}",
                 DamagedAudioWarning,
             )
