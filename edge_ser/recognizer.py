@@ -410,7 +410,7 @@ class Recognizer:
 
     def decode(self, outputs: Outputs, utterances: Sequence[Utterance]) -> list[Emotion]:
         """Third step: what the numbers say, of each utterance that `infer` was given."""
-        return answer(outputs, utterances, self.manifest.partition)
+        return answer(outputs, utterances, self.manifest.partition, self.manifest.categories)
 
     def __repr__(self) -> str:
         if self._closed:

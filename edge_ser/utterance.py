@@ -69,10 +69,11 @@ def infer(session: Session, rows: Sequence[Samples]) -> Outputs:
 
 
 def answer(
-    outputs: Outputs, utterances: Sequence[Utterance], partition: Partition
+    outputs: Outputs,
+    utterances: Sequence[Utterance],
+    partition: Partition,
+    categories: Sequence[str] = (),
 ) -> list[Emotion]:
-    """The emotion of each utterance, from the outputs of their batch."""
-    seconds = [u.seconds for u in utterances]
-    return decode(
-        outputs, partition, seconds, [u.source for u in utterances], [u.sound for u in utterances]
-    )
+    """The emotion of each utterance, from the outputs of their batch; see `decode`."""
+    seconds, sounds = [u.seconds for u in utterances], [u.sound for u in utterances]
+    return decode(outputs, partition, seconds, [u.source for u in utterances], sounds, categories)

@@ -56,7 +56,7 @@ def stages(
         marks.append(time.perf_counter())
         outputs = run(ready)
         marks.append(time.perf_counter())
-        answer(outputs, utterances, manifest.partition)
+        answer(outputs, utterances, manifest.partition, manifest.categories)
         marks.append(time.perf_counter())
         rows.append(dict(zip(STAGES, np.diff(marks).tolist(), strict=True)))
     return {stage: quantile([row[stage] for row in rows[1:]], 0.5) for stage in STAGES}

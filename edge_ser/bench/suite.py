@@ -365,7 +365,7 @@ def _pipeline(opened: _Opened, rows: list[Samples]) -> Callable[[Any], Any]:
     def run(_: Any) -> Any:
         utterances = [prepare(x, manifest.preprocessing) for x in rows]
         outputs = infer(session, [u.samples for u in utterances])
-        return answer(outputs, utterances, manifest.partition)
+        return answer(outputs, utterances, manifest.partition, manifest.categories)
 
     return run
 

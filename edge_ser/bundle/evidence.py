@@ -41,8 +41,10 @@ class ParitySummary(OpenEnded):
         utterances: runs that were compared.
         vad_max: largest difference of VAD, on 0..1; None: no answer at all.
         logits_max: largest difference of the region logits; None without a region head.
+        probability_max: largest difference of a category's probability; None without categories.
         radius_max: largest difference of the radius.
         region_flips: utterances that changed region.
+        category_flips: utterances that changed category; None without categories.
         not_judged: limits that a group was too small for, in words.
         judged: what decided, as `Limits.to_dict` of each group by its name; empty: not told.
         labels: agreement with labels; None without them.
@@ -56,17 +58,33 @@ class ParitySummary(OpenEnded):
     logits_max: float | None = None
     radius_max: float | None = None
     region_flips: int | None = None
+    probability_max: float | None = None
+    category_flips: int | None = None
     not_judged: tuple[str, ...] = ()
     judged: dict[str, dict[str, float | None]] = field(default_factory=dict)
     labels: LabelFidelity | None = None
     agreement: Agreement | None = None
     runtimes: dict[str, RuntimeProof] = field(default_factory=dict)
 
+    @property
+    def differences(self) -> str:
+        """The largest ones, for people."""
+        largest = [
+            f"{name} within {value:.1e}" for name, value in self._largest if value is not None
+        ]
+        return ", ".join(largest) or "no answers"
+
+    @property
+    def _largest(self) -> tuple[tuple[str, float | None], ...]:
+        return ("VAD", self.vad_max), ("probabilities", self.probability_max)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
         data = asdict(self)
         data["runtimes"] = {name: proof.to_dict() for name, proof in self.runtimes.items()}
-        return {k: v for k, v in data.items() if k not in ("agreement", "judged", "runtimes") or v}
+        unsaid = [k for k in ("agreement", "judged", "runtimes") if not data[k]]
+        unsaid += [k for k in ("probability_max", "category_flips") if data[k] is None]
+        return {k: v for k, v in data.items() if k not in unsaid}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.bundle.npz import DAMAGED, read_arrays
-from edge_ser.emotion.decode import VAD, Outputs
+from edge_ser.emotion.decode import CATEGORY_LOGITS, VAD, Outputs
 from edge_ser.errors import BundleError
 
 _NAMES, _SAMPLES = "names", "samples_"
@@ -48,12 +48,13 @@ class Golden:
     def check(self, source: object) -> None:
         """Refuse answers that do not fit their utterances."""
         n = len(self.names)
-        vad = self.reference.arrays.get(VAD, np.zeros(0, np.float32))
+        answers = self.reference.arrays
         shapes = {name: array.shape for name, array in self.reference.arrays.items()}
         sound = (
             n > 0
             and all(x.ndim == 1 and x.dtype == np.int16 for x in self.samples)
-            and vad.shape == (n, 3)
+            and (VAD in answers or CATEGORY_LOGITS in answers)
+            and (VAD not in answers or answers[VAD].shape == (n, 3))
             and all(
                 array.ndim == 2 and len(array) == n and array.dtype == np.float32
                 for array in self.reference.arrays.values()
@@ -68,7 +69,7 @@ class Golden:
             raise BundleError(
                 source,
                 expected="int16 utterances and float32 answers for each",
-                found=f"{n} names, vad {vad.dtype} {list(vad.shape)}",
+                found=f"{n} names, {_told(answers) or 'no answers'}",
                 advice="export again",
             )
 
@@ -117,3 +118,7 @@ class Golden:
                 found="a damaged or foreign file",
                 advice="export again",
             ) from error
+
+
+def _told(arrays: Mapping[str, NDArray[Any]]) -> str:
+    return ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in arrays.items())

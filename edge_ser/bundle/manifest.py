@@ -46,6 +46,8 @@ T = TypeVar("T")
 SCHEMA_VERSION = 2
 # Version 1 does not name its heads.
 _HEADLESS_VERSION = 1
+# Kinds of heads of which a model has one at least.
+_ANSWERS = {"dimensions", "categories"}
 _READER = Reader(BundleError)
 _EVIDENCE = ("provenance", "parity", "lowered")
 _PARTS = (*_EVIDENCE, "engine")
@@ -183,6 +185,16 @@ class Manifest:
         """Whether the model names regions itself."""
         return any(head.kind == "regions" for head in self.heads)
 
+    @property
+    def has_dimensions(self) -> bool:
+        """Whether the model answers on the scales of arousal, dominance and valence."""
+        return any(head.kind == "dimensions" for head in self.heads)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories that the model tells apart, in its order; empty without any."""
+        return next((head.names for head in self.heads if head.kind == "categories"), ())
+
     def to_json(self) -> str:
         """The document, indented for people."""
         data = {"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}
@@ -193,13 +205,20 @@ class Manifest:
         parts = data.pop("_parts")
         del data["_source"]
         data |= {name: {} for name in _EVIDENCE} | parts
-        data["task"] = {
-            "dimensions": list(DIMENSIONS),
-            "model_range": [0, 1],
-            "score_range": [SCORE_MIN, SCORE_MAX],
-            "score": "clip(6 * vad + 1, 1, 7)",
-        }
-        data["regions"] = [r.to_dict() for r in self.partition.regions]
+        data["task"] = {}
+        if self.has_dimensions:
+            data["task"] |= {
+                "dimensions": list(DIMENSIONS),
+                "model_range": [0, 1],
+                "score_range": [SCORE_MIN, SCORE_MAX],
+                "score": "clip(6 * vad + 1, 1, 7)",
+            }
+            data["regions"] = [r.to_dict() for r in self.partition.regions]
+        if self.categories:
+            data["task"] |= {
+                "categories": list(self.categories),
+                "probabilities": "softmax(category_logits)",
+            }
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -226,13 +245,14 @@ class Manifest:
                 found=f"schema {version}",
                 advice="upgrade edge-ser" if newer else "export the model again",
             )
-        _check_task(data, source)
         told = {"schema", "task", "regions"}  # for other readers; here the code knows them
         fields = {k: v for k, v in data.items() if k not in (*_PARTS, *told)}
         if version == _HEADLESS_VERSION:
             manifest = _with_heads(_READER.read(cls, fields | {"heads": []}, source))
         else:
             manifest = _READER.read(cls, fields, source)
+        if manifest.has_dimensions:
+            _check_task(data, source)
         manifest = dataclasses.replace(manifest, _parts=_parts(data, source), _source=source)
         _check_sense(manifest, source)
         return manifest
@@ -268,7 +288,7 @@ def _parts(data: dict[str, Any], source: str) -> dict[str, dict[str, Any]]:
 
 def _with_heads(manifest: Manifest) -> Manifest:
     """What was read of a document of version 1, with the heads that its outputs stand for."""
-    names = [output.name for output in manifest.outputs]
+    names = [HEADS["dimensions"].output, *(output.name for output in manifest.outputs)]
     return dataclasses.replace(manifest, heads=describe_heads(names, manifest.partition))
 
 
@@ -290,10 +310,11 @@ def _check_sense(manifest: Manifest, source: str) -> None:
     shapes = {output.name: list(output.shape) for output in manifest.outputs}
     kinds = [head.kind for head in manifest.heads]
     expected_kinds = [head.kind for head in describe_heads(shapes, manifest.partition)]
-    if not set(expected_kinds) <= set(kinds) or len(set(kinds)) < len(kinds):
+    missing = not set(expected_kinds) <= set(kinds)
+    if missing or not _ANSWERS & set(kinds) or len(set(kinds)) < len(kinds):
         raise BundleError(
             f"{source}: heads",
-            expected=f"one each of {', '.join(expected_kinds)}",
+            expected=f"one each of {', '.join(expected_kinds or sorted(_ANSWERS))}",
             found=", ".join(kinds) or "none",
         )
     for index, head in enumerate(manifest.heads):
@@ -309,7 +330,7 @@ def _check_sense(manifest: Manifest, source: str) -> None:
 def _check_head(head: Head, partition: Partition, where: str) -> None:
     """Whether a head is what its kind says, for the regions of the model."""
     kind = HEADS[head.kind]
-    names = kind.names(partition)
+    names = head.names if kind.names is None else kind.names(partition)
     if head.output != kind.output:
         raise BundleError(f"{where}: output", expected=kind.output, found=head.output)
     if len(head.names) != len(names):
@@ -319,3 +340,7 @@ def _check_head(head: Head, partition: Partition, where: str) -> None:
     for position, (name, expected) in enumerate(zip(head.names, names, strict=True)):
         if name != expected:
             raise BundleError(f"{where}: names[{position}]", expected=expected, found=name)
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        raise BundleError(
+            f"{where}: names", expected="several, each of its own", found=", ".join(names) or "none"
+        )

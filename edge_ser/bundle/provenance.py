@@ -116,13 +116,8 @@ def elsewhere(parity: ParitySummary | None) -> list[Row]:
     return [
         (
             f"in {name}",
-            f"passed, VAD within {brief(proof.vad_max)}, the rest computed in {proof.precision}; "
+            f"passed, {proof.differences}, the rest computed in {proof.precision}; "
             f"{proof.times_onnx}x the speed of onnx where it was made",
         )
         for name, proof in (parity.runtimes if parity is not None else {}).items()
     ]
-
-
-def brief(difference: float | None) -> str:
-    """A difference in few characters."""
-    return str(difference) if difference is None else f"{difference:.1e}"

@@ -62,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     for group, result in built.verdict.groups.items() if built.verdict is not None else ():
         print(
-            f"{group:<8}{result.count} utterances: largest difference VAD {result.vad_max:.1e}, "
-            f"{result.flips_far + result.flips_near} regions changed"
+            f"{group:<8}{result.count} utterances: largest difference {result.measure} "
+            f"{result.largest:.1e}, "
+            f"{result.changed} {result.classes_of(result.changed)} changed"
         )
     print(f"fingerprint {fingerprint_of((arguments.bundle / MANIFEST).read_bytes())}")
     print(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge_ser_export.options import ExportOptions
     from edge_ser_export.pipeline import Exported
 
-_COLUMNS = ("target", "MB", "ms", "lowest CCC", "VAD max", "verdict")
+_COLUMNS = ("target", "MB", "ms", "lowest CCC", "max", "verdict")
 
 
 def print_several(
@@ -68,7 +68,7 @@ def _row(
     ms = timed[0] if timed else float32_ms if options.target == "onnx-fp32" else None
     whole = made.parity.summary().agreement
     lowest = None if whole is None else min((whole.ccc or {}).values(), default=None)
-    worst = max(f.vad_max for f in made.parity.groups.values())
+    worst = max(f.largest for f in made.parity.groups.values())
     return (
         options.target,
         f"{size:.1f}",

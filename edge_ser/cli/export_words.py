@@ -54,11 +54,12 @@ def print_export(made: Exported, verbose: bool) -> None:
     print(f"{made.path}: {manifest.target}, {size:.1f} MB, {summary}; parity passed{replaced}")
     if is_brief:
         runs = sum(r.count for r in parity.groups.values())
-        worst = max(r.vad_max for r in parity.groups.values())
-        changed = sum(r.flips_far + r.flips_near for r in parity.groups.values())
+        worst = max(parity.groups.values(), key=lambda r: r.largest)
+        changed = sum(r.changed for r in parity.groups.values())
         print(
-            f"proof: {runs} runs, VAD within {worst:.1e} of the checkpoint's "
-            f"(limit {parity.limits.vad:g}), {changed or 'no'} region{'s' * (changed > 1)} changed"
+            f"proof: {runs} runs, {worst.measure} within {worst.largest:.1e} of the checkpoint's "
+            f"(limit {parity.limits.vad:g}), {changed or 'no'} "
+            f"{worst.classes_of(max(changed, 1))} changed"
         )
     print(f"fingerprint {made.fingerprint}")
     print(f"next: edge-ser {_next_command(made)}")

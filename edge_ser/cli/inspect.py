@@ -10,7 +10,8 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.files import MANIFEST
-from edge_ser.bundle.provenance import Row, brief
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.provenance import Row
 from edge_ser.bundle.trust import UNASKED
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import SignatureError
@@ -40,14 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     normalization = "per utterance to zero mean, unit variance"
     if p.normalization == "corpus":
         normalization = f"(x - {p.mean:.6g}) / ({p.std:.6g} + {p.eps:g})"
-    regions = m.partition.regions
-    grid = f"{len(regions)}: {', '.join(str(r) for r in regions[:8])}"
     parity = m.parity
     proof = "none"
     if parity is not None:
         verdict = "passed" if parity.passed else "FAILED"
-        difference = brief(parity.vad_max)
-        proof = f"{verdict}, {parity.utterances} runs, VAD within {difference}"
+        proof = f"{verdict}, {parity.utterances} runs, {parity.differences}"
     origin = m.provenance
     checkpoint = origin.checkpoint
     rows = [
@@ -65,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
             f"shorter: {p.short}",
         ),
         ("normalisation", normalization),
-        ("regions", grid + (", ..." if len(regions) > 8 else "")),
+        *_classes(m),
         ("parity", proof),
         *provenance.elsewhere(m.parity),
-        ("limits", f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"),
+        ("limits", _limits(m)),
         *_lowered(m.lowered),
         *_engine(m.engine),
         ("licence", f"{m.licence} (of the weights)"),
@@ -96,6 +94,25 @@ def _signature(bundle: Bundle) -> str:
         return "none"
     signer = f"by the key {signature.key_id}" if signature.key_id else "by a key it does not name"
     return f"{signer}, not checked (edge-ser verify --trusted-key PUB.pem checks it)"
+
+
+def _limits(m: Manifest) -> str:
+    if not m.has_dimensions:
+        return f"probabilities {m.limits.vad:g}"
+    return f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"
+
+
+def _classes(m: Manifest) -> list[Row]:
+    """What the model tells apart."""
+    named = []
+    if m.has_dimensions:
+        named.append(("regions", [str(r) for r in m.partition.regions]))
+    if m.categories:
+        named.append(("categories", list(m.categories)))
+    return [
+        (kind, f"{len(names)}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}")
+        for kind, names in named
+    ]
 
 
 def _lowered(lowered: Lowering | None) -> list[Row]:

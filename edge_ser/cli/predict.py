@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO, cast
+from typing import Any, TextIO, cast
 
 from edge_ser.audio import Channel
 from edge_ser.audio.inputs import Source
@@ -20,22 +17,15 @@ from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.inputs import read_inputs
 from edge_ser.cli.outputs import Output
+from edge_ser.cli.predict_rows import ROW_PRINTERS, RowPrinter
 from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_segments
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
-from edge_ser.printable import csv_cells, printable
 from edge_ser.progress import watched
 from edge_ser.recognizer import DEFAULT_WINDOW, Recognizer
 from edge_ser.segments.turns import read_turns
 from edge_ser.segments.windows import window_rule
-
-_COLUMNS = (
-    "source", "seconds", "arousal", "dominance", "valence", "radius", "polar", "azimuth",
-    "region", "temperament", "boundary_margin", "region_head", "region_head_probability",
-    "regions_agree", "level_dbfs", "clipped_share", "silent_share", "offset",
-    "speech_share", "quality",
-)  # fmt: skip
 
 
 def add_parser(commands: Any) -> None:
@@ -44,7 +34,8 @@ def add_parser(commands: Any) -> None:
         "predict",
         help="print the emotion of audio files",
         description="Print arousal, dominance and valence (1..7) and the region of the emotion "
-        "sphere for audio files. Without arguments: the default model on the sample utterances.",
+        "sphere for audio files, or the categories that a model tells apart. Without arguments: "
+        "the default model on the sample utterances.",
     )
     parser.add_argument(
         "inputs",
@@ -191,6 +182,13 @@ def _answer_all(
     """Print what is asked of every recording; returns how many could not be had."""
     batch_size, hop, window = arguments.batch_size, arguments.hop, arguments.window
     rules = recognizer.manifest.preprocessing
+    if arguments.long == "segments" and not recognizer.manifest.has_dimensions:
+        raise UsageError(
+            "--segments",
+            expected="a model of arousal, dominance and valence",
+            found=f"{recognizer.manifest.name}, which tells categories apart",
+            advice="use --long mean, or ser.segments in Python",
+        )
     if arguments.long != "first":
         if window is None:
             window = DEFAULT_WINDOW if arguments.long == "segments" else rules.max_seconds
@@ -199,7 +197,7 @@ def _answer_all(
         printer = SEGMENT_PRINTERS[arguments.format](stream)
         turns = None if arguments.turns is None else read_turns(arguments.turns)
         return print_segments(recognizer, sources, printer, window, hop, batch_size, turns)
-    rows = _PRINTERS[arguments.format](stream)
+    rows = ROW_PRINTERS[arguments.format](stream, recognizer.manifest)
     if arguments.long == "mean":
         answers = mean_answers(recognizer, sources, window, hop, batch_size)
     else:
@@ -225,7 +223,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 
 def _print_answers(
-    answers: Iterator[tuple[int, Emotion | EdgeSerError]], total: int, printer: _Printer
+    answers: Iterator[tuple[int, Emotion | EdgeSerError]], total: int, printer: RowPrinter
 ) -> int:
     """Print every answer in the order given; returns how many could not be had.
 
@@ -272,99 +270,3 @@ def _progress(total: int) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
     bar: contextlib.AbstractContextManager[Any] = watched(total=total, unit="file", name="predict")
     return bar
-
-
-class _Printer(Protocol):
-    """Writes rows in a format."""
-
-    def row(self, e: Emotion) -> None:
-        """Take an answer."""
-
-    def close(self) -> None:
-        """Write what waited for the last one."""
-
-
-class _Table:
-    """Rows aligned for people; widths are known only when all rows are."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-        self.rows = [("file", "arousal", "dominance", "valence", "region", "margin", "head")]
-
-    def row(self, e: Emotion) -> None:
-        head = "-"
-        if e.region_head is not None and e.region_probabilities is not None:
-            sure = e.region_probabilities[e.region_head.name]
-            head = f"{e.region_head} {100 * sure:.0f} %"
-        self.rows.append(
-            (
-                _short(e.source),
-                f"{e.arousal:.2f}",
-                f"{e.dominance:.2f}",
-                f"{e.valence:.2f}",
-                str(e.region),
-                f"{e.boundary_margin:.2f}",
-                head,
-            )
-        )
-
-    def close(self) -> None:
-        if len(self.rows) == 1:
-            return
-        widths = [max(len(r[i]) for r in self.rows) for i in range(len(self.rows[0]))]
-        right = {1, 2, 3, 5}
-        for row in self.rows:
-            cells = [
-                c.rjust(w) if i in right else c.ljust(w)
-                for i, (c, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            print(printable("  ".join(cells).rstrip()), file=self.stream)
-
-
-def _short(name: str, width: int = 48) -> str:
-    """The end of a long path, cut at a separator where that is possible."""
-    if len(name) <= width:
-        return name
-    tail = name[-(width - 3) :]
-    cut = min((i for s in {os.sep, "/"} if (i := tail.find(s)) >= 0), default=-1)
-    return "..." + (tail[cut:] if 0 <= cut < width // 2 else tail)
-
-
-class _JsonLines:
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def row(self, e: Emotion) -> None:
-        print(json.dumps(e.to_dict()), file=self.stream, flush=True)
-
-    def close(self) -> None:
-        """Every line is complete already."""
-
-
-class _Csv:
-    def __init__(self, stream: TextIO) -> None:
-        self.writer = csv.writer(stream, lineterminator="\n")
-        self.writer.writerow(_COLUMNS)
-
-    def row(self, e: Emotion) -> None:
-        head, sound = e.region_head, e.sound
-        sure = e.region_probabilities[head.name] if head and e.region_probabilities else ""
-        self.writer.writerow(csv_cells(
-            [
-                e.source, e.seconds, e.arousal, e.dominance, e.valence, e.sphere.radius,
-                e.sphere.polar, e.sphere.azimuth, e.region.name, e.region.temperament,
-                e.boundary_margin, head.name if head else "", sure,
-                "" if e.regions_agree is None else e.regions_agree,
-                *(sound[:-1] if sound else [""] * 5), "; ".join(sound.quality) if sound else "",
-            ]
-        ))  # fmt: skip
-
-    def close(self) -> None:
-        """Every row is written already."""
-
-
-_PRINTERS: dict[str, Callable[[TextIO], _Printer]] = {
-    "table": _Table,
-    "json": _JsonLines,
-    "csv": _Csv,
-}

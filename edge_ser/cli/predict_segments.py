@@ -165,7 +165,7 @@ class _Csv:
     def segment(self, segment: Segment) -> None:
         e = segment.emotion
         said: list[object] = [""] * 12
-        if e is not None:
+        if e is not None and e.sphere is not None and e.region is not None:
             said[:9] = [
                 e.arousal, e.dominance, e.valence, *e.sphere.to_dict().values(),
                 e.region.name, e.region.temperament, e.boundary_margin,

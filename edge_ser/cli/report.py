@@ -187,7 +187,7 @@ def _rows(out: Path, subjects: Sequence[_Subject]) -> list[IndexRow]:
                     size_bytes=bundle.size_bytes,
                     latency="" if record is None else latency_words(record),
                     ccc=evidence.least_ccc,
-                    vad_max=evidence.vad_max if device_run is None else device_run.farthest,
+                    vad_max=evidence.largest if device_run is None else device_run.farthest,
                     conclusion=conclude(bundle.manifest, evidence, runs),
                     page=page,
                 )

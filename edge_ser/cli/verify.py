@@ -105,7 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
         for note in (*here.not_judged, *here.notes):
             print(f"note     {note}")
         for limits, names in by_limits(here.judged).items():
-            print(f"limits of {', '.join(names)}: {limit_words(limits)}")
+            words = limit_words(limits, bundle.manifest.has_dimensions)
+            print(f"limits of {', '.join(names)}: {words}")
         print(f"fingerprint {here.fingerprint}")
     if evidence is not None:
         _report(arguments, bundle, session, evidence, [here])
@@ -146,16 +147,21 @@ def _report(
 
 def _line(figures: Measures) -> str:
     logits = f", logits {figures['logits_max']:.1e}" if "logits_max" in figures else ""
-    changed = figures["flips_far"] + figures["flips_near"]
-    return (
-        f"{figures['count']:.0f} utterances: largest difference VAD {figures['vad_max']:.1e}"
-        f"{logits}, {changed:.0f} regions changed"
-    )
+    words = f"{figures['count']:.0f} utterances: largest difference "
+    if "vad_max" in figures:
+        changed = figures["flips_far"] + figures["flips_near"]
+        words += f"VAD {figures['vad_max']:.1e}{logits}, {changed:.0f} regions changed"
+    if "probability_max" in figures:
+        changed = figures["category_flips_far"] + figures["category_flips_near"]
+        words += ", " if "vad_max" in figures else ""
+        words += f"probabilities {figures['probability_max']:.1e}, {changed:.0f} categories changed"
+    return words
 
 
 def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: ExitStack) -> int:
     with needs("export", "verify --reference"):
         from edge_ser_export.checkpoints.load import load_checkpoint
+        from edge_ser_export.proof.answers import off_by
         from edge_ser_export.proof.parity import parity_steps, run_parity
         from edge_ser_export.proof.reference import (
             Recorded,
@@ -183,7 +189,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: Exi
             for what, right, found in (
                 ("pre-processing", own, p),
                 ("regions", checkpoint.config.partition, manifest.partition),
-                ("region head", checkpoint.config.region_count > 0, manifest.has_region_head),
+                ("heads", tuple(checkpoint.config.heads), tuple(manifest.heads)),
             ):
                 if right != found:
                     raise (
@@ -224,7 +230,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: Exi
         if not other:
             raise _failed(bundle, parity.failures)
         worst = parity.worst
-        off = "no answer" if worst["vad_max"] is None else f"VAD off by {worst['vad_max']:.2e}"
+        off = off_by(worst)
         raise _other_answers(bundle, f"{off} ({worst['group']}, {worst['name']})")
     verdict = verify(bundle, session)
     if not verdict.passed:

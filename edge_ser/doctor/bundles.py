@@ -49,9 +49,9 @@ def check_bundle(
             "bundle", name, "fails", f"{target}: answers differ: {'; '.join(verdict.failures)}",
             _one_line(_wrong_answers(bundle, here)),
         )  # fmt: skip
-    worst = max(r.vad_max for r in verdict.groups.values())
+    worst = max(verdict.groups.values(), key=lambda r: r.largest)
     count = verdict.groups[RECORDED].count
-    answers = f"{target}: {count} recorded answers, VAD within {worst:.1e}"
+    answers = f"{target}: {count} recorded answers, {worst.measure} within {worst.largest:.1e}"
     # a runtime that stands in for another, or integers made for another processor, say so
     warned = [_one_line(str(w.message)) for w in caught if w.category is UserWarning]
     advice = "; ".join([*warned, *([misfits(bundle, here, " ".join(warned))] if warned else [])])

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from edge_ser.audio.sound import Sound
 from edge_ser.emotion.heads import HEADS
-from edge_ser.emotion.probabilities import RegionProbabilities
+from edge_ser.emotion.probabilities import Probabilities, RegionProbabilities
 from edge_ser.emotion.sphere import Partition, Region, Sphere
 
 # Names of the graph's outputs.
 VAD, REGION_LOGITS = HEADS["dimensions"].output, HEADS["regions"].output
+CATEGORY_LOGITS = HEADS["categories"].output
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,22 @@ class Outputs:
 
     @property
     def vad(self) -> NDArray[np.float32]:
-        """`[batch, 3]`: arousal, dominance, valence on 0..1, not clipped."""
+        """`[batch, 3]`: arousal, dominance, valence on 0..1, not clipped.
+
+        Raises:
+            KeyError: the model has no dimensions.
+        """
         return self.arrays[VAD]
 
     @property
     def region_logits(self) -> NDArray[np.float32] | None:
         """`[batch, regions]`; None where the model has no region head."""
         return self.arrays.get(REGION_LOGITS)
+
+    @property
+    def count(self) -> int:
+        """Utterances."""
+        return len(next(iter(self.arrays.values()), ()))
 
     def rows(self, some: slice | NDArray[np.bool_]) -> Outputs:
         """The outputs of some utterances."""
@@ -53,6 +63,8 @@ class Outputs:
 @dataclass(frozen=True)
 class Emotion:
     """The emotion of one utterance.
+
+    A model has dimensions, categories or both; what it has not is None.
 
     Attributes:
         arousal: calm 1 .. active 7.
@@ -69,30 +81,47 @@ class Emotion:
         source: file name, or empty for samples in memory.
         sound: level, clipping, silence and offset of the recording, and in words what is poor about
             it; None where nobody listened.
+        category: the most probable one.
+        categories: probability of each by its name.
+        entropy: of these, in bits: 0 is sure, log2 of their number knows nothing.
     """
 
-    arousal: float
-    dominance: float
-    valence: float
-    sphere: Sphere
-    region: Region
-    boundary_margin: float
+    arousal: float | None
+    dominance: float | None
+    valence: float | None
+    sphere: Sphere | None
+    region: Region | None
+    boundary_margin: float | None
     region_head: Region | None
     region_probabilities: RegionProbabilities | None
     seconds: float
     source: str = ""
     sound: Sound | None = None
+    category: str | None = None
+    categories: Probabilities | None = None
+    entropy: float | None = None
 
     @property
     def regions_agree(self) -> bool | None:
-        """Whether point and classifier name the same region; None without a classifier."""
-        return None if self.region_head is None else self.region_head.index == self.region.index
+        """Whether point and classifier name the same region; None without one of them."""
+        if self.region_head is None or self.region is None:
+            return None
+        return self.region_head.index == self.region.index
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready data."""
+        """As JSON-ready data, without dimensions or categories where the model has none."""
         return {
             "source": self.source,
             "seconds": self.seconds,
+            **self._dimensions(),
+            **self._categories(),
+            "sound": None if self.sound is None else self.sound.to_dict(),
+        }
+
+    def _dimensions(self) -> dict[str, Any]:
+        if self.sphere is None or self.region is None:
+            return {}
+        return {
             "arousal": self.arousal,
             "dominance": self.dominance,
             "valence": self.valence,
@@ -104,16 +133,31 @@ class Emotion:
             if self.region_probabilities is None
             else dict(self.region_probabilities),
             "regions_agree": self.regions_agree,
-            "sound": None if self.sound is None else self.sound.to_dict(),
+        }
+
+    def _categories(self) -> dict[str, Any]:
+        if self.categories is None:
+            return {}
+        return {
+            "category": self.category,
+            "categories": dict(self.categories),
+            "entropy": self.entropy,
         }
 
     def __repr__(self) -> str:
-        head = "" if self.region_head is None else f", region_head={str(self.region_head)!r}"
-        return (
-            f"Emotion(arousal={self.arousal:.2f}, dominance={self.dominance:.2f}, "
-            f"valence={self.valence:.2f}, region={str(self.region)!r}, "
-            f"boundary_margin={self.boundary_margin:.3f}{head})"
-        )
+        parts = []
+        for name, form in (("arousal", ".2f"), ("dominance", ".2f"), ("valence", ".2f")):
+            if (value := getattr(self, name)) is not None:
+                parts.append(f"{name}={value:{form}}")
+        if self.region is not None:
+            parts.append(f"region={str(self.region)!r}")
+        if self.boundary_margin is not None:
+            parts.append(f"boundary_margin={self.boundary_margin:.3f}")
+        if self.region_head is not None:
+            parts.append(f"region_head={str(self.region_head)!r}")
+        if self.category is not None and self.categories is not None:
+            parts.append(f"category={self.category!r} ({self.categories[self.category]:.2f})")
+        return f"Emotion({', '.join(parts)})"
 
 
 def decode(
@@ -122,6 +166,7 @@ def decode(
     seconds: Sequence[float],
     sources: Sequence[str],
     sounds: Sequence[Sound | None] | None = None,
+    categories: Sequence[str] = (),
 ) -> list[Emotion]:
     """Read the outputs of one run.
 
@@ -131,13 +176,14 @@ def decode(
         seconds: of audio per utterance.
         sources: name per utterance.
         sounds: what each is like, if anybody listened.
+        categories: their names, of a model that has some.
 
     Returns:
         one emotion per utterance.
     """
     fields: list[dict[str, Any]] = [{} for _ in seconds]
     for kind in HEADS.values():
-        said = kind.decoded(outputs.arrays, partition, len(fields))
+        said = kind.decoded(outputs.arrays, partition, len(fields), categories)
         fields = [{**one, **more} for one, more in zip(fields, said, strict=True)]
     return [
         Emotion(**one, seconds=length, source=source, sound=sound)

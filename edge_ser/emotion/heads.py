@@ -5,14 +5,14 @@ A kind is an entry of `HEADS`; which heads a model has is data in its manifest, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.emotion.probabilities import RegionProbabilities
+from edge_ser.emotion.probabilities import Probabilities, RegionProbabilities
 from edge_ser.emotion.scale import DIMENSIONS, scores_from_unit
 from edge_ser.emotion.sphere import Partition, Sphere, to_cartesian, to_spherical
 from edge_ser.errors import UsageError
@@ -52,15 +52,16 @@ class HeadKind:
     Attributes:
         title: for people, in the singular.
         output: name of the graph's output.
-        is_required: whether every model has one; `Emotion` is empty without it.
-        names: of the numbers in a row, in their order, for a model's regions.
+        names: of the numbers in a row, in their order, for a model's regions; None: every model
+            has its own.
         fields: of `Emotion` that the head fills; None in a model without it.
-        decode: from `[batch, names]` to the values of `fields`, one tuple a row.
+        decode: from `[batch, names]`, the regions and the names to the values of `fields`, one
+            tuple a row.
         figures: of `Fidelity` that the head fills; None in a model without it.
         compare: from reference and candidate, `[n, names]` each, and which utterances are judged,
             `[n]`, to the values of `figures`. The first is the largest difference, which `limit`
-            judges; the second the mean difference of the number where that is largest, which
-            `mean_limit` judges.
+            judges; the second, which `mean_limit` judges, a mean: of the number where it is most,
+            or of the divergence.
         measure: what differs, for people.
         differs: the start of the sentence which says that it is too large.
         limit: on the largest difference.
@@ -69,10 +70,9 @@ class HeadKind:
 
     title: str
     output: str
-    is_required: bool
-    names: Callable[[Partition], tuple[str, ...]]
+    names: Callable[[Partition], tuple[str, ...]] | None
     fields: tuple[str, ...]
-    decode: Callable[[Rows, Partition], Iterable[tuple[Any, ...]]]
+    decode: Callable[[Rows, Partition, Sequence[str]], Iterable[tuple[Any, ...]]]
     figures: tuple[str, ...]
     compare: Callable[[Rows, Rows, NDArray[np.bool_]], tuple[float, ...]]
     measure: str
@@ -81,16 +81,23 @@ class HeadKind:
     mean_limit: Callable[[Limits], float | None]
 
     def decoded(
-        self, arrays: Mapping[str, Rows], partition: Partition, count: int
+        self,
+        arrays: Mapping[str, Rows],
+        partition: Partition,
+        count: int,
+        names: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """What the head says about each of `count` utterances, as fields of `Emotion`.
 
-        Raises:
-            KeyError: `arrays` lacks the output of a head that every model has.
+        Args:
+            arrays: a model's outputs by name.
+            partition: the regions.
+            count: of utterances.
+            names: of the numbers in a row, where every model has its own.
         """
-        if not self.is_required and self.output not in arrays:
+        if self.output not in arrays:
             return [dict.fromkeys(self.fields)] * count
-        rows = self.decode(arrays[self.output], partition)
+        rows = self.decode(arrays[self.output], partition, names)
         return [dict(zip(self.fields, row, strict=True)) for row in rows]
 
     def compared(
@@ -106,13 +113,21 @@ class HeadKind:
         return dict(zip(self.figures, values, strict=True))
 
 
-def describe_heads(outputs: Iterable[str], partition: Partition) -> tuple[Head, ...]:
-    """The heads of a model by the names of its graph's outputs; those it must have in any case."""
+def describe_heads(
+    outputs: Iterable[str], partition: Partition, categories: Sequence[str] = ()
+) -> tuple[Head, ...]:
+    """The heads of a model by the names of its graph's outputs.
+
+    Args:
+        outputs: of the graph; those that no head has are left out.
+        partition: the regions.
+        categories: their names, of a model that has a head of its own names.
+    """
     there = set(outputs)
     return tuple(
-        Head(name, kind.output, kind.names(partition))
+        Head(name, kind.output, tuple(categories) if kind.names is None else kind.names(partition))
         for name, kind in HEADS.items()
-        if kind.is_required or kind.output in there
+        if kind.output in there
     )
 
 
@@ -123,7 +138,9 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(e / e.sum(-1, keepdims=True))
 
 
-def _decode_dimensions(vad: Rows, partition: Partition) -> Iterable[tuple[Any, ...]]:
+def _decode_dimensions(
+    vad: Rows, partition: Partition, _: Sequence[str]
+) -> Iterable[tuple[Any, ...]]:
     scores = scores_from_unit(vad)
     points = to_cartesian(scores)
     spherical = to_spherical(points).tolist()
@@ -133,11 +150,22 @@ def _decode_dimensions(vad: Rows, partition: Partition) -> Iterable[tuple[Any, .
         yield a, d, v, Sphere(*spherical[row]), region, margins[row]
 
 
-def _decode_regions(logits: Rows, partition: Partition) -> Iterable[tuple[Any, ...]]:
+def _decode_regions(
+    logits: Rows, partition: Partition, _: Sequence[str]
+) -> Iterable[tuple[Any, ...]]:
     regions = partition.regions
     names = [region.name for region in regions]
     for shares in softmax(logits):
         yield regions[int(shares.argmax())], RegionProbabilities(names, shares.tolist())
+
+
+def _decode_categories(
+    logits: Rows, _: Partition, names: Sequence[str]
+) -> Iterable[tuple[Any, ...]]:
+    for shares in softmax(logits):
+        known = shares[shares > 0]
+        entropy = float(-(known * np.log2(known)).sum())
+        yield names[int(shares.argmax())], Probabilities(names, shares.tolist()), max(entropy, 0.0)
 
 
 def _differences(reference: Rows, candidate: Rows) -> tuple[float, float, float]:
@@ -154,12 +182,34 @@ def _compare_regions(
     return *_differences(reference, candidate), int((~same).sum()), agreement
 
 
+def _compare_categories(
+    reference: Rows, candidate: Rows, judged: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    a, b = softmax(reference), softmax(candidate)
+    difference = np.abs(a - b)
+    # in nats; from logits, as a probability that rounds to 0 has no logarithm
+    divergence = (a * (_log_softmax(reference) - _log_softmax(candidate))).sum(1)
+    some = difference.max(1)[judged]
+    return (
+        float(difference.max()),
+        float(divergence[judged].mean()) if some.size else 0.0,
+        float(difference.mean()),
+        float(np.percentile(some, 99)) if some.size else 0.0,
+        float((a.argmax(1) == b.argmax(1))[judged].mean()) if some.size else 0.0,
+    )
+
+
+def _log_softmax(logits: Rows) -> NDArray[np.float64]:
+    x = logits.astype(np.float64)
+    x = x - x.max(-1, keepdims=True)
+    return np.asarray(x - np.log(np.exp(x).sum(-1, keepdims=True)))
+
+
 # By the kind that a manifest names. `Emotion` and `Fidelity` hold the fields named here.
 HEADS: dict[str, HeadKind] = {
     "dimensions": HeadKind(
         title="VAD head",
         output="vad",
-        is_required=True,
         names=lambda _: DIMENSIONS,
         fields=(*DIMENSIONS, "sphere", "region", "boundary_margin"),
         decode=_decode_dimensions,
@@ -173,7 +223,6 @@ HEADS: dict[str, HeadKind] = {
     "regions": HeadKind(
         title="region head",
         output="region_logits",
-        is_required=False,
         names=lambda partition: tuple(region.name for region in partition.regions),
         fields=("region_head", "region_probabilities"),
         decode=_decode_regions,
@@ -183,5 +232,24 @@ HEADS: dict[str, HeadKind] = {
         differs="region logits differ",
         limit=lambda limits: limits.region_logits,
         mean_limit=lambda limits: limits.region_logits_mean,
+    ),
+    "categories": HeadKind(
+        title="category head",
+        output="category_logits",
+        names=None,
+        fields=("category", "categories", "entropy"),
+        decode=_decode_categories,
+        figures=(
+            "probability_max",
+            "divergence_mean",
+            "probability_mean",
+            "probability_p99",
+            "category_agreement",
+        ),
+        compare=_compare_categories,
+        measure="categories' divergence",
+        differs="categories' probabilities differ",
+        limit=lambda limits: limits.vad,
+        mean_limit=lambda limits: limits.divergence,
     ),
 }

@@ -1,4 +1,4 @@
-"""How likely each region is, by its name."""
+"""How likely each region or category is, by its name."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 
-class RegionProbabilities(Mapping[str, float]):
-    """Region name to probability, in the order of the classifier's outputs; the sum is 1.
+class Probabilities(Mapping[str, float]):
+    """Name to probability, in the order of the classifier's outputs; the sum is 1.
 
-    `p["IV"]` is one of them, `dict(p)` and `p.items()` all, and `np.asarray(p)` `[regions]`
-    float64.
+    `p["IV"]` is one of them, `dict(p)` and `p.items()` all, and `np.asarray(p)` `[names]` float64.
 
     Args:
-        names: of the regions.
+        names: of what there is.
         shares: a probability for each.
     """
 
     __slots__ = ("_by_name",)
+    _title = "probabilities"
 
     def __init__(self, names: Sequence[str], shares: Sequence[float]) -> None:
         self._by_name = dict(zip(names, shares, strict=True))
@@ -39,9 +39,16 @@ class RegionProbabilities(Mapping[str, float]):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("region probabilities: an array of them is always a copy")
+            raise ValueError(f"{self._title}: an array of them is always a copy")
         return np.array([*self._by_name.values()], np.float64 if dtype is None else dtype)
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{name!r}: {share:.3f}" for name, share in self.items())
-        return f"RegionProbabilities({{{shares}}})"
+        return f"{type(self).__name__}({{{shares}}})"
+
+
+class RegionProbabilities(Probabilities):
+    """Of regions."""
+
+    __slots__ = ()
+    _title = "region probabilities"

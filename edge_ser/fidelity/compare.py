@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.decode import CATEGORY_LOGITS, VAD, Outputs
 from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.scale import (
     DIMENSIONS,
     SCORE_MAX,
     SCORE_MIN,
-    scores_from_unit,
     unit_from_scores,
 )
-from edge_ser.emotion.sphere import Partition, angular_distance, to_cartesian
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import UsageError
+from edge_ser.fidelity.choices import compare_choice, farthest
 from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import MIN_JUDGED, SMALL, Limits, brief, percent
-from edge_ser.fidelity.metrics import ccc, pearson
-
-# Angles of points this near to neutral are noise: one millionth of VAD turns them by degrees.
-_MIN_RADIUS = 0.02
+from edge_ser.fidelity.metrics import ccc
+from edge_ser.fidelity.points import NO_POINTS, compare_points, per_dimension
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Fidelity:
 
     The first block is over all of them. The second, from `judged` on, says how the set agrees as a
     whole, and leaves out those that `compare` was told to; its shares and means are 0 where there
-    is nothing to take them of.
+    is nothing to take them of. What is about dimensions or categories is None in a model without.
 
     Attributes:
         count: utterances compared.
@@ -63,17 +60,26 @@ class Fidelity:
         flip_rate: share of `judged` utterances outside the margin that changed region.
         flip_rate_near: share of those inside the margin that did.
         head_agreement: share of utterances whose head names the same region; None without a head.
+        probability_max: largest absolute difference of a category's probability.
+        probability_mean: mean of all.
+        probability_p99: 99th percentile of the utterances' largest difference.
+        divergence_mean: mean divergence of the probabilities from the reference's, in nats.
+        category_agreement: share of utterances whose most probable category is the same.
+        categories_far: utterances whose two best categories are farther apart than the margin ...
+        category_flips_far: ... and how many of them changed category.
+        category_flips_near: how many of the others did.
+        category_flip_rate: share of `judged` utterances outside the margin that changed category.
     """
 
     count: int
-    vad_max: float
-    vad_mean_worst: float
-    vad_mean: float
+    vad_max: float | None
+    vad_mean_worst: float | None
+    vad_mean: float | None
     logits_max: float | None
     logits_mean_worst: float | None
     logits_mean: float | None
-    angle_max_degrees: float
-    radius_max: float
+    angle_max_degrees: float | None
+    radius_max: float | None
     regions_far: int
     flips_far: int
     regions_near: int
@@ -83,13 +89,45 @@ class Fidelity:
     judged: int
     ccc: dict[str, float] | None
     pearson: dict[str, float] | None
-    vad_p99: float
-    angle_mean_degrees: float
-    angle_p99_degrees: float
-    radius_mean: float
+    vad_p99: float | None
+    angle_mean_degrees: float | None
+    angle_p99_degrees: float | None
+    radius_mean: float | None
     flip_rate: float
     flip_rate_near: float
     head_agreement: float | None
+    probability_max: float | None = None
+    probability_mean: float | None = None
+    probability_p99: float | None = None
+    divergence_mean: float | None = None
+    category_agreement: float | None = None
+    categories_far: int | None = None
+    category_flips_far: int | None = None
+    category_flips_near: int | None = None
+    category_flip_rate: float | None = None
+
+    @property
+    def largest(self) -> float:
+        """Largest difference of what is on 0..1: dimensions and probabilities."""
+        return max(v for v in (self.vad_max, self.probability_max) if v is not None)
+
+    @property
+    def measure(self) -> str:
+        """What `largest` is of, for people."""
+        names = ("VAD", self.vad_max), ("probabilities", self.probability_max)
+        return " and ".join(name for name, value in names if value is not None)
+
+    def classes_of(self, count: int) -> str:
+        """What `changed` counts, for people, in the number that goes with a count."""
+        if self.vad_max is None:
+            return "category" if count == 1 else "categories"
+        return "region" if count == 1 else "regions"
+
+    @property
+    def changed(self) -> int:
+        """Utterances that changed region, and those that changed category."""
+        near, far = self.category_flips_near or 0, self.category_flips_far or 0
+        return self.flips_far + self.flips_near + near + far
 
     def failures(self, limits: Limits) -> list[str]:
         """Which limits are broken, in words; empty if the answers are the same.
@@ -104,6 +142,8 @@ class Fidelity:
                 broken.append(f"{kind.differs} by {_over(largest, limit)}")
         if judged.flip_rate == 0 and self.flips_far:
             broken.append(f"{self.flips_far} regions changed away from any boundary")
+        if judged.flip_rate == 0 and self.category_flips_far:
+            broken.append(f"{self.category_flips_far} categories changed away from any tie")
         return broken + self._disagreements(judged)
 
     def not_judged(self, limits: Limits) -> str:
@@ -115,7 +155,11 @@ class Fidelity:
                 ("Pearson", limits.pearson),
                 ("99th percentile of VAD", limits.vad_p99),
                 ("mean angle", limits.angle_mean_degrees),
-                *((f"mean of {k.measure}", k.mean_limit(limits)) for k in HEADS.values()),
+                *(
+                    (f"mean of {k.measure}", k.mean_limit(limits))
+                    for k in HEADS.values()
+                    if k.mean_limit(limits.of_each) is None
+                ),
                 ("share of changed regions", limits.flip_rate or None),
             )
             if limit is not None
@@ -134,20 +178,27 @@ class Fidelity:
             for dimension, value in (values or {}).items():
                 if least is not None and not value >= least:
                     broken.append(f"{name} of {dimension} is {value:.6f}, limit {least:g}")
-        if limits.vad_p99 is not None and not self.vad_p99 <= limits.vad_p99:
-            difference = _over(self.vad_p99, limits.vad_p99)
-            broken.append(f"99th percentile of VAD differs by {difference}")
+        for what, p99 in (("VAD", self.vad_p99), ("probabilities", self.probability_p99)):
+            if limits.vad_p99 is not None and p99 is not None and not p99 <= limits.vad_p99:
+                difference = _over(p99, limits.vad_p99)
+                broken.append(f"99th percentile of {what} differs by {difference}")
         for kind in HEADS.values():
             mean, most = getattr(self, kind.figures[1]), kind.mean_limit(limits)
             if mean is not None and most is not None and not mean <= most:
                 broken.append(f"mean of {kind.measure} differs by {_over(mean, most)}")
-        most = limits.angle_mean_degrees
-        if most is not None and not self.angle_mean_degrees <= most:
-            broken.append(f"mean angle is {self.angle_mean_degrees:.3f}°, limit {most:g}°")
+        most, angle = limits.angle_mean_degrees, self.angle_mean_degrees
+        if most is not None and angle is not None and not angle <= most:
+            broken.append(f"mean angle is {angle:.3f}°, limit {most:g}°")
         if limits.flip_rate and not self.flip_rate <= limits.flip_rate:
             broken.append(
                 f"{self.flip_rate:.2%} of the regions farther than {limits.margin:g} from a "
                 f"boundary changed, limit {percent(limits.flip_rate)}"
+            )
+        rate = self.category_flip_rate
+        if limits.flip_rate and rate is not None and not rate <= limits.flip_rate:
+            broken.append(
+                f"{rate:.2%} of the categories farther than {limits.margin:g} from a tie changed, "
+                f"limit {percent(limits.flip_rate)}"
             )
         return broken
 
@@ -166,54 +217,33 @@ def compare(
     """Compare the outputs of two runs over the same utterances.
 
     Args:
-        reference: `vad [n, 3]`, `region_logits [n, regions]` or None.
+        reference: `[n, width]` of each head.
         candidate: the same shapes.
         partition: the regions.
-        margin: distance from a boundary beyond which a region must not change; None: the distance
-            that the utterance moved, beyond which it cannot.
+        margin: distance from a boundary beyond which a region must not change, and of the two most
+            probable categories beyond which the first must not; None: what the utterance moved,
+            beyond which they cannot.
         judged: `[n]`, the utterances that the agreement of the whole is about; None: all.
 
     Raises:
         UsageError: nothing to compare, other shapes, or numbers that are not finite.
     """
     _check(reference, candidate)
-    difference = np.abs(reference.vad.astype(np.float64) - candidate.vad)
-    count = difference.shape[0]
+    count = reference.count
     some = np.ones(count, bool) if judged is None else judged
     if some.shape != (count,):
         raise UsageError("judged", expected=f"[{count}]", found=f"{list(some.shape)}")
-    points = to_cartesian(scores_from_unit(reference.vad))
-    others = to_cartesian(scores_from_unit(candidate.vad))
-    distance = np.linalg.norm(points - others, axis=1)
-    far = partition.margin(points) > (distance if margin is None else margin)
-    flips = partition.index(points) != partition.index(others)
-    radius, other_radius = np.linalg.norm(points, axis=1), np.linalg.norm(others, axis=1)
-    radii = np.abs(radius - other_radius)
-    clear = (radius > _MIN_RADIUS) & (other_radius > _MIN_RADIUS)
-    angles = angular_distance(points, others)
     figures: dict[str, Any] = {}
     for kind in HEADS.values():
         figures |= kind.compared(reference.arrays, candidate.arrays, some)
-    return Fidelity(
-        **figures,
-        count=count,
-        angle_max_degrees=float(angles[clear].max(initial=0.0)),
-        radius_max=float(radii.max()),
-        regions_far=int(far.sum()),
-        flips_far=int((flips & far).sum()),
-        regions_near=int((~far).sum()),
-        flips_near=int((flips & ~far).sum()),
-        worst=int(difference.max(1).argmax()),
-        judged=int(some.sum()),
-        ccc=_per_dimension(ccc, reference.vad[some], candidate.vad[some]),
-        pearson=_per_dimension(pearson, reference.vad[some], candidate.vad[some]),
-        vad_p99=_p99(difference.max(1)[some]),
-        angle_mean_degrees=_mean(angles[clear & some]),
-        angle_p99_degrees=_p99(angles[clear & some]),
-        radius_mean=_mean(radii[some]),
-        flip_rate=_mean(flips[far & some]),
-        flip_rate_near=_mean(flips[~far & some]),
-    )
+    if CATEGORY_LOGITS in reference.arrays:
+        sides = (reference.arrays[CATEGORY_LOGITS], candidate.arrays[CATEGORY_LOGITS])
+        figures |= compare_choice(*sides, margin, some)
+    if VAD in reference.arrays:
+        figures |= compare_points(reference.vad, candidate.vad, partition, margin, some)
+    else:
+        figures |= NO_POINTS | {"worst": farthest(reference, candidate)}
+    return Fidelity(**figures, count=count, judged=int(some.sum()))
 
 
 def label_fidelity(labels: ArrayLike, reference: Outputs, candidate: Outputs) -> LabelFidelity:
@@ -241,8 +271,8 @@ def label_fidelity(labels: ArrayLike, reference: Outputs, candidate: Outputs) ->
         )
     # concordance does not ask for the scale, as long as both sides have the same
     unit = unit_from_scores(scores)
-    before = _per_dimension(ccc, unit, reference.vad)
-    after = _per_dimension(ccc, unit, candidate.vad)
+    before = per_dimension(ccc, unit, reference.vad)
+    after = per_dimension(ccc, unit, candidate.vad)
     if before is None or after is None:
         raise UsageError("labels", expected="at least two utterances", found=str(len(scores)))
     change = {d: after[d] - before[d] for d in DIMENSIONS}
@@ -256,7 +286,7 @@ def concatenate(parts: list[Outputs]) -> Outputs:
 
 
 def _check(reference: Outputs, candidate: Outputs) -> None:
-    if reference.vad.shape[0] == 0:
+    if not reference.count:
         raise UsageError("comparison", expected="at least one utterance", found="none")
     for kind in HEADS.values():
         name = kind.output
@@ -271,23 +301,6 @@ def _check(reference: Outputs, candidate: Outputs) -> None:
             raise UsageError(name, expected=f"{list(a.shape)}", found=f"{list(b.shape)}")
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             raise UsageError(name, expected="finite numbers", found="NaN or infinity")
-
-
-def _per_dimension(
-    measure: Callable[[ArrayLike, ArrayLike], NDArray[np.float64]], a: ArrayLike, b: ArrayLike
-) -> dict[str, float] | None:
-    """A measure of agreement between `[n, 3]` and `[n, 3]`, by name; None below two utterances."""
-    if np.shape(a)[0] < 2:
-        return None
-    return dict(zip(DIMENSIONS, measure(a, b).tolist(), strict=True))
-
-
-def _mean(values: NDArray[Any]) -> float:
-    return float(values.mean()) if values.size else 0.0
-
-
-def _p99(values: NDArray[np.float64]) -> float:
-    return float(np.percentile(values, 99)) if values.size else 0.0
 
 
 def _over(value: float, limit: float) -> str:

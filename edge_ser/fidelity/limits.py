@@ -31,7 +31,8 @@ class Limits:
     a group as a whole: see `fidelity.verdict.Verdict`.
 
     Attributes:
-        vad: largest difference of arousal, dominance, valence on 0..1, absolute.
+        vad: largest difference of arousal, dominance, valence on 0..1, and of a category's
+            probability, absolute.
         region_logits: largest difference of the region head's logits, absolute.
         ccc: least concordance with the reference, of each dimension.
         pearson: least correlation with the reference, of each dimension.
@@ -77,6 +78,15 @@ class Limits:
     def margin(self) -> float:
         """Distance from a boundary beyond which a changed region counts as a wrong answer."""
         return self.distance if self.boundary_margin is None else self.boundary_margin
+
+    @property
+    def divergence(self) -> float:
+        """Largest mean divergence of the categories' probabilities (Kullback-Leibler, in nats).
+
+        It grows with the square of small differences, so that a tenth of the largest one is much,
+        unless what is rare is lost.
+        """
+        return 0.1 * self.vad
 
     @property
     def of_each(self) -> Limits:
@@ -199,8 +209,10 @@ def _word(limit: float | None) -> str:
     return "none" if limit is None else brief(limit)
 
 
-def limit_words(limits: Limits) -> str:
-    """All limits that are set, in one line for people."""
+def limit_words(limits: Limits, has_dimensions: bool = True) -> str:
+    """All limits that are set, in one line for people; of a model of categories alone, its own."""
+    if not has_dimensions:
+        return _category_limits(limits)
     words = [f"VAD {brief(limits.vad)} on 0..1", f"logits {brief(limits.region_logits)}"]
     if limits.vad_p99 is not None:
         words.append(f"99 % of VAD {brief(limits.vad_p99)}")
@@ -219,6 +231,23 @@ def limit_words(limits: Limits) -> str:
             f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
         )
         words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
+    return ", ".join(words)
+
+
+def _category_limits(limits: Limits) -> str:
+    words = [
+        f"probabilities {brief(limits.vad)}",
+        f"mean divergence {brief(limits.divergence)} nats",
+    ]
+    if limits.vad_p99 is not None:
+        words.append(f"99 % of probabilities {brief(limits.vad_p99)}")
+    if limits.flip_rate is not None:
+        many = (
+            f"at most {percent(limits.flip_rate)} of categories"
+            if limits.flip_rate
+            else "no category"
+        )
+        words.append(f"{many} changed where the first was ahead by more than {limits.margin:.2g}")
     return ", ".join(words)
 
 

@@ -52,7 +52,7 @@ def scatter(dimension: int, utterances: Sequence[Utterance], style: Style) -> st
     parts.append(line(x.start, y.start, x.end, y.end, "diagonal"))
     farthest = 0.0
     for u in utterances:
-        if u.candidate_vad is None:
+        if u.candidate_vad is None or u.reference_vad is None:
             continue
         before = float(scores_from_unit(u.reference_vad)[dimension])
         after = float(scores_from_unit(u.candidate_vad)[dimension])
@@ -91,7 +91,7 @@ def flips(utterances: Sequence[Utterance], partition: Partition) -> list[Flip]:
     """All changed regions, the farthest from a boundary first."""
     found = []
     for u in utterances:
-        if u.candidate_vad is None:
+        if u.candidate_vad is None or u.reference_vad is None:
             continue
         points = to_cartesian(scores_from_unit(np.stack([u.reference_vad, u.candidate_vad])))
         before, after = partition.index(points).tolist()
@@ -122,6 +122,8 @@ def sphere(
     moved = {id(f.utterance) for f in changed}
     drawn = set()
     for u in utterances:
+        if u.reference_vad is None:
+            continue
         key = (u.name, *u.reference_vad)
         if id(u) not in moved and key not in drawn:
             drawn.add(key)
@@ -131,7 +133,7 @@ def sphere(
     clipped = []
     for flip in changed:
         u = flip.utterance
-        if u.candidate_vad is None:
+        if u.candidate_vad is None or u.reference_vad is None:
             continue
         (azimuth, polar), (other, other_polar) = (
             _direction(u.reference_vad),
@@ -163,8 +165,9 @@ def sphere(
 
 
 def length(utterances: Sequence[Utterance], limits: Limits, style: Style) -> str:
-    """Largest difference of VAD (y) against seconds of audio (x), both on log scales."""
-    told = [(u, u.seconds, u.vad_max) for u in utterances if u.seconds and u.vad_max is not None]
+    """Largest difference on 0..1 (y) against seconds of audio (x), both on log scales."""
+    told = [(u, u.seconds, u.largest) for u in utterances if u.seconds and u.largest is not None]
+    measure = "VAD" if any(u.vad_max is not None for u in utterances) else "probabilities"
     floor = (limits.vad or 1.0) * _ZERO_SHARE
     # twice the limit, so that its name has room above it
     values = [max(v, floor) for _, _, v in told] + [2 * (limits.vad or 1.0)]
@@ -175,7 +178,7 @@ def length(utterances: Sequence[Utterance], limits: Limits, style: Style) -> str
     y = Scale(decades[0], decades[-1], 388, 52, log=True)
     ticks = [t for t in (0.03, 0.1, 0.3, 1, 3, 10, 30, 100) if low <= t <= high]
     step = -(-len(decades) // 7)
-    names = ("seconds of audio", "largest difference of VAD, on 0..1")
+    names = ("seconds of audio", f"largest difference of {measure}, on 0..1")
     parts = [axes(x, y, ticks, decades[::-step], names, ("{:g}".format, "{:.0e}".format), 24)]
     for u, audio, value in told:
         note = f"{u.name} ({u.group}): {audio:g} s, {value:.1e}"

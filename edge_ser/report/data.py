@@ -20,6 +20,8 @@ from edge_ser.typed_json import Reader
 _LARGEST = 1e9
 
 Measures = dict[str, float]
+# Measures of the largest difference of what is on 0..1.
+UNIT = ("vad_max", "probability_max")
 Vad = tuple[float, float, float]
 # One group's measures: numbers, or numbers per dimension.
 _Table = dict[str, float | dict[str, float] | None]
@@ -35,30 +37,42 @@ class Utterance:
     Attributes:
         group: that it belongs to.
         name: of the utterance.
-        reference_vad: arousal, dominance, valence on 0..1, of the reference.
+        reference_vad: arousal, dominance, valence on 0..1, of the reference; None without them.
         candidate_vad: the same of the candidate; None if it gave no answer, or it was not recorded.
         seconds: of audio; None where the exporter did not say.
         extreme: a signal that is hardly speech.
-        vad_max: largest difference of VAD; None if there was no answer.
+        vad_max: largest difference of VAD; None if there was no answer, or none of it.
+        probability_max: the same of the categories' probabilities.
         failure: why there was no answer; empty if there was.
 
     Raises:
-        UsageError: a length or a difference that has no place on a log scale, and is not 0.
+        UsageError: a length or a difference that has no place on a log scale, and is not 0; or a
+            difference to nothing.
     """
 
     group: str
     name: str
-    reference_vad: Vad
+    reference_vad: Vad | None = None
     candidate_vad: Vad | None = None
     seconds: float | None = None
     extreme: bool = False
     vad_max: float | None = None
     failure: str = ""
+    probability_max: float | None = None
+
+    @property
+    def largest(self) -> float | None:
+        """Largest difference of what is on 0..1; None if there was no answer."""
+        told = [v for v in (self.vad_max, self.probability_max) if v is not None]
+        return max(told, default=None)
 
     def __post_init__(self) -> None:
-        for name, size in (("seconds", self.seconds), ("vad_max", self.vad_max)):
+        for name in ("seconds", "vad_max", "probability_max"):
+            size = getattr(self, name)
             if size is not None and not 0 <= size < _LARGEST:
                 raise UsageError(name, expected="a number >= 0", found=f"{size!r:.60}")
+        if self.vad_max is not None and self.reference_vad is None:
+            raise UsageError("reference_vad", expected="a list of 3", found="null")
 
 
 @dataclass(frozen=True)
@@ -87,9 +101,9 @@ class Evidence:
     speech: tuple[SpeechFiles, ...] = ()
 
     @property
-    def vad_max(self) -> float | None:
+    def largest(self) -> float | None:
         """Largest difference of any comparison, on 0..1; None: nothing was answered."""
-        return max((g["vad_max"] for g in self.groups.values() if "vad_max" in g), default=None)
+        return max((g[k] for g in self.groups.values() for k in UNIT if k in g), default=None)
 
     @property
     def least_ccc(self) -> float | None:

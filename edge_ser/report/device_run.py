@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.decode import VAD, Outputs
 from edge_ser.errors import MissingPathError, UsageError
 from edge_ser.fidelity.limits import Limits
 from edge_ser.host.facts import Machine, this_machine
-from edge_ser.report.data import Measures, Vad, measures
+from edge_ser.report.data import UNIT, Measures, Vad, measures
 from edge_ser.session import Session
 from edge_ser.typed_json import Reader
 from edge_ser.verify import judge, run_recorded
@@ -33,13 +34,13 @@ class DeviceAnswer:
 
     Attributes:
         name: of the utterance.
-        reference_vad: arousal, dominance, valence on 0..1, as recorded.
+        reference_vad: arousal, dominance, valence on 0..1, as recorded; None without them.
         vad: the same, of the device.
     """
 
     name: str
-    reference_vad: Vad
-    vad: Vad
+    reference_vad: Vad | None
+    vad: Vad | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class DeviceRun:
     @property
     def farthest(self) -> float:
         """Largest difference of any answer to the recorded one, on 0..1."""
-        return max((group.get("vad_max", 0.0) for group in self.measures.values()), default=0.0)
+        return max((g[k] for g in self.measures.values() for k in UNIT if k in g), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
@@ -124,9 +125,9 @@ def run_on_device(bundle: Bundle, session: Session, runtime: str, ran_engine: bo
         notes=verdict.notes,
         groups={name: group.to_dict() for name, group in verdict.groups.items()},
         answers=tuple(
-            DeviceAnswer(name, tuple(recorded), tuple(here))
+            DeviceAnswer(name, recorded, here)
             for name, recorded, here in zip(
-                golden.names, golden.reference.vad.tolist(), runs.single.vad.tolist(), strict=True
+                golden.names, _points(golden.reference), _points(runs.single), strict=True
             )
         ),
         runtime=runtime,
@@ -134,6 +135,13 @@ def run_on_device(bundle: Bundle, session: Session, runtime: str, ran_engine: bo
         machine=this_machine(),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
+
+
+def _points(outputs: Outputs) -> list[Vad] | list[None]:
+    """Arousal, dominance and valence of each utterance; None of a model without."""
+    if VAD not in outputs.arrays:
+        return [None] * outputs.count
+    return [(a, d, v) for a, d, v in outputs.vad.tolist()]
 
 
 def read_device_run(path: Path) -> DeviceRun:

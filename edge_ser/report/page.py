@@ -110,7 +110,7 @@ def page(
         sections.append(section("This page", facts_table(writing_rows(written, bool(runs)))))
     sections += [
         section("This bundle", facts_table(bundle_rows(manifest))),
-        _comparison(evidence, manifest.limits),
+        _comparison(evidence, manifest),
         *_device_sections(runs, manifest.limits),
     ]
     if speeds:
@@ -149,8 +149,11 @@ def _header(manifest: Manifest, fingerprint: str, first: Conclusion) -> str:
         ("precision", manifest.precision),
         ("stored weights", manifest.weight_storage),
         ("size", f"{size:.1f} MB"),
-        ("regions", str(len(manifest.partition.regions))),
     ]
+    if manifest.has_dimensions:
+        facts.append(("regions", str(len(manifest.partition.regions))))
+    if manifest.categories:
+        facts.append(("categories", str(len(manifest.categories))))
     if fingerprint:
         facts.append(("fingerprint", fingerprint))
     content = [
@@ -165,7 +168,8 @@ def _header(manifest: Manifest, fingerprint: str, first: Conclusion) -> str:
     return header(manifest.name, summary, facts, *content)
 
 
-def _comparison(evidence: Evidence, limits: Limits) -> str:
+def _comparison(evidence: Evidence, manifest: Manifest) -> str:
+    limits = manifest.limits
     table = measures_table(evidence.groups, limits, evidence.judged)
     groups = [f"{name}: {_GROUPS[name]}" for name in evidence.groups if name in _GROUPS]
     return section(
@@ -174,7 +178,7 @@ def _comparison(evidence: Evidence, limits: Limits) -> str:
         bullets(groups),
         table,
         legend(table),
-        paragraph(f"Limits: {limit_words(limits)}."),
+        paragraph(f"Limits: {limit_words(limits, manifest.has_dimensions)}."),
     )
 
 
@@ -229,7 +233,7 @@ def _drawings(manifest: Manifest, evidence: Evidence, runs: Sequence[DeviceRun])
         class_="three",
     )
     key = _key(style, any(u.extreme for u in evidence.utterances))
-    sections = [
+    points = [
         section("Scores", key + scatters if drawn else without),
         section(
             "Emotion sphere",
@@ -242,6 +246,7 @@ def _drawings(manifest: Manifest, evidence: Evidence, runs: Sequence[DeviceRun])
             without if not drawn else flip_table(changed) if changed else none,
         ),
     ]
+    sections = points if manifest.has_dimensions else []
     if any(u.seconds for u in evidence.utterances):
         chart = length(evidence.utterances, manifest.limits, style)
         sections.append(section("Difference against length", key, element("figure", chart)))

@@ -55,6 +55,11 @@ _MEASURES = (
     _Measure("Radius, mean difference", "radius_mean"),
     _Measure("Radius, largest difference", "radius_max"),
     _Measure("Head names the same region", "head_agreement", "{:.1%}"),
+    _Measure("Probabilities, largest difference", "probability_max", limit="vad"),
+    _Measure("Probabilities, 99 % within", "probability_p99", limit="vad_p99"),
+    _Measure("Probabilities, mean difference", "probability_mean"),
+    _Measure("Divergence of probabilities, mean, in nats", "divergence_mean", limit="divergence"),
+    _Measure("Same most probable category", "category_agreement", "{:.1%}"),
 )
 CellState = Literal["plain", "kept", "broken", "unjudged"]
 # What the marks in the table stand for.
@@ -104,17 +109,31 @@ def measures_table(
         word = "" if limit is None else f"{'at least ' if m.least else ''}{brief(limit)}{m.unit}"
         rows.append(_measures_row(m.title, cells, word))
     flips = percent(limits.flip_rate) if limits.flip_rate else "none"
-    for title, kind, word in (
-        (f"Regions changed, farther than {limits.margin:.2g} from a boundary", "far", flips),
-        (f"Regions changed, borderline: within {limits.margin:.2g} of one", "near", ""),
-    ):
+    for title, counts, word in _flip_rows(groups, limits.margin, flips):
         cells = []
         for name, values in groups.items():
-            changed, total = values.get(f"flips_{kind}", 0), values.get(f"regions_{kind}", 0)
-            state = _flip_state(values, judged.get(name)) if kind == "far" else "plain"
+            changed, total = (values.get(key, 0) for key in counts)
+            state = _flip_state(values, judged.get(name)) if word else "plain"
             cells.append(_cell(f"{changed:.0f} of {total:.0f}", state, name))
         rows.append(_measures_row(title, cells, word))
     return _measures_table((*groups, "limit"), rows)
+
+
+def _flip_rows(
+    groups: Mapping[str, Measures], margin: float, limit: str
+) -> list[tuple[str, tuple[str, str], str]]:
+    """Titles, names of the measures (changed, of how many), and the limit where one judges."""
+    rows = []
+    if any("vad_max" in values for values in groups.values()):
+        away, near = f"farther than {margin:.2g} from a boundary", f"within {margin:.2g} of one"
+        rows += [
+            (f"Regions changed, {away}", ("flips_far", "regions_far"), limit),
+            (f"Regions changed, borderline: {near}", ("flips_near", "regions_near"), ""),
+        ]
+    if any("probability_max" in values for values in groups.values()):
+        title = f"Categories changed, the first ahead by more than {margin:.2g}"
+        rows.append((title, ("category_flips_far", "categories_far"), limit))
+    return rows
 
 
 def broken_cells(groups: Mapping[str, Measures], judged: Mapping[str, Limits]) -> list[str]:
@@ -165,8 +184,10 @@ def _flip_state(values: Measures, own: Limits | None) -> CellState:
     if own is None or own.flip_rate is None:
         return "unjudged"
     if own.flip_rate == 0:
-        return "broken" if values.get("flips_far", 0) > 0 else "kept"
-    return "broken" if values.get("flip_rate", 0) > own.flip_rate else "kept"
+        changed = values.get("flips_far", 0) + values.get("category_flips_far", 0)
+        return "broken" if changed > 0 else "kept"
+    rate = max(values.get("flip_rate", 0), values.get("category_flip_rate", 0))
+    return "broken" if rate > own.flip_rate else "kept"
 
 
 def _cell(words: str, state: CellState, group: str) -> str:

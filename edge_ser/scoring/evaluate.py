@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_ser.batching import in_batches
 from edge_ser.emotion.decode import Outputs
 from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN, unit_from_scores
-from edge_ser.errors import DataError, EdgeSerError
+from edge_ser.errors import DataError, EdgeSerError, UsageError
 from edge_ser.fidelity.compare import Fidelity, compare, concatenate, label_fidelity
 from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.label_table import find_corpus, read_labels
@@ -193,9 +193,16 @@ def evaluate_clips(
         progress: called after each clip.
 
     Raises:
-        UsageError: `batch_size` is below 1.
+        UsageError: `batch_size` is below 1, or a model without dimensions.
         DataError: fewer than two clips can be answered, or are by the reference.
     """
+    if not recognizer.manifest.has_dimensions:
+        raise UsageError(
+            "evaluation",
+            expected="a model of arousal, dominance and valence, as the labels are",
+            found=f"{recognizer.manifest.name}, which tells categories apart",
+            advice="give another bundle",
+        )
     outcomes: list[Outputs | EdgeSerError | None] = [None] * len(clips.files)
     paths = [clips.audio / f for f in clips.files]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +141,13 @@ class Together:
         for name, row in rows.items():
             self._sums[name] = self._sums.get(name, 0.0) + weight * row.astype(np.float64)
 
-    def overall(self, partition: Partition, source: str, speaker: str = "") -> Overall:
+    def overall(
+        self,
+        partition: Partition,
+        source: str,
+        speaker: str = "",
+        categories: Sequence[str] = (),
+    ) -> Overall:
         """All that was taken, at least one piece."""
         seconds = self._covered / self._rate
         emotion = None
@@ -150,7 +156,9 @@ class Together:
                 name: (total / self._weight).astype(np.float32)[None]
                 for name, total in self._sums.items()
             }
-            emotion = decode(Outputs(arrays), partition, [seconds], [source])[0]
+            (emotion,) = decode(
+                Outputs(arrays), partition, [seconds], [source], categories=categories
+            )
         # turns that last less than a sample count for nothing
         share = round(self._speech / self._counted, 4) if self._counted else 0.0
         return Overall(emotion, self.count, self._answered, seconds, share, source, speaker)

@@ -83,14 +83,17 @@ class Segments(Iterator[Segment]):
                 "overall", expected="after the segments", found="none was taken yet",
                 advice="go through them first: segments = list(index)",
             )  # fmt: skip
-        return self._all.overall(self._steps.manifest.partition, self._audio.source)
+        manifest = self._steps.manifest
+        return self._all.overall(
+            manifest.partition, self._audio.source, categories=manifest.categories
+        )
 
     @property
     def speakers(self) -> dict[str, Overall]:
         """The pieces of each speaker given so far, together, by name; {} without turns."""
-        partition, source = self._steps.manifest.partition, self._audio.source
+        manifest, source = self._steps.manifest, self._audio.source
         return {
-            name: pieces.overall(partition, source, name)
+            name: pieces.overall(manifest.partition, source, name, manifest.categories)
             for name, pieces in self._by_speaker.items()
         }
 

@@ -43,6 +43,7 @@ SIZES = {
     "polar_step_degrees": Bound(180, "half a circle has 180 degrees"),
 }
 CONVOLUTIONS = Bound(64, "published encoders have 7 to 13")
+CATEGORIES = Bound(1024, "published models tell up to 28 categories apart")
 FIELD_SAMPLES = Bound(12 * 16_000, "one frame sees no more than the 12 s that models are given")
 JSON_BYTES = Bound(16 << 20, "an index of shards takes about 100 kB")
 # Two pickled numbers.

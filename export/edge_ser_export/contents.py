@@ -11,8 +11,6 @@ from edge_ser.audio import Preprocessing
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance, made_now
-from edge_ser.emotion.decode import REGION_LOGITS
-from edge_ser.emotion.heads import describe_heads
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.command import place_name, spell_command
 from edge_ser_export.models.encoders import find_encoder
@@ -43,8 +41,7 @@ def describe_bundle(
         architecture: see `describe_architecture`.
     """
     config = checkpoint.config
-    optional = [REGION_LOGITS] if config.region_count else []
-    heads = describe_heads(optional, config.partition)
+    heads = config.heads
     return Manifest(
         name=checkpoint.name,
         family=config.family,
@@ -77,6 +74,8 @@ def describe_architecture(checkpoint: Checkpoint) -> dict[str, Any]:
     e = config.encoder
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     head = f", {config.region_count} regions" if config.region_count else ", no region head"
+    if config.categories:
+        head = f", {len(config.categories)} categories"
     return {
         "summary": f"{e.kind} encoder ({e.num_hidden_layers} layers of {e.hidden_size}), "
         f"{config.pooling} pooling{head}, {parameters / 1e6:.1f} M parameters",

@@ -16,7 +16,7 @@ from edge_ser.bundle.files import GOLDEN, MANIFEST, PARITY, SENSITIVITY, fingerp
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.writing import check_new_bundle, new_bundle, seal
 from edge_ser.emotion.decode import Outputs
-from edge_ser.errors import GateError, UsageError
+from edge_ser.errors import GateError
 from edge_ser.fidelity.compare import concatenate
 from edge_ser.scratch import scratch_folder
 from edge_ser.session import Session
@@ -28,9 +28,9 @@ from edge_ser_export.contents import describe_bundle
 from edge_ser_export.graph.operators import check_operators
 from edge_ser_export.graph.rewrite import store_half, strip_metadata
 from edge_ser_export.memory import release_memory
-from edge_ser_export.models.encoders import ENCODERS, find_encoder
 from edge_ser_export.options import ExportOptions
 from edge_ser_export.precision.job import Gate, Lowered, Lowering
+from edge_ser_export.proof.answers import off_by
 from edge_ser_export.proof.cases import used_files
 from edge_ser_export.proof.evidence import Evidence
 from edge_ser_export.proof.golden import UTTERANCES
@@ -38,6 +38,7 @@ from edge_ser_export.proof.parity import Parity, parity_steps
 from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
 from edge_ser_export.refusal import RefusedError, leave_refusal, remove_refusal
 from edge_ser_export.shared import Shared, share
+from edge_ser_export.suitable import check_encoder, check_heads
 from edge_ser_export.targets import Target, find_target
 from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan, plan_engine, write_engine
 from edge_ser_runtimes.engines.profiles import read_profiles
@@ -239,28 +240,13 @@ def _plan(
 ) -> EnginePlan | None:
     """Of the engine, if there is one; what the checkpoint shows to be impossible is refused."""
     target = find_target(options.target)
-    _check_encoder(target, checkpoint.config.encoder.kind)
+    check_encoder(target, checkpoint.config.encoder.kind)
+    check_heads(target, checkpoint)
     if not target.has_engine:
         return None
     plan = plan_engine(target.precision, options.engine)
     read_profiles(plan.profiles, preprocessing)
     return plan
-
-
-def _check_encoder(target: Target, kind: str) -> None:
-    """Refuse eight bits for an encoder whose products nobody finds.
-
-    Raises:
-        UsageError: it is traced as Transformers writes it.
-    """
-    if target.in_eight_bits and not find_encoder(kind).quantizes:
-        able = ", ".join(e.name for e in ENCODERS.values() if e.quantizes)
-        raise UsageError(
-            f"--target {target.name}",
-            expected=f"an encoder with a form for devices ({able})",
-            found=f"{kind}, which is exported as Transformers writes it",
-            advice="use --target onnx-fp32 or onnx-fp16",
-        )
 
 
 def _write_graphs(job: _Job, gate: Gate, work: Path) -> tuple[Lowered, Path]:
@@ -346,7 +332,7 @@ def _finish_graph(path: Path, half: bool) -> str:
 
 def _gate_error(out: Path, parity: Parity) -> GateError:
     worst = parity.worst
-    off = "no answer" if worst["vad_max"] is None else f"VAD off by {worst['vad_max']:.2e}"
+    off = off_by(worst)
     return GateError(
         f"parity gate of {out.name}",
         expected="the checkpoint's answers",

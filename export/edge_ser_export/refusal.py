@@ -142,8 +142,8 @@ def _compared(error: RefusedError, record: Lowering) -> Attempt:
         ccc=None if whole is None else whole.ccc,
         angle_mean_degrees=None if whole is None else whole.angle_mean_degrees,
         vad_p99=None if whole is None else whole.vad_p99,
-        vad_max=max((f.vad_max for f in groups.values()), default=None),
-        vad_max_padded=groups["padded"].vad_max if "padded" in groups else None,
+        vad_max=max((f.largest for f in groups.values()), default=None),
+        vad_max_padded=groups["padded"].largest if "padded" in groups else None,
     )
 
 

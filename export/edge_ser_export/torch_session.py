@@ -48,8 +48,9 @@ class TorchSession:
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
         with torch.inference_mode():
-            vad, logits = self.model(torch.from_numpy(samples), torch.from_numpy(lengths))
-        return Outputs.of(vad.numpy(), None if logits is None else logits.numpy())
+            arrays = self.model(torch.from_numpy(samples), torch.from_numpy(lengths))
+        named = zip(self.model.config.outputs, arrays, strict=True)
+        return Outputs({name: array.numpy() for name, array in named})
 
     def close(self) -> None:
         """Nothing: the weights go with the last who uses the checkpoint."""
@@ -93,7 +94,7 @@ def torch_system(bundle: Bundle, path: Path, checkpoint: str | None) -> System:
             advice="give its checkpoint with --checkpoint",
         )
     loaded = load_checkpoint(source)
-    if (loaded.config.region_count > 0) != m.has_region_head:
+    if loaded.config.heads != m.heads:
         raise UsageError(
             "--checkpoint",
             expected=f"the checkpoint of {m.name}",

@@ -8,7 +8,7 @@ import pytest
 from edge_ser import cli
 from edge_ser.cli import folders
 from edge_ser.cli.folders import audio_files
-from edge_ser.cli.predict import _short
+from edge_ser.cli.predict_rows import _short
 
 
 def test_patterns_that_the_shell_leaves_are_expanded(

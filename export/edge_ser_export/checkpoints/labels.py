@@ -10,6 +10,7 @@ from torch import Tensor
 
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import CheckpointError
+from edge_ser_export.bounds import CATEGORIES, check_bound
 
 # How corpora and papers call the dimensions, without case and punctuation.
 _SPELLINGS = {
@@ -81,6 +82,69 @@ def output_order(config: dict[str, Any], source: Path) -> tuple[list[int], list[
             found=", ".join(labels),
         )
     return [dimensions.index(name) for name in DIMENSIONS], []
+
+
+def category_names(config: dict[str, Any], source: Path) -> tuple[str, ...]:
+    """Names of the categories of a classifier, in the order of its outputs; none of a regression.
+
+    A classifier that does not say which it is tells categories apart, unless its outputs are called
+    arousal, dominance and valence.
+
+    Args:
+        config: content of `config.json`.
+        source: its path, named in errors.
+
+    Raises:
+        CheckpointError: labels that are no names of categories, or of another kind of problem.
+    """
+    problem = config.get("problem_type")
+    if problem not in (None, "regression", "single_label_classification"):
+        raise CheckpointError(
+            source,
+            expected="problem_type single_label_classification or regression",
+            found=f"{problem!r:.60}",
+            advice="a model of several labels at once has no distribution over them",
+        )
+    table = config.get("id2label")
+    if problem == "regression" or (problem is None and not isinstance(table, dict)):
+        return ()
+    where = f"{source}: id2label"
+    if isinstance(table, dict):
+        check_bound("entries of id2label", len(table), CATEGORIES, source)
+    try:
+        if not isinstance(table, dict):
+            raise TypeError
+        names = {int(index): str(label).strip() for index, label in table.items()}
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            where, expected="a table of indices and labels", found=f"{table!r:.80}"
+        ) from error
+    spelled = {_DIMENSION.get(re.sub(r"[^a-z0-9]", "", name.lower())) for name in names.values()}
+    if problem is None and spelled == set(DIMENSIONS):
+        return ()
+    if sorted(names) != list(range(len(table))) or len(names) < 2 or len(names) < len(table):
+        raise CheckpointError(
+            where, expected="labels of outputs 0, 1, 2, ...", found=f"{table!r:.80}"
+        )
+    if len(set(names.values())) < len(names) or not all(names.values()):
+        raise CheckpointError(
+            where, expected="a label of its own for each output", found=f"{table!r:.80}"
+        )
+    _check_reverse(names, config.get("label2id"), source)
+    return tuple(names[index] for index in sorted(names))
+
+
+def _check_reverse(names: dict[int, str], table: object, source: Path) -> None:
+    """Refuse a `label2id` that contradicts."""
+    if not isinstance(table, dict) or not table:
+        return
+    reverse = {str(label).strip(): index for label, index in table.items()}
+    if reverse != {name: index for index, name in names.items()}:
+        raise CheckpointError(
+            source,
+            expected="id2label and label2id that say the same",
+            found=f"{names} and {table}"[:160],
+        )
 
 
 def _labels(table: object, source: Path, name: str) -> list[str]:

@@ -14,7 +14,12 @@ from edge_ser.errors import CheckpointError
 from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import CONFIG, folder_name, hash_files, read_json
-from edge_ser_export.checkpoints.labels import check_outputs, output_order, reordered
+from edge_ser_export.checkpoints.labels import (
+    category_names,
+    check_outputs,
+    output_order,
+    reordered,
+)
 from edge_ser_export.checkpoints.preprocessor import (
     NAME,
     feature_extractor,
@@ -100,11 +105,13 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     tensors, files = read_weights(weights)
     tensors = unwrapped(tensors)
     if f"{_PROJECTOR}.weight" in tensors and is_speech_encoder(str(config["model_type"])):
-        kind = _classifier_kind(str(config["model_type"]))
+        kind = _classifier_kind(str(config["model_type"]), config, described)
     _check_config(config, kind, described)
-    order, assumed = output_order(config, described)
     joint, notes = kind.read(_Files(config, described, tensors, weights))
-    tensors = reordered(tensors, kind.last_layer, order)
+    assumed: list[str] = []
+    if joint.has_dimensions:
+        order, assumed = output_order(config, described)
+        tensors = reordered(tensors, kind.last_layer, order)
     return Checkpoint(
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
@@ -205,6 +212,7 @@ def _classifier(files: _Files) -> tuple[ModelConfig, list[str]]:
             files.described, expected=f"{_WEIGHTED} true or false", found=f"{weighted!r:.40}"
         )
     projector = files.tensors[f"{_PROJECTOR}.weight"]
+    categories = category_names(files.config, files.described)
     # Transformers 5 weights the last layer before the normalisation behind it, 4 after it
     normed = str(files.config.get("transformers_version") or "4").partition(".")[0] < "5"
     joint = ModelConfig(
@@ -218,7 +226,9 @@ def _classifier(files: _Files) -> tuple[ModelConfig, list[str]]:
         pooling="mean",
         head="projected",
         head_dim=len(projector) if projector.ndim else 0,
+        has_dimensions=not categories,
         region_count=0,
+        categories=categories,
     )
     joint, notes = _as_extracted(joint, files)
     if weighted and encoder.do_stable_layer_norm:
@@ -231,15 +241,16 @@ def _classifier(files: _Files) -> tuple[ModelConfig, list[str]]:
     return joint, notes
 
 
-def _classifier_kind(model_type: str) -> _Kind:
+def _classifier_kind(model_type: str, config: dict[str, Any], described: Path) -> _Kind:
     """An encoder of Transformers under its `ForSequenceClassification`."""
+    head = "category_head" if category_names(config, described) else "vad_head"
     return _Kind(
         title=f"Transformers' sequence classifier on {model_type}",
         prefixes={
             f"{base_prefix(model_type)}.": "encoder.model.",
             "layer_weights": "encoder.layer_weights",
-            f"{_PROJECTOR}.": "vad_head.projector.",
-            "classifier.": "vad_head.classifier.",
+            f"{_PROJECTOR}.": f"{head}.projector.",
+            "classifier.": f"{head}.classifier.",
         },
         last_layer="classifier",
         extracts_features=True,

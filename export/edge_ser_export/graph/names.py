@@ -80,5 +80,6 @@ _GROUPS = tuple(
         (r"pooling", "pooling attention"),
         (r"vad_head", "VAD head"),
         (r"region_head", "region head"),
+        (r"category_head", "category head"),
     )
 )

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from edge_ser.audio import Preprocessing
+from edge_ser.emotion.decode import CATEGORY_LOGITS, REGION_LOGITS, VAD
+from edge_ser.emotion.heads import Head, describe_heads
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import CheckpointError, UsageError
 from edge_ser_export.bounds import (
+    CATEGORIES,
     CONVOLUTIONS,
     FIELD_SAMPLES,
     SIZES,
@@ -78,7 +81,9 @@ class ModelConfig:
     head: HeadKind = "regression"
     head_dim: int = 1024
     head_layers: int = 1
+    has_dimensions: bool = True  # arousal, dominance and valence
     region_count: int = 8  # 0: the model has no region head
+    categories: tuple[str, ...] = ()  # their names, in the order of the head; none: no such head
     azimuth_step_degrees: int = 90
     polar_step_degrees: int = 90
     neutral_radius: float | None = None
@@ -108,6 +113,21 @@ class ModelConfig:
             std=self.std,
             eps=self.eps,
         )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the model gives, in its order."""
+        there = {
+            VAD: self.has_dimensions,
+            REGION_LOGITS: self.region_count > 0,
+            CATEGORY_LOGITS: bool(self.categories),
+        }
+        return tuple(name for name, is_there in there.items() if is_there)
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the outputs mean."""
+        return describe_heads(self.outputs, self.partition, self.categories)
 
     @property
     def partition(self) -> Partition:
@@ -158,6 +178,9 @@ def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
     values: dict[str, Any] = {}
     for name, value in data.items():
         default = fields[name].default
+        if name == "categories":
+            values[name] = _names(value, source)
+            continue
         if not _is_like(value, default):
             raise CheckpointError(source, expected=f"{name} like {default!r}", found=shown(value))
         _check_sizes(name, value, source)
@@ -185,6 +208,14 @@ def _is_like(value: object, default: object) -> bool:
     if default is None:  # neutral_radius
         return value is None or _is_number(value)
     return True  # the encoder, which is checked by itself
+
+
+def _names(value: object, source: str) -> tuple[str, ...]:
+    """Names of categories."""
+    if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+        raise CheckpointError(source, expected="categories, a list of names", found=shown(value))
+    check_bound("entries of categories", len(value), CATEGORIES, source)
+    return tuple(value)
 
 
 def _is_number(value: object) -> bool:
@@ -230,6 +261,14 @@ def _rules(config: EncoderConfig | ModelConfig) -> dict[str, bool]:
             "positive sizes": min(config.pooling_dim, config.head_dim, config.head_layers) > 0,
             "pooling_heads that divide pooling_dim": config.pooling_heads > 0
             and config.pooling_dim % config.pooling_heads == 0,
+            "dimensions or categories": config.has_dimensions or bool(config.categories),
+            "no region head without dimensions": config.has_dimensions or config.region_count == 0,
+            "two categories or more, each with a name of its own": not config.categories
+            or (
+                len(config.categories) > 1
+                and all(config.categories)
+                and len(set(config.categories)) == len(config.categories)
+            ),
             **_region_rules(config),
         }
     # here, as encoders are built from what this module holds

@@ -30,6 +30,8 @@ class DeploymentModel(nn.Module):
         self.pooling = model.pooling
         self.vad_head = model.vad_head
         self.region_head = model.region_head
+        self.category_head = model.category_head
+        self.outputs = model.config.outputs
         self.train(model.training)
 
     def shorten(self, depth: int | None) -> int:
@@ -59,6 +61,5 @@ class DeploymentModel(nn.Module):
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         hidden, mask, *between = self.encoder(samples, lengths)
         pooled = self.pooling(hidden, mask)
-        if self.region_head is None:
-            return self.vad_head(pooled), *between
-        return self.vad_head(pooled), self.region_head(pooled), *between
+        heads = (self.vad_head, self.region_head, self.category_head)
+        return *(head(pooled) for head in heads if head is not None), *between

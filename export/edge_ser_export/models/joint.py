@@ -203,8 +203,9 @@ class JointModel(nn.Module):
     """Encoder, pooling and heads of a `ModelConfig`.
 
     `forward` maps normalised samples `[batch, n]` and lengths `[batch]` (int64) to
-    `vad [batch, 3]`, ordered arousal, dominance, valence on 0..1 (not clipped), and
-    `region_logits [batch, regions]`, or None where the model has no region head.
+    what the model has of `vad [batch, 3]`, ordered arousal, dominance, valence on 0..1 (not
+    clipped), `region_logits [batch, regions]` and `category_logits [batch, categories]`, in this
+    order, which is that of `ModelConfig.outputs`.
     """
 
     def __init__(self, config: ModelConfig, encoder: nn.Module | None = None) -> None:
@@ -225,18 +226,26 @@ class JointModel(nn.Module):
         else:
             self.pooling = MeanPooling()
             pooled = hidden
-        self.vad_head = self._head(pooled, 3)
-        self.region_head = self._head(pooled, config.region_count) if config.region_count else None
+        self.vad_head = self._head(pooled, 3 if config.has_dimensions else 0)
+        self.region_head = self._head(pooled, config.region_count)
+        self.category_head = self._head(pooled, len(config.categories))
 
-    def _head(self, inputs: int, outputs: int) -> nn.Module:
+    def _head(self, inputs: int, outputs: int) -> nn.Module | None:
+        if not outputs:
+            return None
         if self.config.head == "tanh":
             return TanhHead(inputs, outputs)
         if self.config.head == "projected":
             return ProjectedHead(inputs, self.config.head_dim, outputs)
         return RegressionHead(inputs, self.config.head_dim, self.config.head_layers, outputs)
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+    @property
+    def heads(self) -> tuple[nn.Module, ...]:
+        """Those that the model has, in the order of its outputs."""
+        heads = (self.vad_head, self.region_head, self.category_head)
+        return tuple(head for head in heads if head is not None)
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         hidden, mask = self.encoder(samples, lengths)
         pooled = self.pooling(hidden, mask)
-        regions = None if self.region_head is None else self.region_head(pooled)
-        return self.vad_head(pooled), regions
+        return tuple(head(pooled) for head in self.heads)

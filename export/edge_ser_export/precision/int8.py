@@ -220,9 +220,9 @@ class Quantizer:
             given = answers(open_graph(path), self.calibration.samples(some))
             result = compare(expected, given, self.partition)
             flips = result.flips_far + result.flips_near
-            damages.append(
-                Damage(group, result.vad_mean, result.vad_p99, flips, macs.get(group, 0))
-            )
+            mean, p99 = result.vad_mean, result.vad_p99
+            assert mean is not None and p99 is not None  # see `suitable.check_heads`
+            damages.append(Damage(group, mean, p99, flips, macs.get(group, 0)))
         self.damages = sorted(damages, key=lambda d: (-d.vad_p99, -d.vad_mean))
         return self.damages
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.decode import CATEGORY_LOGITS, REGION_LOGITS, VAD, Outputs
+from edge_ser.emotion.heads import softmax
 from edge_ser.errors import BundleError
 from edge_ser.session import Session
 from edge_ser.utterance import infer
@@ -34,16 +35,43 @@ def ask(session: Session, rows: list[Samples]) -> list[Answer]:
 
 
 def difference(reference: Outputs, candidate: Answer) -> dict[str, Any]:
-    """A row of `parity.json`: the largest differences of one utterance, and both VADs on 0..1."""
-    answers = {"reference_vad": _rounded(reference), "candidate_vad": None}
-    if isinstance(candidate, str):
-        return {"vad_max": None, "logits_max": None, **answers, "failure": candidate}
-    logits = None
-    if reference.region_logits is not None and candidate.region_logits is not None:
-        logits = float(np.abs(reference.region_logits - candidate.region_logits).max())
-    vad = float(np.abs(reference.vad - candidate.vad).max())
-    return {"vad_max": vad, "logits_max": logits, **answers, "candidate_vad": _rounded(candidate)}
+    """A row of `parity.json`: the largest differences of one utterance, and both answers."""
+    row: dict[str, Any] = {"vad_max": None, "logits_max": None}
+    given = None if isinstance(candidate, str) else candidate.arrays
+    for name, (key, largest) in _DIFFERENCES.items():
+        if name in reference.arrays:
+            row[key] = None if given is None else largest(reference.arrays[name], given[name])
+    for name, key in ((VAD, "vad"), (CATEGORY_LOGITS, "category_logits")):
+        if name in reference.arrays:
+            row[f"reference_{key}"] = _rounded(reference.arrays[name])
+            row[f"candidate_{key}"] = None if given is None else _rounded(given[name])
+    return row if given is not None else {**row, "failure": candidate}
 
 
-def _rounded(outputs: Outputs) -> list[float]:
-    return [round(float(v), 6) for v in outputs.vad[0]]
+def off_by(row: dict[str, Any]) -> str:
+    """How far the answer of a row is off, in words."""
+    if "failure" in row:
+        return "no answer"
+    if row["vad_max"] is not None:
+        return f"VAD off by {row['vad_max']:.2e}"
+    return f"probabilities off by {row['probability_max']:.2e}"
+
+
+def _of_values(reference: Samples, candidate: Samples) -> float:
+    return float(np.abs(reference - candidate).max())
+
+
+def _of_probabilities(reference: Samples, candidate: Samples) -> float:
+    return float(np.abs(softmax(reference) - softmax(candidate)).max())
+
+
+# By the name of the output: key of its largest difference, and how that is taken.
+_DIFFERENCES = {
+    VAD: ("vad_max", _of_values),
+    REGION_LOGITS: ("logits_max", _of_values),
+    CATEGORY_LOGITS: ("probability_max", _of_probabilities),
+}
+
+
+def _rounded(array: Samples) -> list[float]:
+    return [round(float(v), 6) for v in array[0]]

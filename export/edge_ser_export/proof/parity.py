@@ -9,7 +9,7 @@ agree as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,9 @@ class Parity:
         def share(utterance: dict[str, Any]) -> float:
             if "failure" in utterance:
                 return float("inf")
-            vad = float(utterance["vad_max"]) / self.limits.vad
-            return max(vad, float(utterance["logits_max"] or 0) / self.limits.region_logits)
+            unit = max(float(utterance.get(k) or 0) for k in ("vad_max", "probability_max"))
+            logits = float(utterance["logits_max"] or 0)
+            return max(unit / self.limits.vad, logits / self.limits.region_logits)
 
         return max(self.utterances, key=share)
 
@@ -145,10 +146,12 @@ class Parity:
         return ParitySummary(
             passed=self.passed,
             utterances=len(self.utterances),
-            vad_max=max((r.vad_max for r in rows), default=None),
-            logits_max=max((r.logits_max for r in rows if r.logits_max is not None), default=None),
-            radius_max=max((r.radius_max for r in rows), default=None),
+            vad_max=_largest(r.vad_max for r in rows),
+            logits_max=_largest(r.logits_max for r in rows),
+            radius_max=_largest(r.radius_max for r in rows),
             region_flips=sum(r.flips_far + r.flips_near for r in rows),
+            probability_max=_largest(r.probability_max for r in rows),
+            category_flips=_category_flips(rows),
             not_judged=tuple(self.not_judged),
             judged=self.verdict.judged_record,
             labels=self.labels,
@@ -179,6 +182,17 @@ class Parity:
         return parity_table(
             self.groups, self.verdict.judged or {"all": self.limits}, self.labels, notes
         )
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((v for v in values if v is not None), default=None)
+
+
+def _category_flips(groups: Iterable[Fidelity]) -> int | None:
+    """Utterances that changed category; None without categories."""
+    told = [r for r in groups if r.probability_max is not None]
+    flips = sum((r.category_flips_far or 0) + (r.category_flips_near or 0) for r in told)
+    return flips if told else None
 
 
 def run_parity(
@@ -269,7 +283,7 @@ def run_parity(
         clips, right = expected.recorded.cases, expected.recorded.answers
         sides = judge(RECORDED, clips, right, ask_each(RECORDED, clips))
         judge(BATCHED, clips, right, ask_batches(BATCHED, clips, BATCH_ROWS))
-        if sides is not None and len(sides[1].vad) == len(clips):
+        if sides is not None and sides[1].count == len(clips):
             recorded = sides[1]
 
     own = [Case(name, samples) for name, samples, _ in speech]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_ser.audio import Preprocessing, from_int16
 from edge_ser.audio.files import decode_file
 from edge_ser.bundle.golden import Golden
-from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.decode import VAD, Outputs
 from edge_ser.fidelity.compare import concatenate
 from edge_ser_export.models.joint import JointModel
 from edge_ser_export.proof.cases import Case, Samples, build_cases, file_pairs
@@ -48,8 +48,9 @@ class Reference:
         """Outputs `[1, ...]` for one utterance `[n]`."""
         x = torch.from_numpy(np.ascontiguousarray(samples))[None]
         with torch.inference_mode():
-            vad, logits = self.model(x, torch.tensor([x.shape[1]]))
-        return Outputs.of(vad.numpy(), None if logits is None else logits.numpy())
+            arrays = self.model(x, torch.tensor([x.shape[1]]))
+        named = zip(self.model.config.outputs, arrays, strict=True)
+        return Outputs({name: array.numpy() for name, array in named})
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ def reference_answers(
     for case in cases:
         progress(f"reference: {case.name}")
         answers.append(reference.one(case.samples))
-    usual = [a.vad for case, a in zip(cases, answers, strict=True) if not case.extreme]
-    check_scale(np.concatenate(usual))
+    usual = [a for case, a in zip(cases, answers, strict=True) if not case.extreme]
+    if VAD in usual[0].arrays:
+        check_scale(np.concatenate([a.vad for a in usual]))
     files = []
     for name, ours, theirs in file_pairs(preprocessing, speech, progress, reference.prepare):
         files.append((name, ours, reference.one(theirs)))

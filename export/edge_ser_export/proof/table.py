@@ -27,17 +27,11 @@ def parity_table(
         labels: agreement with labels, if there were any.
         notes: what else to say.
     """
-    head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
-    lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'borderline':>11}"]
-    for name, r in groups.items():
-        logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
-        far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
-        near = f"{r.regions_near - r.flips_near}/{r.regions_near}"
-        lines.append(
-            f"{name:<9}{r.count:>5}{r.vad_max:>10.1e}{r.vad_mean:>10.1e}{logits:>12}"
-            f"{r.angle_max_degrees:>10.4f}°{r.radius_max:>12.1e}{far:>14}{near:>11}"
-        )
-        lines += [_INDENT + line for line in _agreement(r)]
+    lines = []
+    if any(r.vad_max is not None for r in groups.values()):
+        lines += _point_lines(groups)
+    if any(r.probability_max is not None for r in groups.values()):
+        lines += _category_lines(groups)
     if labels is not None:
         changes = (
             f"{d} {labels.before[d]:.4f} -> {labels.after[d]:.4f} ({labels.change[d]:+.4f})"
@@ -45,8 +39,9 @@ def parity_table(
         )
         lines.append(f"{'labels':<9}CCC over {labels.count}, before -> after: {', '.join(changes)}")
     lines += [f"{'note':<9}{note}" for note in notes]
+    has_dimensions = any(r.vad_max is not None for r in groups.values())
     for limits, names in by_limits(judged).items():
-        lines.append(f"limits of {', '.join(names)}: {limit_words(limits)}")
+        lines.append(f"limits of {', '.join(names)}: {limit_words(limits, has_dimensions)}")
     return "\n".join(lines)
 
 
@@ -66,5 +61,34 @@ def _agreement(r: Fidelity) -> list[str]:
         )
         lines.append(
             f"{'':<28}regions changed {r.flip_rate:.1%}, borderline {r.flip_rate_near:.1%}{head}"
+        )
+    return lines
+
+
+def _point_lines(groups: Mapping[str, Fidelity]) -> list[str]:
+    head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
+    lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'borderline':>11}"]
+    for name, r in groups.items():
+        logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
+        far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
+        near = f"{r.regions_near - r.flips_near}/{r.regions_near}"
+        lines.append(
+            f"{name:<9}{r.count:>5}{r.vad_max:>10.1e}{r.vad_mean:>10.1e}{logits:>12}"
+            f"{r.angle_max_degrees:>10.4f}°{r.radius_max:>12.1e}{far:>14}{near:>11}"
+        )
+        lines += [_INDENT + line for line in _agreement(r)]
+    return lines
+
+
+def _category_lines(groups: Mapping[str, Fidelity]) -> list[str]:
+    head = f"{'parity':<9}{'runs':>5}{'probability max':>17}{'99 %':>10}{'mean':>10}"
+    lines = [head + f"{'divergence':>12}{'categories same':>17}{'near a tie':>11}"]
+    for name, r in groups.items():
+        far, flips = r.categories_far or 0, r.category_flips_far or 0
+        near = r.count - far
+        lines.append(
+            f"{name:<9}{r.count:>5}{r.probability_max:>17.1e}{r.probability_p99:>10.1e}"
+            f"{r.probability_mean:>10.1e}{r.divergence_mean:>12.1e}{f'{far - flips}/{far}':>17}"
+            f"{f'{near - (r.category_flips_near or 0)}/{near}':>11}"
         )
     return lines

@@ -16,7 +16,6 @@ import torch._dynamo.config
 import torch.fx.experimental._config
 from onnxscript import opset20 as op
 
-from edge_ser.emotion.decode import REGION_LOGITS, VAD
 from edge_ser.errors import UsageError
 from edge_ser_export.memory import forget_weights
 from edge_ser_export.models.deployment import DeploymentModel
@@ -40,7 +39,7 @@ def trace(
     """Write the deployment form of a model as ONNX.
 
     Inputs `samples [batch, n]` float32 (normalised) and `lengths [batch]` int64, both dynamic;
-    outputs `vad [batch, 3]` and, with a region head, `region_logits [batch, regions]`.
+    outputs those of the model's configuration, see `JointModel`.
 
     Args:
         model: in evaluation mode.
@@ -78,7 +77,7 @@ def _forget_weights(program: torch.onnx.ONNXProgram) -> None:
 
 def _program(form: DeploymentModel, sizes: dict[int, Any]) -> torch.onnx.ONNXProgram:
     """The graph of a model in ONNX."""
-    outputs = [VAD] + ([REGION_LOGITS] if form.region_head is not None else [])
+    outputs = list(form.outputs)
     if form.shorten(TRACED):
         captured = _capture(form, sizes)
         program = _translate(captured, [*outputs, "layer.0", "layer.1"], optimize=False)

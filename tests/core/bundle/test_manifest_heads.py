@@ -76,7 +76,11 @@ def test_an_output_that_no_head_explains_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("position", "changes", "words"),
     [
-        (1, {"kind": "odour"}, "heads[1]: kind: expected one of dimensions, regions, found odour"),
+        (
+            1,
+            {"kind": "odour"},
+            "heads[1]: kind: expected one of dimensions, regions, categories, found odour",
+        ),
         (1, {"kind": 3}, "heads[1]: kind: expected text, found 3"),
         (0, {"output": "scores"}, "heads[0]: output: expected vad, found scores"),
         (0, {"names": ["arousal"]}, "heads[0]: names: expected 3 names, found 1"),
@@ -146,3 +150,55 @@ def test_each_output_with_a_meaning_has_its_head_once(heads: list[int], kinds: s
 
 def test_the_bundle_in_the_package_has_both_heads() -> None:
     assert Bundle.open(DEFAULT_BUNDLE).manifest.heads == (DIMENSIONS, OCTANTS)
+
+
+# --- categories
+
+NAMES = ["angry", "happy", "sad"]
+CATEGORIES: dict[str, Any] = {
+    **NEW,
+    "task": {"categories": NAMES},
+    "heads": [{"kind": "categories", "output": "category_logits", "names": NAMES}],
+    "outputs": [{"name": "category_logits", "dtype": "float32", "shape": ["batch", 3]}],
+}
+
+
+def test_a_model_of_categories_needs_no_dimensions() -> None:
+    manifest = read(CATEGORIES)
+    assert manifest.categories == tuple(NAMES)
+    assert not manifest.has_dimensions
+    again = json.loads(manifest.to_json())
+    assert "regions" not in again
+    assert again["task"] == {"categories": NAMES, "probabilities": "softmax(category_logits)"}
+    assert read(again) == manifest
+
+
+def test_a_model_may_have_both() -> None:
+    both = NEW | {
+        "heads": [*NEW["heads"], *CATEGORIES["heads"]],
+        "outputs": [*NEW["outputs"], *CATEGORIES["outputs"]],
+    }
+    manifest = read(both)
+    assert manifest.has_dimensions and manifest.has_region_head
+    assert manifest.categories == tuple(NAMES)
+    task = json.loads(manifest.to_json())["task"]
+    assert task["dimensions"] == ["arousal", "dominance", "valence"]
+    assert task["categories"] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("names", "found"), [(["a", "a", "b"], "a, a, b"), (["a", "", "b"], "a, , b")]
+)
+def test_categories_have_names_of_their_own(names: list[str], found: str) -> None:
+    head = CATEGORIES["heads"][0] | {"names": names}
+    assert refused(CATEGORIES | {"heads": [head]}) == (
+        f"m.json: heads[0]: names: expected several, each of its own, found {found}"
+    )
+
+
+def test_as_many_names_as_outputs() -> None:
+    head = CATEGORIES["heads"][0] | {"names": NAMES[:2]}
+    assert refused(CATEGORIES | {"heads": [head]}) == (
+        "m.json: outputs: expected category_logits [batch, 2] for the head categories, "
+        "found category_logits ['batch', 3]"
+    )

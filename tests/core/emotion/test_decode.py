@@ -109,7 +109,9 @@ def test_to_dict_is_plain_json(logits: list[float] | None) -> None:
 
 
 def test_to_dict_leaves_nothing_out() -> None:
-    e = one([0.2, 0.7, 0.4])
+    arrays = Outputs.of(np.array([[0.2, 0.7, 0.4]], np.float32)).arrays
+    both = Outputs({**arrays, "category_logits": np.zeros((1, 2), np.float32)})
+    (e,) = decode(both, Partition(), [1.5], ["a.wav"], categories=("sad", "happy"))
     assert {f.name for f in dataclasses.fields(e)} <= set(e.to_dict())
 
 

@@ -156,3 +156,57 @@ def test_weights_of_layers_that_the_configuration_does_not_use_are_told(tmp_path
     unused = Published(config, published.state, published.answer)
     with pytest.raises(CheckpointError, match="unexpected: layer_weights"):
         load_checkpoint(unused.save(tmp_path, save_safetensors))
+
+
+# --- categories
+
+FOUR = ("angry", "happy", "neutral", "sad")
+
+
+def classifier(**changes: object) -> Published:
+    settings = {"id2label": dict(enumerate(FOUR)), "problem_type": "single_label_classification"}
+    return published_classifier("hubert", **settings | changes)
+
+
+@pytest.mark.parametrize("problem", ["single_label_classification", None])
+def test_categories_have_the_names_and_the_order_of_the_file(
+    problem: str | None, tmp_path: Path
+) -> None:
+    published = classifier(problem_type=problem)
+    checkpoint = load_checkpoint(published.save(tmp_path, save_safetensors))
+    assert checkpoint.config.categories == FOUR
+    assert not checkpoint.config.has_dimensions
+    assert checkpoint.config.outputs == ("category_logits",)
+    x = noise(4000)
+    near(run_one(checkpoint.model, x), published.answer(x))
+
+
+def test_outputs_without_names_are_categories_of_their_numbers(tmp_path: Path) -> None:
+    published = classifier(id2label={0: "LABEL_0", 1: "LABEL_1"})
+    checkpoint = load_checkpoint(published.save(tmp_path, save_safetensors))
+    assert checkpoint.config.categories == ("LABEL_0", "LABEL_1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"problem_type": "multi_label_classification"}, "problem_type single_label"),
+        ({"id2label": {"0": "a", "1": "a", "2": "b", "3": "c"}}, "a label of its own"),
+        ({"id2label": {"0": "a", "1": " ", "2": "b", "3": "c"}}, "a label of its own"),
+        ({"id2label": {"0": "a", "2": "b", "3": "c", "4": "d"}}, "labels of outputs 0, 1, 2"),
+        ({"id2label": {"0": "a"}}, "labels of outputs 0, 1, 2"),
+        ({"id2label": {"x": "a"}}, "a table of indices and labels"),
+        ({"id2label": {str(i): str(i) for i in range(1025)}}, "entries of id2label"),
+        ({"id2label": ["a", "b"]}, "a table of indices and labels"),
+        ({"label2id": {"angry": 1, "happy": 0, "neutral": 2, "sad": 3}}, "say the same"),
+        ({"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": None}, "misshapen"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(
+    changes: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    published = classifier()
+    folder = published.save(tmp_path, save_safetensors)
+    (folder / "config.json").write_text(json.dumps(published.config | changes))
+    with pytest.raises(CheckpointError, match=words):
+        load_checkpoint(folder)

@@ -1,0 +1,170 @@
+"""A model that tells categories apart, from its checkpoint to what every command says of it."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.export_sessions import open_session
+from helpers.tiny_models import Published, published_classifier, save_safetensors
+
+import edge_ser
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.emotion.heads import softmax
+from edge_ser_export import pipeline
+from edge_ser_export.builtin import default_calibration_samples
+
+Cli = Callable[..., Any]
+NAMES = ("angry", "happy", "neutral", "sad")
+ONE = ("--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Path]:
+    return sorted(default_calibration_samples().glob("*.flac"))[::5]
+
+
+@pytest.fixture(scope="module")
+def published() -> Published:
+    return published_classifier(
+        "wavlm",
+        weighted=True,
+        id2label=dict(enumerate(NAMES)),
+        problem_type="single_label_classification",
+    )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return published.save(tmp_path_factory.mktemp("categories") / "four", save_safetensors)
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Path, clips: list[Path]) -> Path:
+    out = checkpoint.parent / "bundle"
+    options = pipeline.ExportOptions(str(checkpoint), out=out, speech=tuple(clips))
+    parity = pipeline.export(options, open_session).parity
+    assert parity.passed
+    assert {group.measure for group in parity.groups.values()} == {"probabilities"}
+    assert 0 < max(group.largest for group in parity.groups.values()) < 1e-5
+    return out
+
+
+def test_the_manifest_says_categories_and_nothing_of_dimensions(bundle: Path) -> None:
+    manifest = Bundle.open(bundle).manifest
+    assert manifest.categories == NAMES
+    assert not manifest.has_dimensions and not manifest.has_region_head
+    document = json.loads((bundle / "manifest.json").read_text())
+    assert "regions" not in document
+    assert document["task"] == {
+        "categories": list(NAMES),
+        "probabilities": "softmax(category_logits)",
+    }
+    assert document["outputs"] == [
+        {"name": "category_logits", "dtype": "float32", "shape": ["batch", 4]}
+    ]
+    assert document["parity"]["category_flips"] == 0
+    assert document["parity"]["vad_max"] is None
+
+
+def test_answers_are_those_of_transformers(
+    bundle: Path, published: Published, clips: list[Path]
+) -> None:
+    with edge_ser.load(bundle, threads=1) as ser:
+        emotions = ser(clips)
+        prepared = [torch.from_numpy(ser.prepare(clip).samples) for clip in clips]
+    for emotion, samples in zip(emotions, prepared, strict=True):
+        expected = softmax(published.answer(samples).numpy())[0]
+        assert emotion.categories is not None
+        np.testing.assert_allclose(np.asarray(emotion.categories), expected, atol=1e-5)
+        assert list(emotion.categories) == list(NAMES)
+        assert emotion.category == NAMES[int(expected.argmax())]
+        assert emotion.entropy == pytest.approx(-(expected * np.log2(expected)).sum(), abs=1e-4)
+        assert (emotion.arousal, emotion.sphere, emotion.region) == (None, None, None)
+        assert emotion.regions_agree is None
+        assert repr(emotion).startswith(f"Emotion(category={emotion.category!r} (0.")
+
+
+def test_predict_has_the_columns_of_its_head(cli: Cli, bundle: Path, clips: list[Path]) -> None:
+    table = cli("predict", bundle, *clips, *ONE)
+    assert (table.code, table.err) == (0, "")
+    head, *rows = table.out.splitlines()
+    assert head.split() == ["file", "category", "probability", "entropy"]
+    assert len(rows) == len(clips)
+    lines = [json.loads(x) for x in cli("predict", bundle, *clips, "--json", *ONE).out.splitlines()]
+    wanted = {"source", "seconds", "category", "categories", "entropy", "sound"}
+    assert all(set(line) == wanted for line in lines)
+    assert [row.split()[1] for row in rows] == [line["category"] for line in lines]
+    told = csv.DictReader(io.StringIO(cli("predict", bundle, *clips, "--format", "csv", *ONE).out))
+    for cells, line in zip(told, lines, strict=True):
+        assert list(cells)[2:8] == ["category", "entropy", *(f"p({name})" for name in NAMES)]
+        assert cells["category"] == line["category"]
+        shares = [float(cells[f"p({name})"]) for name in NAMES]
+        assert sum(shares) == pytest.approx(1)
+        assert NAMES[int(np.argmax(shares))] == cells["category"]
+
+
+def test_verify_inspect_and_the_page_speak_of_probabilities(
+    cli: Cli, bundle: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    verified = cli("verify", bundle, "--report", page, *ONE)
+    assert verified.code == 0
+    assert "largest difference probabilities" in verified.out
+    assert "0 categories changed" in verified.out
+    assert "VAD" not in verified.out
+    inspected = cli("inspect", bundle).out
+    assert "categories     4: angry, happy, neutral, sad" in inspected
+    assert "probabilities within" in inspected
+    assert "VAD" not in inspected and "regions" not in inspected
+    html = page.read_text()
+    assert "Probabilities, largest difference" in html
+    assert "Emotion sphere" not in html and "Regions changed" not in html
+
+
+def test_another_order_of_categories_is_another_model(
+    cli: Cli, bundle: Path, published: Published, tmp_path: Path
+) -> None:
+    config = published.config | {
+        "id2label": dict(enumerate(reversed(NAMES))),
+        "label2id": {name: index for index, name in enumerate(reversed(NAMES))},
+    }
+    other = Published(config, published.state, published.answer)
+    folder = other.save(tmp_path / "other", save_safetensors)
+    done = cli("verify", bundle, "--reference", folder, *ONE)
+    assert done.code == 1
+    assert "another heads" in done.err
+
+
+def test_what_needs_dimensions_is_refused_in_a_line(
+    cli: Cli, bundle: Path, checkpoint: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("FileName,EmoAct,EmoDom,EmoVal,Split_Set\na.wav,4,4,4,Test1\n")
+    held = (labels, "--audio", clips[0].parent, "--split", "Test1", "--skip-bad")
+    for arguments in (
+        ("predict", bundle, clips[0], "--segments"),
+        ("export", checkpoint, "--target", "onnx-int8", "--out", tmp_path / "int8"),
+        ("evaluate", bundle, *held),
+    ):
+        done = cli(*arguments)
+        assert done.code == 2
+        (error,) = [x for x in done.err.splitlines() if x.startswith("edge-ser: error:")]
+        assert "arousal, dominance and valence" in error
+        assert "categories apart" in error
+    assert not (tmp_path / "int8").exists()
+
+
+def test_the_mean_over_a_long_recording_is_of_categories(bundle: Path, clips: list[Path]) -> None:
+    with edge_ser.load(bundle, threads=1) as ser:
+        index = ser.segments(clips[0], window=1.0)
+        pieces = list(index)
+        whole = index.overall.emotion
+    assert len(pieces) > 1 and whole is not None
+    assert whole.category in NAMES
+    assert sum(whole.categories.values()) == pytest.approx(1)
