@@ -207,6 +207,8 @@ class Attempt(OpenEnded):
 
     Attributes:
         recipe: in words.
+        scales: of integers, "run": measured in every run, or "constant"; None: there are none, or
+            an earlier version made it.
         kept_in_float32: parts of the model that it leaves there.
         bytes: of its graph.
         passed: whether the calibration's judged speech bore it.
@@ -221,6 +223,7 @@ class Attempt(OpenEnded):
     """
 
     recipe: str | None = None
+    scales: str | None = None
     kept_in_float32: tuple[str, ...] | None = None
     bytes: int | None = None
     passed: bool | None = None
@@ -263,7 +266,9 @@ class Lowering(Attempt):
     @property
     def scales_in_the_run(self) -> bool:
         """Whether scales of integers are measured in every run, as each runtime does it."""
-        return self.recipe is not None and self.recipe.startswith("dynamic")
+        if self.scales is None:  # earlier versions say it by the recipe's first word alone
+            return self.recipe is not None and self.recipe.split(",")[0] == "dynamic"
+        return self.scales == "run"
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Lowering:

@@ -165,6 +165,7 @@ def test_int8(int8: Done, plain_size: int) -> None:
     # of two within the noise, the one whose rows may share a run
     assert record.speed.speedup >= 0.97 * fastest
     dynamic = record.scales_in_the_run
+    assert record.scales == ("run" if dynamic else "constant")
     assert manifest.max_batch == (1 if dynamic else None)
     size = (int8.bundle / "model.onnx").stat().st_size
     assert size <= 0.45 * plain_size

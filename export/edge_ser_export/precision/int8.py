@@ -75,6 +75,7 @@ class Trial:
         """As JSON-ready data."""
         return {
             "recipe": str(self.recipe),
+            "scales": "run" if self.recipe.scales_in_the_run else "constant",
             "kept_in_float32": list(self.recipe.kept),
             "bytes": self.bytes,
             "passed": not self.failures,

@@ -81,13 +81,18 @@ class Recipe:
         return ", ".join([*words, *(f"{k} in float32" for k in self.kept)])
 
     @property
+    def scales_in_the_run(self) -> bool:
+        """Whether every run measures its activations."""
+        return self.name == "dynamic"
+
+    @property
     def max_batch(self) -> int | None:
         """Rows that may share a run; None: any number.
 
         Scales that are measured in the run are measured on the whole batch: a loud neighbour would
         change a quiet row's answer.
         """
-        return 1 if self.name == "dynamic" else None
+        return 1 if self.scales_in_the_run else None
 
     def chosen(self, group: str) -> bool:
         """Whether a part of the model is quantised."""

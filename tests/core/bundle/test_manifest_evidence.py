@@ -68,8 +68,12 @@ def test_evidence_of_a_lowered_bundle_is_typed_and_written_again() -> None:
     ("recipe", "in_the_run"),
     [("dynamic, log-mel in float32", True), ("static", False), ("weights", False), (None, False)],
 )
-def test_whether_scales_are_measured_in_the_run(recipe: str | None, in_the_run: bool) -> None:
+def test_whether_scales_are_measured_in_the_run_is_told_by_earlier_versions_recipes(
+    recipe: str | None, in_the_run: bool
+) -> None:
     assert Lowering(recipe).scales_in_the_run is in_the_run
+    assert not Lowering(recipe, scales="constant").scales_in_the_run
+    assert Lowering(recipe, scales="run").scales_in_the_run
 
 
 def test_what_a_later_version_adds_is_skipped_and_what_an_earlier_one_lacks_has_defaults() -> None:
