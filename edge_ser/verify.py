@@ -12,6 +12,7 @@ import numpy as np
 
 from edge_ser.audio import from_int16
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.documents.check import check_bom
 from edge_ser.bundle.parity_record import read_parity_record
 from edge_ser.emotion.decode import Outputs
 from edge_ser.fidelity.compare import compare, concatenate
@@ -74,6 +75,7 @@ def run_recorded(bundle: Bundle, session: Session) -> RecordedRuns:
         BundleError: the bundle holds no recorded answers, or its evidence is malformed.
     """
     bundle.manifest.check_evidence()
+    check_bom(bundle)
     preprocessing = bundle.manifest.preprocessing
     rows = [preprocessing.normalize(from_int16(x)) for x in bundle.golden().samples]
     batches = [rows[i : i + BATCH_ROWS] for i in range(0, len(rows), BATCH_ROWS)]

@@ -12,6 +12,11 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
 SENSITIVITY = "sensitivity.json"
+# What the bundle tells people and other programs of itself, made of the rest.
+CARD = "MODEL_CARD.md"
+BOM = "bom.cdx.json"
+TRANSPARENCY = "TRANSPARENCY.md"
+DOCUMENTS = (CARD, TRANSPARENCY, BOM)
 # Who made the bundle: beside its files, and not one of those that the manifest lists.
 SIGNATURE = "model.sig"
 _HASH_BLOCK_BYTES = 1 << 20

@@ -14,6 +14,8 @@ from edge_ser.errors import BundleError
 MAX_MANIFEST_BYTES = 4 << 20
 # Parsed and kept when it is checked; one of a bundle with the most files takes 16 kB.
 MAX_SIGNATURE_BYTES = 1 << 20
+# A bill of materials is parsed, a card printed; exports write 5 to 20 kB.
+MAX_DOCUMENT_BYTES = 1 << 20
 # Each is opened and hashed; exports write at most ten.
 MAX_FILES = 64
 # Of a .zip, with what is not the bundle's; a system's own notes double its files.

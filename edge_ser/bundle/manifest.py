@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_ser.audio import Preprocessing
 from edge_ser.audio.sound import SoundLimits
+from edge_ser.bundle.files import sha256
 from edge_ser.bundle.limits import MAX_BUNDLE_BYTES, MAX_FILES, check_at_most
 from edge_ser.emotion.heads import HEADS, Head, describe_heads
 from edge_ser.emotion.scale import DIMENSIONS, SCORE_MAX, SCORE_MIN
@@ -24,6 +25,7 @@ from edge_ser.printable import printable
 from edge_ser.typed_json import Reader
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import TypedDict
 
     from typing_extensions import Unpack
@@ -60,6 +62,16 @@ class FileEntry:
     path: str
     bytes: int
     sha256: str
+
+
+def file_entry(root: Path, path: Path) -> FileEntry:
+    """A file as it is now.
+
+    Args:
+        root: of the bundle.
+        path: of the file, under `root`.
+    """
+    return FileEntry(path.relative_to(root).as_posix(), path.stat().st_size, sha256(path))
 
 
 @dataclass(frozen=True)

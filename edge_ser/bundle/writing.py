@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge_ser.bundle.files import MANIFEST, SIGNATURE, outermost_manifest, sha256
+from edge_ser.bundle.documents.write import write_documents
+from edge_ser.bundle.files import DOCUMENTS, MANIFEST, SIGNATURE, outermost_manifest
 from edge_ser.bundle.limits import read_manifest_bytes
-from edge_ser.bundle.manifest import FileEntry, Manifest
+from edge_ser.bundle.manifest import Manifest, file_entry
 from edge_ser.bundle.replacing import put_back, put_in_place
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.scratch import new_folder, remove
@@ -121,16 +122,23 @@ def _listed_files(path: Path) -> set[str] | None:
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """List all files of `folder` in the manifest and write it; returns the complete manifest.
+    """Write documents and manifest of `folder`, whose other files are complete.
 
     A signature is not listed: it is made of the finished manifest.
+
+    Returns:
+        the manifest, which lists all files.
+
+    Raises:
+        BundleError: evidence or proof, which the documents tell, are damaged.
     """
-    paths = sorted(
-        p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, SIGNATURE)
-    )
-    files = tuple(
-        FileEntry(p.relative_to(folder).as_posix(), p.stat().st_size, sha256(p)) for p in paths
-    )
-    manifest = replace(manifest, files=files)
+    made_here = (MANIFEST, SIGNATURE, *DOCUMENTS)
+    files = [
+        file_entry(folder, path)
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in made_here
+    ]
+    files += write_documents(folder, manifest, files)
+    manifest = replace(manifest, files=tuple(sorted(files, key=lambda entry: entry.path)))
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

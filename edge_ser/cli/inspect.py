@@ -7,14 +7,16 @@ from typing import Any
 
 from edge_ser.bundle import provenance
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.documents.check import check_bom, read_document
 from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
-from edge_ser.bundle.files import MANIFEST
+from edge_ser.bundle.files import CARD, MANIFEST
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.provenance import Row
 from edge_ser.bundle.trust import UNASKED
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import SignatureError
+from edge_ser.printable import printable
 
 
 def add_parser(commands: Any) -> None:
@@ -25,7 +27,9 @@ def add_parser(commands: Any) -> None:
         description="Verify a bundle's files and print its manifest, for people or as JSON.",
     )
     parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE")
-    parser.add_argument("--json", action="store_true", help="print the manifest itself")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print the manifest itself")
+    shown.add_argument("--card", action="store_true", help="print the model card in the bundle")
     parser.set_defaults(run=run)
 
 
@@ -33,6 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     bundle = Bundle.open(arguments.bundle, UNASKED)
     bundle.manifest.check_evidence()
+    check_bom(bundle)
+    if arguments.card:
+        # foreign text of several lines: none of them may be obeyed by a terminal
+        card = read_document(bundle, CARD).decode(errors="replace")
+        print("\n".join(printable(line) for line in card.splitlines()))
+        return 0
     if arguments.json:
         print(bundle.read(MANIFEST).decode(), end="")
         return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.documents.check import check_bom
 from edge_ser.bundle.trust import Trust
 from edge_ser.cli.common import (
     add_runtime_options,
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     trust = None if keys is None else Trust.in_keys(keys, "--trusted-key")
     bundle = Bundle.open(arguments.bundle, trust)
     bundle.manifest.check_evidence()
+    check_bom(bundle)
     if arguments.reference:
         with ExitStack() as stack:
             return _against_reference(bundle, arguments, stack)

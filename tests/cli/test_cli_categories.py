@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.documents import check_documents
 from helpers.export_sessions import open_session
 from helpers.tiny_models import Published, published_classifier, save_safetensors
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import CARD
 from edge_ser.emotion.heads import softmax
 from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
@@ -70,6 +72,14 @@ def test_the_manifest_says_categories_and_nothing_of_dimensions(bundle: Path) ->
     ]
     assert document["parity"]["category_flips"] == 0
     assert document["parity"]["vad_max"] is None
+
+
+def test_its_documents_tell_of_categories_and_of_no_region(bundle: Path) -> None:
+    check_documents(bundle)
+    card = (bundle / CARD).read_text()
+    assert "| categories | angry, happy, neutral, sad (a probability each, of" in card
+    assert "largest difference of a category's probability" in card
+    assert "region" not in card and "largest difference of a dimension" not in card
 
 
 def test_answers_are_those_of_transformers(

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
+from helpers.documents import check_documents
 from helpers.trace_once import folder, trace_once
 
 import edge_ser
@@ -121,6 +122,10 @@ def test_the_bundle_opens_and_predicts(
         assert a.region.name == b.region.name or b.boundary_margin < 0.1
     limits = lowered.manifest.limits
     assert max(differences) < (limits.vad_p99 or limits.vad)
+
+
+def test_its_documents_are_sound(done: Done) -> None:
+    check_documents(done.bundle)
 
 
 def test_the_bundle_verifies(done: Done, capsys: pytest.CaptureFixture[str]) -> None:

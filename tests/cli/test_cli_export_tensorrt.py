@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.documents import check_documents
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Profile
@@ -64,6 +65,10 @@ def test_an_engine_comes_out(fp16: tuple[Path, str]) -> None:
     assert "as asked: 100.0% of the encoder's multiplications" in out
 
 
+def test_its_documents_are_sound(fp16: tuple[Path, str]) -> None:
+    check_documents(fp16[0])
+
+
 def test_inspect_shows_the_engine(
     fp16: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +107,7 @@ def test_bf16_has_a_form_for_the_cpu(tmp_path: Path, cli: Cli) -> None:
     assert f"copy it there and run: edge-ser build {bundle.name}" in out
     assert cli("verify", bundle, "--runtime", "onnx").code == 0
     assert "not built yet, bf16 for orin (sm87), TensorRT" in cli("inspect", bundle).out
+    check_documents(bundle)
     line = cli("build", bundle).error()
     assert line.startswith("TensorRT: expected a GPU of sm87 (orin)")
 

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from helpers.documents import check_documents
 from helpers.export_sessions import Speech, open_session
 from helpers.tiny_models import (
     MEAN,
@@ -25,7 +26,7 @@ from helpers.tiny_models import (
 from onnx import TensorProto
 
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.files import MANIFEST, PARITY
+from edge_ser.bundle.files import DOCUMENTS, MANIFEST, PARITY
 from edge_ser.fidelity.limits import FP32_LIMITS
 from edge_ser.session import pad_batch
 from edge_ser_export import pipeline
@@ -115,7 +116,9 @@ def exported(request: pytest.FixtureRequest) -> Export:
 @pytest.mark.slow
 def test_bundle_opens_and_passed(exported: Export) -> None:
     bundle = exported.bundle
-    assert {f.path for f in bundle.manifest.files} == {"model.onnx", "golden.npz", "parity.json"}
+    made = {"model.onnx", "golden.npz", "parity.json", *DOCUMENTS}
+    assert {f.path for f in bundle.manifest.files} == made
+    check_documents(exported.done.path)
     assert bundle.manifest.target == "onnx-fp32"
     assert bundle.manifest.to_json() == exported.done.manifest.to_json()
     parity = bundle.manifest.parity

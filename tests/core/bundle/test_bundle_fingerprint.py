@@ -5,11 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.bundle_files import ZipBundle
+from helpers.bundle_files import ZipBundle, seal_as_is
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
-from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
 
@@ -40,7 +39,7 @@ def test_any_byte_of_any_file_changes_it(name: str, share: float, bundle_dir: Pa
     # as it is, no bundle at all; where somebody sealed it again, another one
     with pytest.raises(BundleError, match="altered"):
         Bundle.open(bundle_dir)
-    seal(bundle_dir, before.manifest)
+    seal_as_is(bundle_dir, before.manifest)
     text = (bundle_dir / "manifest.json").read_bytes()
     assert hashlib.sha256(text).hexdigest() != before.fingerprint
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.bundle_files import ZipBundle, listing, snapshot
+from helpers.bundle_files import ZipBundle, listing, seal_as_is, snapshot
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import sha256
@@ -39,10 +39,10 @@ def test_a_failed_bundle_leaves_nothing(error: type[BaseException], tmp_path: Pa
 
 def test_an_existing_bundle_is_replaced_whole(bundle_dir: Path) -> None:
     (bundle_dir / "left-over.txt").write_text("old")
-    seal(bundle_dir, Bundle.open(DEFAULT_BUNDLE).manifest)
+    seal_as_is(bundle_dir, Bundle.open(DEFAULT_BUNDLE).manifest)
     with new_bundle(bundle_dir) as work:
         (work / "new.txt").write_text("new")
-        seal(work, Bundle.open(DEFAULT_BUNDLE).manifest)
+        seal_as_is(work, Bundle.open(DEFAULT_BUNDLE).manifest)
     assert listing(bundle_dir) == ["manifest.json", "new.txt"]
     assert listing(bundle_dir.parent) == [bundle_dir.name]
 
@@ -158,9 +158,10 @@ def test_seal_lists_every_file_but_the_manifest(tmp_path: Path) -> None:
     for name in ("b.bin", "a.bin", "sub/c.bin"):
         (tmp_path / name).write_bytes(name.encode())
     sealed = seal(tmp_path, Bundle.open(DEFAULT_BUNDLE).manifest)
-    assert [f.path for f in sealed.files] == ["a.bin", "b.bin", "sub/c.bin"]
-    assert [f.bytes for f in sealed.files] == [5, 5, 9]
-    assert sealed.files[0].sha256 == sha256(tmp_path / "a.bin")
+    documents = ["MODEL_CARD.md", "TRANSPARENCY.md", "a.bin", "b.bin", "bom.cdx.json"]
+    assert [f.path for f in sealed.files] == [*documents, "sub/c.bin"]
+    assert [f.bytes for f in sealed.files if f.path.endswith(".bin")] == [5, 5, 9]
+    assert {f.path: f.sha256 for f in sealed.files}["a.bin"] == sha256(tmp_path / "a.bin")
     again = seal(tmp_path, sealed)
     assert again == sealed
 

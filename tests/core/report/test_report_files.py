@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.bundle_files import listing, snapshot
+from helpers.bundle_files import listing, seal_as_is, snapshot
 from helpers.evidence import INT8, document, evidence
 
 from edge_ser.bundle.bundle import Bundle
@@ -34,7 +34,7 @@ def with_files(folder: Path, **files: Any) -> Bundle:
         text = content if isinstance(content, str | bytes) else json.dumps(content)
         path = folder / f"{name}.json"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-    seal(folder, manifest)
+    seal_as_is(folder, manifest)
     return Bundle.open(folder)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 import types
 from collections.abc import Callable
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.device_bundles import contents, make, never, on_cpu
+from helpers.documents import check_documents
 from helpers.rtx_graphs import backend, needs_rtx
 from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Census, Profile
-from edge_ser.bundle.files import graph_sha256
+from edge_ser.bundle.files import BOM, CARD, graph_sha256
 from edge_ser.bundle.writing import seal
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
@@ -63,6 +65,20 @@ def test_an_engine_is_built_and_proved(rtx: Path, here: Callable[[str | None], N
     assert (rtx / "model.engine").read_bytes()[:4] == b"vtrt"
     assert done.verdict is not None and set(done.verdict.groups) == {"recorded", "batched", "own"}
     assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"], "nothing beside it"
+
+
+@needs_rtx
+def test_its_documents_tell_of_the_engine_and_the_old_ones_stay_as_they_were(
+    rtx: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(rtx, kept, copy_function=os.link)  # the same files under other names
+    before = contents(kept)
+    build_on_device(rtx, never)
+    check_documents(rtx)
+    assert "model.engine, version" in (rtx / CARD).read_text()
+    assert "model.engine" in (rtx / BOM).read_text()
+    assert contents(kept) == before and b"not built yet" in before[CARD]
 
 
 @needs_rtx

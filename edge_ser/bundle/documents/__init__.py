@@ -1,0 +1,1 @@
+"""What a bundle tells of itself: model card, bill of materials, uses and duties."""
