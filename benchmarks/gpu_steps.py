@@ -34,7 +34,7 @@ _LEAST, _WARM_SECONDS, _SECONDS = 10, 0.4, 0.6
 _TARGETS = (None, "CURRENT", "SM89", "SM80")
 
 
-class Record(dict[str, Any]):
+class StepFigures(dict[str, Any]):
     """Figures that are on disk as soon as they are known."""
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ def batch(rows: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
 Timed = Callable[[np.ndarray, np.ndarray], float]
 
 
-def time_grid(record: Record, arguments: dict[str, Any], run: Timed, started: float) -> None:
+def time_grid(record: StepFigures, arguments: dict[str, Any], run: Timed, started: float) -> None:
     """Median time of each shape; batch 1 at 5 s first, because that is what targets speak of.
 
     Args:
@@ -110,7 +110,7 @@ def answers(bundle: Bundle, session: Any) -> dict[str, Any]:
 # TensorRT
 
 
-def engine_step(record: Record, arguments: dict[str, Any], started: float) -> None:
+def engine_step(record: StepFigures, arguments: dict[str, Any], started: float) -> None:
     """An engine on this GPU: attempts, answers, times, memory."""
     from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 
@@ -133,7 +133,7 @@ def engine_step(record: Record, arguments: dict[str, Any], started: float) -> No
                     record.put(gpu_bytes_largest=before - gpu.memory()[0])
 
 
-def first_that_runs(record: Record, arguments: dict[str, Any], sm: str) -> tuple[Any, Bundle]:
+def first_that_runs(record: StepFigures, arguments: dict[str, Any], sm: str) -> tuple[Any, Bundle]:
     """Open one candidate after the other and run it once.
 
     Returns:
@@ -322,7 +322,7 @@ class TorchSession:
         return self.timed_run(samples, lengths)[0]
 
 
-def torch_step(record: Record, arguments: dict[str, Any], started: float) -> None:
+def torch_step(record: StepFigures, arguments: dict[str, Any], started: float) -> None:
     """PyTorch in half precision: times, and answers where that needs no compiling per length."""
     import torch
 
@@ -347,7 +347,7 @@ def torch_step(record: Record, arguments: dict[str, Any], started: float) -> Non
 # ONNX Runtime
 
 
-def onnx_step(record: Record, arguments: dict[str, Any], started: float) -> None:
+def onnx_step(record: StepFigures, arguments: dict[str, Any], started: float) -> None:
     """The bundle's graph in ONNX Runtime's CUDA provider."""
     from edge_ser_runtimes.onnxruntime.session import OrtSession
 
@@ -372,7 +372,7 @@ def onnx_step(record: Record, arguments: dict[str, Any], started: float) -> None
 def main() -> int:
     started = time.monotonic()
     arguments: dict[str, Any] = json.loads(sys.argv[1])
-    record = Record(Path(sys.argv[2]))
+    record = StepFigures(Path(sys.argv[2]))
     steps = {"engine": engine_step, "torch": torch_step, "onnx": onnx_step}
     try:
         steps[arguments["step"].split("-")[0]](record, arguments, started)

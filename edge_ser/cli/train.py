@@ -166,7 +166,7 @@ def _tell_resume(trainer: Trainer, arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from edge_ser_export.checkpoints.load import load_checkpoint
     from edge_ser_export.training.data import Corpus, read_training_labels
-    from edge_ser_export.training.evaluate import evaluate
+    from edge_ser_export.training.evaluate import score_split
 
     if arguments.cache is None and arguments.out is None:
         raise UsageError(
@@ -178,7 +178,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     rows = table.rows(arguments.split)
     corpus = Corpus(table, audio, arguments.cache or arguments.out / "cache")
     config = checkpoint.config
-    result = evaluate(checkpoint.model, corpus, rows, config.preprocessing(), config.partition)
+    result = score_split(checkpoint.model, corpus, rows, config.preprocessing(), config.partition)
     if arguments.json:
         json.dump({"split": arguments.split, **result.to_dict()}, sys.stdout)
         print()

@@ -19,7 +19,7 @@ from edge_ser_export.training.data import Corpus
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class SplitScores:
     """Scores of a model on one split.
 
     Attributes:
@@ -49,7 +49,7 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Evaluation:
+    def from_dict(cls, data: dict[str, Any]) -> SplitScores:
         """The reverse of `to_dict`."""
         a, d, v = (float(data["ccc"][name]) for name in DIMENSIONS)
         return cls(data["count"], (a, d, v), data["region_head"], data["region_geometric"])
@@ -63,14 +63,14 @@ class Evaluation:
         )
 
 
-def evaluate(
+def score_split(
     model: nn.Module,
     corpus: Corpus,
     rows: NDArray[np.int64],
     preprocessing: Preprocessing,
     partition: Partition,
     batch_size: int = 32,
-) -> Evaluation:
+) -> SplitScores:
     """Run a model over utterances and compare with their labels.
 
     Args:
@@ -107,6 +107,6 @@ def evaluate(
     point = partition.index(to_cartesian(scores_from_unit(predicted)))
     a, d, v = ccc(predicted, corpus.unit[order])
     head = float((np.concatenate(regions) == truth).mean()) if regions else None
-    return Evaluation(
+    return SplitScores(
         order.size, (float(a), float(d), float(v)), head, float((point == truth).mean())
     )

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from edge_ser.errors import CheckpointError, EdgeSerError
 from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.safe_pickle import load_torch
-from edge_ser_export.training.evaluate import Evaluation
+from edge_ser_export.training.evaluate import SplitScores
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "config": (dict,),
@@ -46,7 +46,7 @@ def read_state(path: Path) -> dict[str, Any]:
             raise _damaged(path, f"setting {shown(name)} {shown(value)}")
     with applying(path):
         for epoch in state["history"]:
-            Evaluation.from_dict(epoch["development"])
+            SplitScores.from_dict(epoch["development"])
     if state["epoch"] != len(state["history"]):
         raise _damaged(path, f"epoch {shown(state['epoch'])} of {len(state['history'])}")
     return state

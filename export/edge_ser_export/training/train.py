@@ -37,7 +37,7 @@ from edge_ser_export.training.distill import (
     pretrain_stem,
     start_from_teacher,
 )
-from edge_ser_export.training.evaluate import Evaluation, evaluate
+from edge_ser_export.training.evaluate import SplitScores, score_split
 from edge_ser_export.training.losses import auxiliary_weight, ccc_loss, class_weights
 from edge_ser_export.training.state import applying, check_alike, load_optimizer, read_state
 
@@ -121,7 +121,7 @@ class Trainer:
                 out, expected="a new run directory", found="a run", advice="add --resume"
             )
 
-    def run(self) -> Evaluation:
+    def run(self) -> SplitScores:
         """Train to the last epoch; returns the best epoch's result on Development."""
         self.out.mkdir(parents=True, exist_ok=True)
         if self.epoch == 0 and self.config.stem_steps:
@@ -130,7 +130,7 @@ class Trainer:
         for epoch in range(self.epoch, self.config.epochs):
             losses = self._train_epoch(epoch, batches)
             with self._averaged():
-                result = evaluate(
+                result = score_split(
                     self.network, self.corpus, self.dev_rows, self.preprocessing, self.partition
                 )
             self.history.append({"epoch": epoch, **losses, "development": result.to_dict()})
@@ -143,7 +143,7 @@ class Trainer:
             self._save_state()
             (self.out / "history.json").write_text(json.dumps(self.history, indent=1))
             plot_history(self.history, self.out / "learning-curve.png")
-        records = [Evaluation.from_dict(h["development"]) for h in self.history]
+        records = [SplitScores.from_dict(h["development"]) for h in self.history]
         return max(records, key=lambda e: e.total)
 
     def _train_epoch(self, epoch: int, batches: int) -> dict[str, float]:

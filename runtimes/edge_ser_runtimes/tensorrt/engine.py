@@ -28,7 +28,7 @@ HEADER_BYTES = 64
 
 
 @dataclass(frozen=True)
-class Record:
+class EngineFile:
     """What the manifest says about the engine, as far as running it needs it.
 
     Attributes:
@@ -53,8 +53,8 @@ class Record:
         return MODULES[self.backend]
 
 
-def read_record(bundle: Bundle) -> Record:
-    """The manifest's record of the engine.
+def engine_file_of(bundle: Bundle) -> EngineFile:
+    """What the manifest says about the engine.
 
     Raises:
         BundleError: there is none.
@@ -76,7 +76,7 @@ def read_record(bundle: Bundle) -> Record:
             found="what one is built from, on the device that runs it",
             advice=advice,
         )
-    return Record(
+    return EngineFile(
         engine.file,
         bundle.root / engine.file,
         engine.backend,
@@ -113,22 +113,22 @@ def read_header(data: bytes, path: Path) -> str:
     return ".".join(str(part) for part in data[24:28])
 
 
-def check_device(record: Record, gpu: Gpu) -> None:
+def check_device(file: EngineFile, gpu: Gpu) -> None:
     """Refuse an engine of other GPUs.
 
     Raises:
         DeviceError: this GPU is not among those it was built for.
     """
-    if gpu.sm not in record.sm:
+    if gpu.sm not in file.sm:
         raise DeviceError(
-            record.path.name,
-            expected=f"a GPU of {' or '.join(record.sm)}, which it was built for",
+            file.path.name,
+            expected=f"a GPU of {' or '.join(file.sm)}, which it was built for",
             found=f"{gpu.name}, {gpu.sm}",
-            advice=record.advice,
+            advice=file.advice,
         )
 
 
-def load_module(record: Record, driver: Driver) -> Any:
+def load_module(file: EngineFile, driver: Driver) -> Any:
     """Import the TensorRT that the engine needs.
 
     Raises:
@@ -136,32 +136,32 @@ def load_module(record: Record, driver: Driver) -> Any:
         DeviceError: it is of another version than the engine, or needs a newer driver.
     """
     try:
-        trt = importlib.import_module(record.module)
+        trt = importlib.import_module(file.module)
         module_version = str(trt.__version__)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
-        advice = _INSTALL[record.backend]
+        advice = _INSTALL[file.backend]
         if not isinstance(error, ModuleNotFoundError):
             # an empty wheel, or one without its libraries, imports badly in several ways
             reason = (str(error).splitlines() or ["no reason given"])[0]
             advice = f"it does not load ({reason}); {advice}"
-        raise MissingExtraError("runtime trt", record.module, "trt", advice) from error
-    needed = _cuda_major(record.module)
+        raise MissingExtraError("runtime trt", file.module, "trt", advice) from error
+    needed = _cuda_major(file.module)
     if driver.version < (needed, 0):
         raise DeviceError(
             "CUDA driver",
-            expected=f"CUDA {needed}, which {record.module} was made for",
+            expected=f"CUDA {needed}, which {file.module} was made for",
             found=f"CUDA {driver.version[0]}.{driver.version[1]}",
             advice="update NVIDIA's driver, or use --runtime onnx",
         )
     # engines of TensorRT for RTX fit one release exactly; its builds differ in the fourth part
-    parts = 4 if record.backend == "rtx" else 3
-    made = record.version
+    parts = 4 if file.backend == "rtx" else 3
+    made = file.version
     if module_version.split(".")[:parts] != made.split(".")[:parts]:
         raise DeviceError(
-            record.path.name,
-            expected=f"{record.module} {made}, which built it",
-            found=f"{record.module} {module_version}",
-            advice=record.advice,
+            file.path.name,
+            expected=f"{file.module} {made}, which built it",
+            found=f"{file.module} {module_version}",
+            advice=file.advice,
         )
     return trt
 
@@ -192,13 +192,13 @@ def new_log(trt: Any) -> Any:
     return Log()
 
 
-def deserialize(record: Record, trt: Any, data: bytes, runtime: Any, log: Any) -> Any:
+def deserialize(file: EngineFile, trt: Any, data: bytes, runtime: Any, log: Any) -> Any:
     """Load the engine, after asking TensorRT for RTX whether it can be.
 
     Raises:
         DeviceError: it cannot run here.
     """
-    if record.backend == "rtx":
+    if file.backend == "rtx":
         validity, diagnostics = runtime.get_engine_validity(data)
         if validity == trt.EngineValidity.INVALID:
             reasons = [
@@ -207,17 +207,17 @@ def deserialize(record: Record, trt: Any, data: bytes, runtime: Any, log: Any) -
                 if int(diagnostics) & int(flag)
             ]
             raise DeviceError(
-                record.path.name,
+                file.path.name,
                 expected="an engine that is valid on this GPU and driver",
                 found=", ".join(reasons) or log.error or "an invalid one",
-                advice=record.advice,
+                advice=file.advice,
             )
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
         raise DeviceError(
-            record.path.name,
-            expected=f"an engine that {record.module} {trt.__version__} can load",
+            file.path.name,
+            expected=f"an engine that {file.module} {trt.__version__} can load",
             found=log.error or "that it cannot",
-            advice=record.advice,
+            advice=file.advice,
         )
     return engine

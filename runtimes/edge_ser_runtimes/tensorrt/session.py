@@ -20,13 +20,13 @@ from edge_ser_runtimes.base import BaseSession
 from edge_ser_runtimes.engines.trusted import check_trusted
 from edge_ser_runtimes.tensorrt.cuda import Driver, Gpu
 from edge_ser_runtimes.tensorrt.engine import (
-    Record,
+    EngineFile,
     check_device,
     deserialize,
+    engine_file_of,
     load_module,
     new_log,
     read_header,
-    read_record,
 )
 from edge_ser_runtimes.tensorrt.execution import Execution, Profile, Shape, choose_shape, must
 from edge_ser_runtimes.tensorrt.kernel_cache import KernelCache, cache_paths
@@ -65,16 +65,16 @@ class TrtSession(BaseSession):
     ) -> None:
         super().__init__(bundle)
         driver = Driver()  # first: without one, TensorRT's objects crash on use
-        record = read_record(bundle)
-        data = bundle.read(record.name)
-        if record.backend == "rtx":
-            _check_header(record, read_header(data, record.path))
+        file = engine_file_of(bundle)
+        data = bundle.read(file.name)
+        if file.backend == "rtx":
+            _check_header(file, read_header(data, file.path))
         gpu = Gpu(driver)
-        check_device(record, gpu)
-        trt = load_module(record, driver)
-        check_trusted(bundle, record.name)
+        check_device(file, gpu)
+        trt = load_module(file, driver)
+        check_trusted(bundle, file.name)
         self.gpu, self._trt, self._cuda_graphs = gpu, trt, cuda_graphs
-        self._rtx = record.backend == "rtx"
+        self._rtx = file.backend == "rtx"
         self._lock = threading.RLock()
         self._executions: OrderedDict[Shape | None, Execution] = OrderedDict()
         # TensorRT's objects, each needed by those after it; nothing else of ours may refer to them,
@@ -88,7 +88,7 @@ class TrtSession(BaseSession):
         try:
             gpu.open()
             with gpu.current():
-                self._load(record, data)
+                self._load(file, data)
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # their variables name TensorRT's objects
             self.close()
@@ -103,12 +103,12 @@ class TrtSession(BaseSession):
         if hasattr(self, "_close"):  # not yet, where it was just being opened
             self._close.detach()  # the GPU's context is the parent's
 
-    def _load(self, record: Record, data: bytes) -> None:
+    def _load(self, file: EngineFile, data: bytes) -> None:
         trt, held = self._trt, self._held
         log = held["log"] = new_log(trt)
         runtime = held["runtime"] = trt.Runtime(log)
-        engine = held["engine"] = deserialize(record, trt, data, runtime, log)
-        self._inputs, self._outputs = self._check_tensors(record, engine)
+        engine = held["engine"] = deserialize(file, trt, data, runtime, log)
+        self._inputs, self._outputs = self._check_tensors(file, engine)
         samples = next(iter(self._input_types))
         self._profiles = [
             Profile(i, *(tuple(shape) for shape in engine.get_tensor_profile_shape(samples, i)))
@@ -125,7 +125,7 @@ class TrtSession(BaseSession):
             must(config.set_runtime_cache(kernels), "set_runtime_cache", log)
         self._executions[None] = self._new_execution()
 
-    def _check_tensors(self, record: Record, engine: Any) -> tuple[list[str], list[str]]:
+    def _check_tensors(self, file: EngineFile, engine: Any) -> tuple[list[str], list[str]]:
         inputs: dict[str, str] = {}
         outputs: dict[str, str] = {}
         for i in range(engine.num_io_tensors):
@@ -134,11 +134,11 @@ class TrtSession(BaseSession):
             kind = engine.get_tensor_dtype(name).name
             (inputs if is_input else outputs)[name] = _TYPES.get(kind, kind)
         if inputs != self._input_types:
-            raise BundleError(record.path, expected=self._expected_inputs(), found=f"{inputs}")
+            raise BundleError(file.path, expected=self._expected_inputs(), found=f"{inputs}")
         names = self._output_names
         if set(names) - set(outputs) or set(outputs.values()) != {"float32"}:
             raise BundleError(
-                record.path, expected=f"outputs {', '.join(names)} float32", found=f"{outputs}"
+                file.path, expected=f"outputs {', '.join(names)} float32", found=f"{outputs}"
             )
         return list(inputs), list(outputs)
 
@@ -201,13 +201,13 @@ class TrtSession(BaseSession):
         return None
 
 
-def _check_header(record: Record, version: str) -> None:
-    if version != record.version:
+def _check_header(file: EngineFile, version: str) -> None:
+    if version != file.version:
         raise BundleError(
-            record.path,
-            expected=f"an engine of {record.module} {record.version}, as its manifest says",
+            file.path,
+            expected=f"an engine of {file.module} {file.version}, as its manifest says",
             found=f"one of {version}",
-            advice=record.advice,
+            advice=file.advice,
         )
 
 

@@ -308,6 +308,6 @@ def test_a_run_interrupted_before_its_first_epoch_has_nothing_to_go_on_with(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "evaluate", interrupt)
+    monkeypatch.setattr(training, "score_split", interrupt)
     assert train(tmp_path / "run", "--encoder", "spectral", "--epochs", "1") == 130
     assert "no epoch was finished: the same command starts the run again" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def test_an_engine_for_this_gpu_is_measured(
 ) -> None:
     trt.profiles = (((1, 400), (1, 80_000), (32, 192_000)),)
     folder = trt_bundle("trt-fp16", profiles=[PROFILE])
-    record = steps.Record(tmp_path / "out.json")
+    record = steps.StepFigures(tmp_path / "out.json")
     steps.engine_step(record, arguments("engine-fp16", tmp_path, tmp_path / "w"), time.monotonic())
     assert record == json.loads((tmp_path / "out.json").read_text())
     assert record["attempts"] == [{"target": "as exported, for sm86", "outcome": "runs"}]
@@ -116,7 +116,7 @@ def test_on_a_gpu_without_a_target_others_are_tried(
                 trt.validity = 0
 
     monkeypatch.setattr(steps, "rebuild", with_real)
-    record = steps.Record(tmp_path / "out.json")
+    record = steps.StepFigures(tmp_path / "out.json")
     work = tmp_path / "w"
     steps.engine_step(record, arguments("engine-fp16", tmp_path, work), time.monotonic())
     first, second = record["attempts"]
@@ -134,7 +134,7 @@ def test_a_shape_that_fails_leaves_the_others(steps: ModuleType, tmp_path: Path)
             raise MemoryError("too large\nmore")
         return 0.001
 
-    record = steps.Record(tmp_path / "out.json")
+    record = steps.StepFigures(tmp_path / "out.json")
     given = arguments("torch-eager", tmp_path, tmp_path)
     steps.time_grid(record, given, run, time.monotonic())
     assert record["times"]["8x1s failed"] == "too large"
