@@ -28,7 +28,10 @@ FIGURES: dict[str, tuple[str, Figure, bool]] = {
     "device_mb": ("GPU memory", lambda r: r.fresh.device_mb if r.fresh else None, False),
     "size_mb": ("files of the bundle", lambda r: r.size_mb, False),
 }  # fmt: skip
-_FORM = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<limit>[0-9.]+(?:e-?[0-9]+)?)(?:@(?P<at>[0-9.]+)s?)?")
+_EXAMPLE = "NAME=LIMIT or NAME=LIMIT@1s, such as rtf=0.1"
+_FORM = re.compile(
+    r"(?P<name>[a-z0-9_.*-]+)=(?P<limit>[0-9.]+(?:e-?[0-9]+)?)(?:@(?P<at>[0-9.]+)s?)?"
+)
 
 
 @dataclass(frozen=True)
@@ -54,26 +57,36 @@ def parse_budget(text: str) -> Budget:
     Raises:
         UsageError: another form, an unknown name, or a length where it means nothing.
     """
-    match = _FORM.fullmatch(text)
-    numbers = [] if match is None else [n for n in (match["limit"], match["at"]) if n is not None]
-    try:
-        values = [float(n) for n in numbers]
-    except ValueError:
-        match = None
-    if match is None:
-        raise UsageError(
-            "--budget", expected="NAME=LIMIT or NAME=LIMIT@1s, such as rtf=0.1", found=text
-        )
-    name = match["name"]
+    name, limit, seconds = split_limit(text, _EXAMPLE)
     if name not in FIGURES:
         raise UsageError("--budget", expected=f"one of {', '.join(FIGURES)}", found=name)
-    if len(values) > 1 and not FIGURES[name][2]:
+    if seconds is not None and not FIGURES[name][2]:
         raise UsageError(
             "--budget",
             expected=f"{name} without a length, on which it does not depend",
             found=text,
         )
-    return Budget(text, name, values[0], values[1] if len(values) > 1 else None)
+    return Budget(text, name, limit, seconds)
+
+
+def split_limit(text: str, expected: str) -> tuple[str, float, float | None]:
+    """Name, limit and length of `NAME=LIMIT` or `NAME=LIMIT@SECONDSs`; None without a length.
+
+    Args:
+        text: as it was given.
+        expected: what would have been right, in words.
+
+    Raises:
+        UsageError: another form.
+    """
+    match = _FORM.fullmatch(text)
+    if match is not None:
+        limit, at = match["limit"], match["at"]
+        try:
+            return match["name"], float(limit), None if at is None else float(at)
+        except ValueError:  # such as 1.2.3
+            match = None
+    raise UsageError("--budget", expected=expected, found=text)
 
 
 def check_lengths(budgets: Sequence[Budget], lengths: Sequence[float]) -> None:

@@ -247,6 +247,19 @@ def key_mark(shape: str, class_: str) -> str:
     )  # fmt: skip
 
 
+def key_list(style: Style, extreme: bool = False) -> str:
+    """Which mark stands for what.
+
+    Args:
+        style: shapes and classes by name.
+        extreme: whether hollow marks are among them.
+    """
+    entries = [key_mark(*mark) + text(name) for name, mark in style.items()]
+    if extreme:
+        entries.append(key_mark("circle", "extreme plain") + "hollow: hardly speech")
+    return element("ul", *(element("li", e) for e in entries), class_="key-list")
+
+
 def _mark(u: Utterance, style: Style, x: float, y: float, note: str) -> str:
     shape, class_ = style[u.group]
     return mark(shape, x, y, f"{class_} extreme" if u.extreme else class_, note)

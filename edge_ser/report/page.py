@@ -16,9 +16,8 @@ from edge_ser.bundle.manifest import Manifest
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.fidelity.limits import Limits, limit_words
 from edge_ser.report.charts import (
-    Style,
     flips,
-    key_mark,
+    key_list,
     length,
     scatter,
     sensitivity,
@@ -232,7 +231,7 @@ def _drawings(manifest: Manifest, evidence: Evidence, runs: Sequence[DeviceRun])
         ),
         class_="three",
     )
-    key = _key(style, any(u.extreme for u in evidence.utterances))
+    key = key_list(style, any(u.extreme for u in evidence.utterances))
     points = [
         section("Scores", key + scatters if drawn else without),
         section(
@@ -283,10 +282,3 @@ def _damage(damage: Sequence[Damage]) -> str:
         ),
         element("figure", sensitivity(damage)),
     )
-
-
-def _key(style: Style, extreme: bool) -> str:
-    entries = [key_mark(*mark) + text(group) for group, mark in style.items()]
-    if extreme:
-        entries.append(key_mark("circle", "extreme plain") + "hollow: hardly speech")
-    return element("ul", *(element("li", e) for e in entries), class_="key-list")

@@ -219,6 +219,29 @@ def _measures_table(columns: Iterable[str], rows: Iterable[str]) -> str:
     return element("div", table, class_="scroll", tabindex=0)
 
 
+def figures_table(
+    columns: Sequence[str], rows: Iterable[tuple[str, Sequence[tuple[str, bool]], str]]
+) -> str:
+    """Figures in rows that become blocks where the page is narrow.
+
+    Args:
+        columns: what the figures are.
+        rows: of what; the figures in words, each with whether it breaks a limit; and that limit.
+    """
+    body = [
+        _measures_row(
+            title,
+            [
+                _cell(words, "broken" if is_broken else "plain", column)
+                for column, (words, is_broken) in zip(columns, cells, strict=True)
+            ],
+            limit,
+        )
+        for title, cells, limit in rows
+    ]
+    return _measures_table((*columns, "limit"), body)
+
+
 def facts_table(rows: Iterable[tuple[str, str]]) -> str:
     """Names and what there is to say of each, in sentences that may be long."""
     body = element("tbody", *(_row(name, [element("td", text(words))]) for name, words in rows))

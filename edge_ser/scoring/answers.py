@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -78,18 +78,32 @@ def answers_to(files: Sequence[str], answers: Mapping[str, Scores]) -> dict[int,
     Returns:
         the answers by position in `files`, in order; clips without one are left out.
     """
+    return {index: answers[name] for index, name in match_names(files, answers).items()}
+
+
+def match_names(files: Sequence[str], names: Iterable[str]) -> dict[int, str]:
+    """The name in another table of each clip: its own, or the only one without folders.
+
+    Args:
+        files: names of the clips.
+        names: in the other table.
+
+    Returns:
+        names by position in `files`, in order; clips without one are left out.
+    """
+    known = dict.fromkeys(names)
     by_last_part: dict[str, list[str]] = {}
-    for name in answers:
+    for name in known:
         by_last_part.setdefault(PurePath(name).name, []).append(name)
     clips = Counter(PurePath(file).name for file in set(files))
     matched = {}
     for index, file in enumerate(files):
         last = PurePath(file).name
         alike = by_last_part.get(last, [])
-        if file in answers:
-            matched[index] = answers[file]
+        if file in known:
+            matched[index] = file
         elif len(alike) == 1 and clips[last] == 1:
-            matched[index] = answers[alike[0]]
+            matched[index] = alike[0]
     return matched
 
 

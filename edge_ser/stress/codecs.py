@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from edge_ser.audio import Samples, resample
 from edge_ser.audio.sound_file import import_soundfile, reason_of
 from edge_ser.errors import AudioError
+from edge_ser.scratch import scratch_folder
 from edge_ser.stress.places import fitted
 from edge_ser.stress.signals import within_scale
 
@@ -109,8 +108,8 @@ def _by_ffmpeg(samples: Samples, rate: int, codec: Codec) -> tuple[Samples, int]
     from edge_ser.audio.ffmpeg import decode_by_ffmpeg, encode_by_ffmpeg
 
     soundfile = import_soundfile()
-    with tempfile.TemporaryDirectory() as folder:
-        source, encoded = Path(folder, "speech.wav"), Path(folder, f"encoded{codec.suffix}")
+    with scratch_folder() as folder:
+        source, encoded = folder / "speech.wav", folder / f"encoded{codec.suffix}"
         soundfile.write(source, samples, rate, subtype="PCM_16")
         encode_by_ffmpeg(source, encoded, codec.options)
         try:

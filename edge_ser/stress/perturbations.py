@@ -44,7 +44,7 @@ class Kind:
         title: in words.
         unit: of the levels, as the page shows it.
         level_name: the level in the name of a condition, such as "{:g}db"; "": the kind has one.
-        levels: from the mildest to the harshest.
+        levels: from the mildest to the harshest, or from slow to fast.
         perturb: `[n]` samples in -1..1, a level and a scene -> `[m]` samples in -1..1.
     """
 
@@ -173,8 +173,8 @@ KINDS: dict[str, Kind] = {
     "clipping": Kind("Clipped below the peak", "dB", "{:g}db", (6, 12, 20), _clipping),
     "duller": Kind("Duller", "dB an octave", "{:g}db", (1, 3), _duller),
     "brighter": Kind("Brighter", "dB an octave", "{:g}db", (1, 3), _brighter),
-    "speed": Kind("Speed, pitch with it", "% of it", "{:g}", (95, 105, 90, 110), _speed),
-    "tempo": Kind("Tempo, pitch kept", "% of it", "{:g}", (90, 110, 80, 125), _tempo),
+    "speed": Kind("Speed, pitch with it", "% of it", "{:g}", (90, 95, 105, 110), _speed),
+    "tempo": Kind("Tempo, pitch kept", "% of it", "{:g}", (80, 90, 110, 125), _tempo),
     "dropped": Kind("Packets of 20 ms lost", "%", "{:g}", (2, 5, 10), _dropped),
 }
 CONDITIONS = tuple(Condition(name, level) for name, kind in KINDS.items() for level in kind.levels)

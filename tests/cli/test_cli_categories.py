@@ -161,6 +161,7 @@ def test_what_needs_dimensions_is_refused_in_a_line(
         ("predict", bundle, clips[0], "--segments"),
         ("export", checkpoint, "--target", "onnx-int8", "--out", tmp_path / "int8"),
         ("evaluate", bundle, *held),
+        ("stress", bundle, "--audio", clips[0].parent, "--condition", "gsm"),
     ):
         done = cli(*arguments)
         assert done.code == 2

@@ -34,6 +34,10 @@ READ: dict[str, dict[str, str]] = {
     "evaluate": {
         "bundle": "bundle", "labels": "labels.csv", "--audio": "", "--answers": "answers.csv",
     },
+    "stress": {
+        "bundle": "bundle", "--audio": "run", "--groups": "answers.csv", "--labels": "labels.csv",
+        "--against": "",
+    },
     "inspect": {"bundle": "bundle"},
     "report": {"subjects": "run.json", "--bench": "speed.jsonl"},
     "bench": {
@@ -52,6 +56,7 @@ WRITTEN = {
     "verify": ["--report"],
     "predict": ["--out"],
     "evaluate": ["--save-answers", "--plot"],
+    "stress": ["--report", "--json"],
     "report": ["--out"],
     "bench": ["--json", "--csv", "--markdown", "--plot"],
     "train": ["--out", "--cache"],
