@@ -46,13 +46,16 @@ _finalised_pids: set[int] = set()
 
 
 @contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder of the system's place for temporary files, for the time of the block.
+def scratch_folder(beside: Path | None = None) -> Iterator[Path]:
+    """As `new_folder`, for the time of the block.
+
+    Args:
+        beside: see `new_folder`.
 
     Raises:
-        OSError: there is no such place, or no room in it.
+        OSError: see `new_folder`.
     """
-    folder = new_folder()
+    folder = new_folder(beside)
     try:
         yield folder
     finally:
@@ -72,7 +75,7 @@ def new_folder(beside: Path | None = None) -> Path:
     if beside is None:
         parent, prefix = Path(tempfile.gettempdir()), _PREFIX
     else:
-        parent, prefix = beside.parent, f".{beside.name}.{_PREFIX}"
+        parent, prefix = beside.parent, _hidden_prefix(beside)
     _remove_forgotten(parent, prefix)
     unlocked = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=_UNLOCKED))
     folder = unlocked.with_name(unlocked.name.removesuffix(_UNLOCKED))
@@ -87,6 +90,15 @@ def new_folder(beside: Path | None = None) -> Path:
     _holders[folder] = _Holder(os.getpid(), lock)
     _remove_at_end()
     return folder
+
+
+def remove_forgotten(beside: Path) -> None:
+    """Remove what killed processes left that were to replace a file or folder."""
+    _remove_forgotten(beside.parent, _hidden_prefix(beside))
+
+
+def _hidden_prefix(beside: Path) -> str:
+    return f".{beside.name}.{_PREFIX}"
 
 
 def remove(folder: Path) -> None:

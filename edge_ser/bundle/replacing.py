@@ -34,8 +34,14 @@ def put_in_place(work: Path, path: Path) -> None:
         OSError: the system refuses; `path` is as it was.
     """
     if not os.path.lexists(path):
-        os.replace(work, path)
-    elif _exchange(work, path):
+        try:
+            os.replace(work, path)
+            return
+        except OSError:
+            if not os.path.lexists(path):
+                raise
+    # there is one, even if another run has put it there just now
+    if _exchange(work, path):
         remove_tree(work)
     else:
         old = path.with_name(_aside_prefix(path) + uuid.uuid4().hex[:8])

@@ -19,7 +19,7 @@ from edge_ser.bundle.limits import read_manifest_bytes
 from edge_ser.bundle.manifest import Manifest, file_entry
 from edge_ser.bundle.replacing import put_back, put_in_place
 from edge_ser.errors import BundleError, UsageError
-from edge_ser.scratch import new_folder, remove
+from edge_ser.scratch import new_folder, remove, remove_forgotten
 
 
 def check_new_bundle(path: Path) -> None:
@@ -81,6 +81,7 @@ def _check_replaceable(path: Path) -> None:
         )
     if not path.is_dir():
         return
+    remove_forgotten(beside=path / SIGNATURE)  # of a `sign` that was killed
     present = {p.relative_to(path).as_posix() for p in path.rglob("*") if not p.is_dir()}
     if foreign := sorted(present - listed - {MANIFEST, SIGNATURE}):
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""

@@ -155,3 +155,14 @@ def killed_between_the_steps(work: Path, path: Path, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(os, "replace", first_step_only)
         put_in_place(work, path)
+
+
+def test_one_that_another_run_has_put_there_meanwhile_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, path = folder(tmp_path / ".out.1", "mine"), folder(tmp_path / "out", "the other's")
+    seen = iter([False, True])  # first it was not there
+    monkeypatch.setattr(os.path, "lexists", lambda _: next(seen))
+    put_in_place(work, path)
+    assert read(path) == "mine"
+    assert listing(tmp_path) == ["out"]
