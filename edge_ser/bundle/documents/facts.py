@@ -151,7 +151,9 @@ def proof_rows(manifest: Manifest, record: ParityRecord | None) -> list[Row]:
         ("limits", limit_words(manifest.limits, manifest.has_dimensions)),
     ]
     if parity.agreement is not None:
-        rows.append((f"agreement ({parity.agreement.group})", _agreement_words(parity.agreement)))
+        rows.append(
+            (f"agreement ({parity.agreement.group})", _agreement_words(parity.agreement, manifest))
+        )
     if parity.labels is not None:
         rows += [
             ("concordance of the checkpoint with labels", _each(parity.labels.before)),
@@ -198,13 +200,13 @@ def _difference_rows(parity: ParitySummary, has_dimensions: bool) -> list[Row]:
     ]
 
 
-def _agreement_words(agreement: Agreement) -> str:
+def _agreement_words(agreement: Agreement, manifest: Manifest) -> str:
     parts = [f"{stated(agreement.judged)} utterances judged"]
     if agreement.ccc is not None:
         parts.append(f"CCC {_each(agreement.ccc)}")
     if agreement.angle_mean_degrees is not None:
         parts.append(f"mean angle {agreement.angle_mean_degrees:.3g} degrees")
-    if agreement.flip_rate is not None:
+    if agreement.flip_rate is not None and manifest.has_dimensions:
         parts.append(f"{agreement.flip_rate:.1%} of regions changed away from a boundary")
     return "; ".join(parts)
 
