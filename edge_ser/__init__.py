@@ -41,11 +41,23 @@ if TYPE_CHECKING:
     from edge_ser.segments.segment import Overall, Segment
     from edge_ser.segments.stream import Segments
     from edge_ser.segments.turns import Turn, read_turns
+    from edge_ser.streaming.background import BackgroundStream
+    from edge_ser.streaming.clock import ClockReport
+    from edge_ser.streaming.estimate import Estimate
+    from edge_ser.streaming.smoothing import Smoothed
+    from edge_ser.streaming.speech_gate import SpokenSpan
+    from edge_ser.streaming.stream import Stream
 
 # What is not needed to begin with - opening a bundle, or more than an answer to one utterance - is
 # imported when it is asked for: name -> module.
 _LATE = {
     "Bundle": "edge_ser.bundle.bundle",
+    "BackgroundStream": "edge_ser.streaming.background",
+    "ClockReport": "edge_ser.streaming.clock",
+    "Estimate": "edge_ser.streaming.estimate",
+    "Smoothed": "edge_ser.streaming.smoothing",
+    "SpokenSpan": "edge_ser.streaming.speech_gate",
+    "Stream": "edge_ser.streaming.stream",
     "Evaluation": "edge_ser.scoring.evaluate",
     "evaluate": "edge_ser.scoring.evaluate",
     "Overall": "edge_ser.segments.segment",
@@ -57,13 +69,16 @@ _LATE = {
 
 __all__ = [
     "AudioError",
+    "BackgroundStream",
     "Bundle",
     "BundleError",
+    "ClockReport",
     "DamagedAudioWarning",
     "DataError",
     "DeviceError",
     "EdgeSerError",
     "Emotion",
+    "Estimate",
     "Evaluation",
     "LibraryError",
     "LongAudioWarning",
@@ -81,8 +96,11 @@ __all__ = [
     "Segment",
     "Segments",
     "SignatureError",
+    "Smoothed",
     "Sound",
     "Sphere",
+    "SpokenSpan",
+    "Stream",
     "Turn",
     "UsageError",
     "Utterance",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge_ser.bundle.manifest import Manifest
     from edge_ser.segments.stream import Segments
     from edge_ser.segments.turns import Turn
+    from edge_ser.streaming.stream import Stream
 
 _BATCH_SIZE = 8
 # Of segments, in seconds: what people say in one go.
@@ -338,6 +339,42 @@ class Recognizer:
         return cut(
             self, self._prepare_mono, audio, sample_rate, self.hearing.channel, window, hop, turns,
             batch_size,
+        )  # fmt: skip
+
+    def stream(
+        self,
+        sample_rate: float,
+        *,
+        window: float = 3.0,
+        hop: float = 0.5,
+        pause: float = 0.6,
+        smoothing: float = 1.0,
+        hysteresis: float = 0.05,
+    ) -> Stream:
+        """Recognise the emotion of audio that goes on, such as a microphone's.
+
+        Windows are those of `segments`, each answered as it ends. They are answered one by one, so
+        that `list(ser.segments(audio, window=3, hop=0.5, batch_size=1))` has the same numbers.
+
+        Args:
+            sample_rate: Hz, of the samples that will come.
+            window: seconds of a window, at most the bundle's `max_seconds`.
+            hop: seconds from the start of one to that of the next, at most `window`.
+            pause: seconds without speech that end an utterance, from 0.1 on.
+            smoothing: seconds after which an answer counts for 1/e in the running mean; 0: none.
+            hysteresis: how far into another region the mean must be before that one is named, where
+                each dimension spans [-1, 1].
+
+        Raises:
+            AudioError: no sample rate that recordings have.
+            UsageError: windows that the model does not take, or another number out of its range.
+        """
+        from edge_ser.streaming.opening import open_stream  # one utterance needs none of it
+
+        limits = self.hearing.limits(self.manifest.sound)
+        return open_stream(
+            self, self._prepare_mono, sample_rate, self.hearing.channel, limits, window, hop, pause,
+            smoothing, hysteresis,
         )  # fmt: skip
 
     def _run(self, utterances: list[Utterance]) -> list[Emotion]:

@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from edge_ser.audio.samples import Channel, Samples, finish
+from edge_ser.audio.channels import Channel
+from edge_ser.audio.samples import Samples, finish
 from edge_ser.audio.sound_file import (
     Decoded,
     decode,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edge_ser.audio.channels import Channel
 from edge_ser.audio.long_audio import warn_caller
-from edge_ser.audio.samples import Channel
 from edge_ser.audio.sound import Sound, SoundLimits
 from edge_ser.errors import AudioError, PoorAudioWarning, UsageError
 

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from edge_ser.audio.channels import Channel
 from edge_ser.audio.files import Recording, read_file
-from edge_ser.audio.samples import Channel, Preprocessing, decode_array
+from edge_ser.audio.samples import Preprocessing, decode_array
 from edge_ser.errors import UsageError
 
 # what is read at runtime is more: the bytes of a file, tensors, numbers; see `hear`

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.audio.channels import Channel, choose_channel
 from edge_ser.errors import AudioError, UsageError
 from edge_ser.libraries import import_library
 
@@ -29,11 +30,7 @@ _MAX_MIN_SECONDS = 10
 # What recordings have; beyond it a resampler would make gigabytes out of a typing error.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 1_000_000
 
-# A mean of channels with so little of their power, which is some, is what is left of cancelling.
-_CANCELLED, _AUDIBLE = 0.003, 1e-9
-
 Samples = NDArray[np.float32]
-Channel = Literal["mean", "left", "right"] | int
 
 
 @dataclass(frozen=True)
@@ -179,48 +176,71 @@ def decode_array(
         AudioError: another shape or type, no samples, or floats of integer scale.
     """
     x = np.asarray(array)
-    if x.ndim not in (1, 2) or (x.ndim == 2 and x.shape[1] > _MAX_CHANNELS):
-        advice = "transpose it" if x.ndim == 2 else ""
-        raise AudioError(
-            subject,
-            expected=f"an array [n] or [n, channels] (at most {_MAX_CHANNELS} channels)",
-            found=f"shape {list(x.shape)}",
-            advice=advice,
-        )
+    check_shape(x, subject)
     check_rate(rate, subject)
     if x.size == 0:
         raise AudioError(subject, expected="samples", found="an empty array")
     if max_seconds is not None:
         x = x[: int(np.ceil((max_seconds + LOOKAHEAD_SECONDS) * rate))]
-    if x.dtype.kind == "i" and x.dtype.itemsize in (2, 4):
-        _refuse_narrow(x, subject)
-        y = (x.astype(np.float64) / -float(np.iinfo(x.dtype).min)).astype(np.float32)
-    elif x.dtype.kind == "f":
+    if x.dtype == np.int32:
+        refuse_narrow(max(abs(int(x.min())), abs(int(x.max()))), subject)
+    return finish(as_frames(x, subject), rate, sample_rate, max_seconds, subject, channel)
+
+
+def check_shape(array: NDArray[np.generic], subject: object) -> None:
+    """Refuse what is neither `[n]` nor `[n, channels]`.
+
+    Raises:
+        AudioError: of another shape.
+    """
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > _MAX_CHANNELS):
+        raise AudioError(
+            subject,
+            expected=f"an array [n] or [n, channels] (at most {_MAX_CHANNELS} channels)",
+            found=f"shape {list(array.shape)}",
+            advice="transpose it" if array.ndim == 2 else "",
+        )
+
+
+def as_frames(array: NDArray[np.generic], subject: object) -> Samples:
+    """Samples of any type as float32 of full scale 1: `[n]` or `[n, channels]` -> `[n, channels]`.
+
+    Raises:
+        AudioError: of another type.
+    """
+    if array.dtype.kind == "i" and array.dtype.itemsize in (2, 4):
+        full_scale = 2.0 ** (8 * array.dtype.itemsize - 1)
+        frames: Samples = (array.astype(np.float64) / full_scale).astype(np.float32)
+    elif array.dtype.kind == "f":
         with np.errstate(over="ignore"):
-            y = x.astype(np.float32)
+            frames = array.astype(np.float32)
     else:
         raise AudioError(
             subject,
             expected="float32, float64, int16 or int32 samples",
-            found=f"dtype {x.dtype}",
+            found=f"dtype {array.dtype}",
             advice="convert the array",
         )
-    return finish(
-        y if y.ndim == 2 else y[:, None], rate, sample_rate, max_seconds, subject, channel
-    )
+    return frames if frames.ndim == 2 else frames[:, None]
 
 
-def _refuse_narrow(x: NDArray[np.generic], subject: object) -> None:
-    """Refuse 32-bit integers that hold 16-bit samples: they would be heard as silence."""
-    if x.dtype.itemsize == 4:
-        peak = max(abs(int(x.min())), abs(int(x.max())))
-        if 0 < peak <= -np.iinfo(np.int16).min:
-            raise AudioError(
-                subject,
-                expected="int32 samples of full scale, 2147483647",
-                found=f"a peak of {peak}, as int16 has",
-                advice="give samples.astype(numpy.int16)",
-            )
+def refuse_narrow(peak: int, subject: object) -> None:
+    """Refuse 32-bit integers that hold 16-bit samples: they would be heard as silence.
+
+    Args:
+        peak: of the integers.
+        subject: named in errors.
+
+    Raises:
+        AudioError: it is that of 16 bits.
+    """
+    if 0 < peak <= -np.iinfo(np.int16).min:
+        raise AudioError(
+            subject,
+            expected="int32 samples of full scale, 2147483647",
+            found=f"a peak of {peak}, as int16 has",
+            advice="give samples.astype(numpy.int16)",
+        )
 
 
 def finish(
@@ -234,18 +254,38 @@ def finish(
     """Mix, resample and cut; what is not finite is refused before a filter smears it."""
     with np.errstate(invalid="ignore"):
         mono = choose_channel(audio, channel, subject)
-    bad = ~np.isfinite(mono)
-    if bad.any():
-        used = mono.size if max_seconds is None else int(np.ceil(max_seconds * rate))
-        count = int(np.count_nonzero(bad[:used]))
-        if count:
-            raise AudioError(
-                subject,
-                expected="finite samples",
-                found=f"{count} NaN or infinite of {min(used, mono.size)}",
-                advice="repair the recording",
-            )
-        mono = np.where(bad, np.float32(0), mono)  # after the cut: heard by the filter only
+    used = mono.size if max_seconds is None else int(np.ceil(max_seconds * rate))
+    _refuse_not_finite(mono[:used], subject)
+    rest = mono[used:]  # after the cut: heard by the filter only
+    if not np.isfinite(rest).all():
+        mono = np.concatenate([mono[:used], np.where(np.isfinite(rest), rest, np.float32(0))])
+    _refuse_loud(mono, subject)
+    y = resample(mono, rate, sample_rate)
+    return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
+
+
+def check_values(mono: Samples, subject: object) -> None:
+    """Refuse samples that are not finite, or of another scale than [-1, 1]: `[n]`.
+
+    Raises:
+        AudioError: some are.
+    """
+    _refuse_not_finite(mono, subject)
+    _refuse_loud(mono, subject)
+
+
+def _refuse_not_finite(mono: Samples, subject: object) -> None:
+    count = int(np.count_nonzero(~np.isfinite(mono)))
+    if count:
+        raise AudioError(
+            subject,
+            expected="finite samples",
+            found=f"{count} NaN or infinite of {mono.size}",
+            advice="repair the recording",
+        )
+
+
+def _refuse_loud(mono: Samples, subject: object) -> None:
     peak = float(np.abs(mono).max(initial=0.0))
     if peak > _MAX_FLOAT_PEAK:
         raise AudioError(
@@ -254,8 +294,6 @@ def finish(
             found=f"a peak of {peak:.6g}",
             advice="divide by the full scale, or give int16",
         )
-    y = resample(mono, rate, sample_rate)
-    return y if max_seconds is None else y[: int(max_seconds * sample_rate)]
 
 
 def check_rate(rate: float, subject: object) -> None:
@@ -297,43 +335,6 @@ def from_int16(samples: NDArray[np.int16]) -> Samples:
     """The reverse of `to_int16`."""
     scaled: Samples = samples.astype(np.float32) / np.float32(32768)
     return scaled
-
-
-def choose_channel(audio: Samples, channel: Channel, subject: object) -> Samples:
-    """One channel of several, or their mean: `[n, channels]` -> `[n]`.
-
-    Args:
-        audio: all channels.
-        channel: "mean", "left", "right", or a number from 1 on.
-        subject: named in errors.
-
-    Raises:
-        AudioError: no such channel, or a mean in which the channels cancel one another.
-    """
-    count = audio.shape[1]
-    if channel != "mean":
-        number = {"left": 1, "right": 2}.get(str(channel), channel)
-        if not isinstance(number, int) or not 1 <= number <= count:
-            raise AudioError(
-                subject, expected=f"channel {channel}", found=f"{count} of them, from 1 on"
-            )
-        return audio[:, number - 1]
-    mono = mix_to_mono(audio)
-    if count > 1:
-        each = float(np.vdot(audio, audio)) / count
-        if float(np.dot(mono, mono)) < _CANCELLED * each and each > _AUDIBLE * mono.size:
-            raise AudioError(
-                subject,
-                expected="channels whose mean is heard",
-                found=f"{count} that cancel one another, as one is inverted",
-                advice="choose one: --channel left, or edge_ser.load(channel='left')",
-            )
-    return mono
-
-
-def mix_to_mono(audio: Samples) -> Samples:
-    """Mean of the channels: `[n, channels]` -> `[n]`."""
-    return audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1, dtype=np.float32)
 
 
 def resample(samples: Samples, rate: float, sample_rate: float) -> Samples:

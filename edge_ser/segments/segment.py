@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.sphere import Partition
+from edge_ser.errors import AudioError
 from edge_ser.segments.windows import Window
 
 # Of a piece without speech: it counts where there is nothing else.
@@ -90,6 +91,11 @@ class Overall:
             "speech_share": self.speech_share,
             "emotion": None if self.emotion is None else self.emotion.to_dict(),
         }
+
+
+def unanswered_reason(error: AudioError) -> str:
+    """Why a piece is not answered, without its place."""
+    return f"expected {error.expected}, found {error.found}"
 
 
 class Together:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_ser.audio import Samples
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import AudioError, UsageError
-from edge_ser.segments.segment import Overall, Segment, Together
+from edge_ser.segments.segment import Overall, Segment, Together, unanswered_reason
 from edge_ser.segments.source import AudioSource
 from edge_ser.segments.windows import Window
 from edge_ser.utterance import Utterance
@@ -115,7 +115,7 @@ class Segments(Iterator[Segment]):
             except AudioError as error:
                 if self._is_all_too_short(window):
                     raise
-                reasons.append(f"expected {error.expected}, found {error.found}")
+                reasons.append(unanswered_reason(error))
         emotions: list[Emotion] = []
         if utterances:
             outputs = self._steps.infer(utterances)

@@ -79,6 +79,49 @@ def window_rule(window: float, hop: float | None, rules: Preprocessing) -> Windo
     return WindowRule(size, hop_size, rules.min_samples)
 
 
+class WindowCutter:
+    """Cuts samples as they arrive; holds a window and a block of them in memory.
+
+    Args:
+        rule: where windows lie.
+    """
+
+    def __init__(self, rule: WindowRule) -> None:
+        self._rule = rule
+        self._parts: list[Samples] = []
+        # positions: of the first sample kept, after the last, of the next window
+        self._base = self._end = self._following = 0
+
+    def push(self, block: Samples) -> list[Window]:
+        """Take a block, `[n]` of any length, and give the windows that end in it, in order."""
+        size = self._rule.size
+        self._parts.append(block)
+        self._end += block.size
+        if self._end < self._following + size:
+            return []
+        kept = np.concatenate(self._parts)
+        windows = []
+        while self._following + size <= self._end:
+            place = self._following - self._base
+            windows.append(Window(self._following, kept[place : place + size], size))
+            self._following += self._rule.hop
+        # the last window may have to begin this early
+        self._base = self._end - size
+        self._parts = [kept[kept.size - size :]]
+        return windows
+
+    def last(self) -> list[Window]:
+        """The window that ends with the audio, where that is none of those given."""
+        rule = self._rule
+        is_first = self._following == 0
+        covered = 0 if is_first else self._following - rule.hop + rule.size
+        if self._end - covered < (1 if is_first else rule.shortest):
+            return []
+        kept = np.concatenate(self._parts)[-rule.size :]
+        added = 1.0 if is_first else min(1.0, (self._end - covered) / rule.hop)
+        return [Window(self._end - kept.size, kept, kept.size * added)]
+
+
 def cut_windows(blocks: Iterable[Samples], rule: WindowRule) -> Iterator[Window]:
     """Cut a stream of samples; holds a window and a block of it in memory.
 
@@ -89,24 +132,7 @@ def cut_windows(blocks: Iterable[Samples], rule: WindowRule) -> Iterator[Window]
     Yields:
         windows in the order of their starts; none where there are no samples.
     """
-    parts: list[Samples] = []
-    base = end = following = 0  # of the first sample kept, after the last, of the next window
+    cutter = WindowCutter(rule)
     for block in blocks:
-        parts.append(block)
-        end += block.size
-        if end < following + rule.size:
-            continue
-        kept = np.concatenate(parts)
-        while following + rule.size <= end:
-            place = following - base
-            yield Window(following, kept[place : place + rule.size], rule.size)
-            following += rule.hop
-        # the last window may have to begin this early
-        base = end - rule.size
-        parts = [kept[kept.size - rule.size :]]
-    is_first = following == 0
-    covered = 0 if is_first else following - rule.hop + rule.size
-    if end - covered >= (1 if is_first else rule.shortest):
-        kept = np.concatenate(parts)[-rule.size :]
-        counted = kept.size if is_first else kept.size * min(1.0, (end - covered) / rule.hop)
-        yield Window(end - kept.size, kept, counted)
+        yield from cutter.push(block)
+    yield from cutter.last()
