@@ -9,7 +9,7 @@ All of them pickle, with every attribute: a worker's error reaches the process t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -59,6 +59,47 @@ def _restored(
 
 class UsageError(EdgeSerError, ValueError):
     """An argument that no work can be done with."""
+
+
+def near_name(word: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The name that was most likely meant; "" where none is near, by the measure of `difflib`."""
+    import difflib  # slow to import, and for errors alone
+
+    known = {name.lower(): name for name in names}
+    return next((known[n] for n in difflib.get_close_matches(word.lower(), known, 1, cutoff)), "")
+
+
+def did_you_mean(word: str, names: Iterable[str], among: str = "", cutoff: float = 0.6) -> str:
+    """The question for the name that was most likely meant, as advice; "" where none is near.
+
+    Args:
+        word: that was given.
+        names: that there are.
+        among: what stands before the name, such as the folder of a file.
+        cutoff: how near it must be, up to 1.
+    """
+    near = near_name(word, names, cutoff)
+    return f"did you mean {among}{near}?" if near else ""
+
+
+def unknown_name(
+    subject: str, word: object, names: Iterable[str], expected: str = "one of "
+) -> UsageError:
+    """What is said of a name that is none of those that there are.
+
+    Args:
+        subject: the option or argument.
+        word: that was given.
+        names: that there are, as they are listed.
+        expected: words before the list.
+    """
+    listed = list(names)
+    return UsageError(
+        subject,
+        expected=expected + ", ".join(listed),
+        found=str(word),
+        advice=did_you_mean(str(word), listed),
+    )
 
 
 class MissingPathError(EdgeSerError, FileNotFoundError):

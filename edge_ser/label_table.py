@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN
-from edge_ser.errors import DataError, MissingPathError
+from edge_ser.errors import DataError, MissingPathError, did_you_mean
 
 FILE_COLUMN, SPLIT_COLUMN = "FileName", "Split_Set"
 # In the order of `emotion.scale.DIMENSIONS`, which is not that of the table.
 SCORE_COLUMNS = ("EmoAct", "EmoDom", "EmoVal")
-COLUMNS = (FILE_COLUMN, *SCORE_COLUMNS, SPLIT_COLUMN)
 # Every row, whatever its split.
 ALL_SPLITS = "all"
 
@@ -141,7 +140,7 @@ class LabelTable:
         path: of the table.
         files: names, relative to the folder of audio.
         scores: `[n, 3]` arousal, dominance, valence on 1..7; NaN where the table has none.
-        splits: of each file.
+        splits: of each file; empty where the table has no such column.
         places: of each row, for errors.
     """
 
@@ -165,10 +164,12 @@ class LabelTable:
         if split != ALL_SPLITS:
             chosen = np.flatnonzero(np.array(self.splits) == split)
         if not chosen.size:
+            there = sorted(set(self.splits))
             raise DataError(
                 self.path,
                 expected=f"rows with {SPLIT_COLUMN} = {split}",
-                found=f"splits {', '.join(sorted(set(self.splits)))}",
+                found=f"splits {', '.join(there)}" if there else f"no column {SPLIT_COLUMN}",
+                advice=did_you_mean(split, there) if there else "take every row: --split all",
             )
         if chosen.size < least:
             raise DataError(
@@ -190,16 +191,21 @@ def read_labels(path: Path) -> LabelTable:
     """Read a label table in MSP-Podcast's columns.
 
     Args:
-        path: CSV with FileName, EmoAct, EmoVal, EmoDom (1..7) and Split_Set.
+        path: CSV with FileName, EmoAct, EmoVal, EmoDom (1..7) and, where splits are asked for,
+            Split_Set.
 
     Raises:
         DataError: columns are missing, or numbers are none or out of range.
     """
     columns, rows = read_rows(path)
-    missing = [c for c in COLUMNS if c not in columns]
+    needed = (FILE_COLUMN, *SCORE_COLUMNS)
+    missing = [c for c in needed if c not in columns]
     if missing:
         raise DataError(
-            path, expected=f"columns {', '.join(COLUMNS)}", found=f"no {', '.join(missing)}"
+            path,
+            expected=f"columns {', '.join(needed)}",
+            found=f"no {', '.join(missing)} among {', '.join(columns) or 'none'}",
+            advice=" ".join(filter(None, (did_you_mean(c, columns) for c in missing))),
         )
     if not rows:
         raise DataError(path, expected="labelled rows", found="a header only")
@@ -208,6 +214,6 @@ def read_labels(path: Path) -> LabelTable:
         path,
         tuple(row.cells[FILE_COLUMN] for row in rows),
         np.array(scores, dtype=np.float64),
-        tuple(row.cells[SPLIT_COLUMN] for row in rows),
+        tuple(row.cells[SPLIT_COLUMN] for row in rows if SPLIT_COLUMN in columns),
         tuple(row.place for row in rows),
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_ser.bench.records import Record, one_per_system
-from edge_ser.errors import UsageError
+from edge_ser.errors import UsageError, unknown_name
 
 Figure = Callable[[Record], float | None]
 
@@ -59,7 +59,7 @@ def parse_budget(text: str) -> Budget:
     """
     name, limit, seconds = split_limit(text, _EXAMPLE)
     if name not in FIGURES:
-        raise UsageError("--budget", expected=f"one of {', '.join(FIGURES)}", found=name)
+        raise unknown_name("--budget", name, FIGURES)
     if seconds is not None and not FIGURES[name][2]:
         raise UsageError(
             "--budget",

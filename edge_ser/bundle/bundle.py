@@ -29,7 +29,13 @@ from edge_ser.bundle.manifest import FileEntry, Manifest
 from edge_ser.bundle.onnx_graph import read_graph, read_graph_file
 from edge_ser.bundle.operators import check_graph
 from edge_ser.bundle.trust import Trust
-from edge_ser.errors import BundleChangedError, BundleError, EdgeSerError, MissingPathError
+from edge_ser.errors import (
+    BundleChangedError,
+    BundleError,
+    EdgeSerError,
+    MissingPathError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from edge_ser.bundle.golden import Golden
@@ -54,6 +60,15 @@ def is_bundle(path: Path) -> bool:
             return any(PurePosixPath(name).name == MANIFEST for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
+
+
+def near_bundle(path: Path) -> str:
+    """The bundle beside a missing path whose name is nearest to it, as advice; "" for none."""
+    try:
+        beside = [p.name for p in path.parent.iterdir() if is_bundle(p)]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, beside, among=str(path.parent / "_")[:-1])
 
 
 # Times that a bundle is opened anew because another one took its place meanwhile.
@@ -127,7 +142,12 @@ class Bundle:
     @classmethod
     def _open(cls, path: Path) -> Bundle:
         if not path.exists():
-            raise MissingPathError(path, expected="a bundle", found="no such file or directory")
+            raise MissingPathError(
+                path,
+                expected="a bundle",
+                found="no such file or directory",
+                advice=near_bundle(path),
+            )
         if path.is_file():
             return cls._open_zip(path)
         for _ in range(_TRIES - 1):

@@ -11,7 +11,7 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import needs
 from edge_ser.cli.console import print_warning
 from edge_ser.data import DEFAULT_BUNDLE
-from edge_ser.errors import EdgeSerError, UsageError
+from edge_ser.errors import EdgeSerError, unknown_name
 
 TORCH = "torch"
 
@@ -44,7 +44,7 @@ def systems_of(
         if name in (*known, "auto"):
             wanted.append(name)
         else:
-            complain(UsageError("--runtime", expected=f"auto, {', '.join(known)}", found=name))
+            complain(unknown_name("--runtime", name, ["auto", *known], ""))
     systems: dict[str, System] = {}
     for path, label in zip(bundles or [DEFAULT_BUNDLE], labels_of(bundles), strict=True):
         try:

@@ -6,7 +6,6 @@ answer would look like that bundle's.
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from typing import NamedTuple
 from edge_ser.audio.inputs import Source
 from edge_ser.audio.kinds import AUDIO_SUFFIXES, begins_as_audio
 from edge_ser.audio.sound_file import import_soundfile
-from edge_ser.bundle.bundle import is_bundle
+from edge_ser.bundle.bundle import is_bundle, near_bundle
 from edge_ser.bundle.foreign import describe_foreign
 from edge_ser.cli.folders import audio_files
 from edge_ser.data import sample_utterances
@@ -89,7 +88,7 @@ def _names_bundle(word: str) -> bool:
             path,
             expected="a bundle, an audio file or a folder",
             found="nothing there",
-            advice=_neighbour(path),
+            advice=near_bundle(path),
         )
     if path.is_file() and not describe_foreign(path)[0] and not _is_audio(path):
         raise BundleError(path, expected="a bundle or an audio file", found="neither")
@@ -118,16 +117,6 @@ def _refuse_model(path: Path, words: Sequence[str], bundle: Path | None) -> None
     found, advice = describe_foreign(path)
     if found and not (path.is_dir() and any(_is_audio_name(p) for p in path.rglob("*"))):
         raise BundleError(path, expected="a bundle or audio", found=found, advice=advice)
-
-
-def _neighbour(path: Path) -> str:
-    """The bundle beside a missing path whose name is nearest to it, as advice; "" for none."""
-    try:
-        beside = [p.name for p in path.parent.iterdir() if is_bundle(p)]
-    except OSError:
-        return ""
-    near = difflib.get_close_matches(path.name, beside, n=1)
-    return f"did you mean {path.parent / near[0]}?" if near else ""
 
 
 def _is_audio(path: Path) -> bool:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from edge_ser.errors import UsageError
+from edge_ser.errors import UsageError, near_name
 
 _KINDS: dict[Any, str] = {int: "a whole number", float: "a number"}
 _NUMBER = re.compile(r"-\.?\d")
@@ -79,10 +79,11 @@ class Parser(argparse.ArgumentParser):
             else:
                 return self._read_command(commands, word, words, read)
         missing = ["COMMAND"] if commands is not None else self._read_places(places, read)
+        taken = self._taken(places, read) if missing else ""
         missing += [_label(a) for a in self._actions if a.required and a.dest not in given
                     and a.option_strings]  # fmt: skip
         if missing:
-            raise self._refusal("command line", ", ".join(missing), "none")
+            raise self._refusal("command line", ", ".join(missing), taken or "none")
         return read
 
     def commands(self) -> dict[str, Parser]:
@@ -122,7 +123,7 @@ class Parser(argparse.ArgumentParser):
     ) -> Any:
         if word not in commands.choices:
             expected = f"one of {', '.join(commands.choices)}"
-            raise self._refusal("COMMAND", expected, repr(word), _near(word, commands.choices))
+            raise self._refusal("COMMAND", expected, repr(word), near_name(word, commands.choices))
         setattr(read, commands.dest, word)
         return commands.choices[word].parse_args([*words], read)
 
@@ -164,7 +165,9 @@ class Parser(argparse.ArgumentParser):
         commands = self._commands()
         if commands is not None and any(name in c._options() for c in commands.choices.values()):
             raise self._refusal("command line", f"COMMAND before {name}", "none")
-        raise self._refusal("command line", f"an option of {self.prog}", name, _near(name, options))
+        raise self._refusal(
+            "command line", f"an option of {self.prog}", name, near_name(name, options)
+        )
 
     def _read_places(self, words: list[str], read: argparse.Namespace) -> list[str]:
         """Read the arguments that are no options; returns the names of missing ones."""
@@ -183,10 +186,18 @@ class Parser(argparse.ArgumentParser):
                 missing.append(_label(action))
         if rest:
             names = " ".join(_label(a) for a in places)
-            near = _near(rest[0], (name.removeprefix("--") for name in self._options()))
+            near = near_name(rest[0], (name.removeprefix("--") for name in self._options()))
             near = near and f"--{near}"
             raise self._refusal("command line", f"nothing beside {names}", rest[0], near)
         return missing
+
+    def _taken(self, words: Sequence[str], read: argparse.Namespace) -> str:
+        """As what the words were taken that are too few: which is missing, only the user knows."""
+        needed = (a for a in self._actions if not a.option_strings and a.nargs is None)
+        taken = [
+            f"{_label(a)} {getattr(read, a.dest)}" for a, _ in zip(needed, words, strict=False)
+        ]
+        return f"{', '.join(taken)} alone" if taken else ""
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
         kind: Callable[[str], Any] = action.type if callable(action.type) else str
@@ -198,7 +209,7 @@ class Parser(argparse.ArgumentParser):
             expected = _KINDS.get(kind) or _wanted(action)
             raise self._refusal(_label(action), expected, repr(text)) from None
         if action.choices is not None and value not in action.choices:
-            near = _near(text, map(str, action.choices))
+            near = near_name(text, map(str, action.choices))
             raise self._refusal(_label(action), _wanted(action), repr(text), near)
         return value
 
@@ -232,13 +243,6 @@ def _wanted(action: argparse.Action) -> str:
     if action.choices is not None:
         return f"one of {', '.join(map(str, action.choices))}"
     return _KINDS.get(action.type) or str(action.metavar or "a value")
-
-
-def _near(word: str, names: Iterable[str]) -> str:
-    """The name that was most likely meant; "" where none is near."""
-    import difflib
-
-    return next(iter(difflib.get_close_matches(word, list(names), n=1)), "")
 
 
 def add_verbosity(parser: Parser, commands: Iterable[Parser]) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.errors import UsageError
+from edge_ser.errors import UsageError, did_you_mean
 from edge_ser.scoring.scores import DimensionScores
 
 
@@ -29,6 +29,7 @@ def parse_least(given: Iterable[str]) -> dict[str, float]:
                 "--min-ccc",
                 expected=f"a number in -1..1, or NAME=NUMBER with NAME {', '.join(DIMENSIONS)}",
                 found=text,
+                advice=did_you_mean(name, DIMENSIONS) if name not in DIMENSIONS else "",
             )
         twice = [n for n in names if n in limits]
         if twice:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from edge_ser.audio import Samples
-from edge_ser.errors import AudioError, UsageError
+from edge_ser.errors import AudioError, UsageError, did_you_mean
 from edge_ser.stress import noise, pace, places
 from edge_ser.stress.codecs import through_codec
 
@@ -197,6 +197,7 @@ def choose(patterns: Sequence[str]) -> tuple[Condition, ...]:
                 "condition",
                 expected=f"one of {', '.join(KINDS)}, or of a level, such as noise-20db",
                 found=pattern,
+                advice=did_you_mean(pattern, [*KINDS, *(c.name for c in CONDITIONS)]),
             )
     return tuple(c for c in CONDITIONS if any(_is_of(c, p) for p in patterns))
 

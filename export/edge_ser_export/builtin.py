@@ -6,12 +6,11 @@ whoever brings checkpoints and speech can do without: it is looked for when it i
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from pathlib import Path
 
 from edge_ser.bundle.bundle import is_bundle
-from edge_ser.errors import CheckpointError, MissingExtraError, MissingPathError
+from edge_ser.errors import CheckpointError, MissingExtraError, MissingPathError, did_you_mean
 
 CHECKPOINT_NAMES = ("spectral", "wavlm-tiny")
 _PACKAGE = "edge_ser_export_data"
@@ -39,12 +38,11 @@ def existing_checkpoint(source: str | Path) -> Path:
     """
     path = find_checkpoint(source)
     if not path.exists():
-        near = difflib.get_close_matches(str(source), CHECKPOINT_NAMES, n=1)
         raise MissingPathError(
             path,
             expected=f"a checkpoint, or one of {', '.join(CHECKPOINT_NAMES)}",
             found="no such path",
-            advice=f"did you mean {near[0]}?" if near else "",
+            advice=did_you_mean(str(source), CHECKPOINT_NAMES),
         )
     if not path.is_dir() and not path.is_file():
         raise CheckpointError(path, expected="a file or a directory", found="a pipe or device")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_ser.errors import UsageError
+from edge_ser.errors import unknown_name
 from edge_ser.fidelity.limits import LIMITS, Limits
 from edge_ser_export.precision.job import Lowered, Lowering
 from edge_ser_runtimes.engines.build import ENGINE
@@ -130,7 +130,7 @@ def find_target(name: str) -> Target:
         UsageError: there is none.
     """
     if name not in TARGETS:
-        raise UsageError("--target", expected=f"one of {', '.join(TARGETS)}", found=name)
+        raise unknown_name("--target", name, TARGETS)
     return TARGETS[name]
 
 

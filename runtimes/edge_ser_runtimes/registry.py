@@ -13,7 +13,14 @@ from typing import Any, cast
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.target_kind import kind_of
-from edge_ser.errors import BundleChangedError, BundleError, DeviceError, LibraryError, UsageError
+from edge_ser.errors import (
+    BundleChangedError,
+    BundleError,
+    DeviceError,
+    LibraryError,
+    UsageError,
+    unknown_name,
+)
 from edge_ser.host.cpu import usable_cores
 from edge_ser.host.threads import choose_threads
 from edge_ser.install import pip_extra
@@ -155,7 +162,7 @@ def open_session(
         able = [n for n in usual if set(options) <= set(RUNTIMES[n].options)]
         return _first_that_opens(bundle, able or usual[:1], threads, options)
     if runtime not in RUNTIMES:
-        raise UsageError("runtime", expected=f"auto or one of {names}", found=runtime)
+        raise unknown_name("runtime", runtime, RUNTIMES, "auto or one of ")
     if runtime not in fitting:
         raise UsageError("runtime", expected=f"one that runs {target}", found=runtime)
     return _open(bundle, runtime, threads, options)

@@ -153,6 +153,8 @@ def test_a_bad_file_prints_no_header_alone(cli: Cli, tmp_path: Path) -> None:
         (["verify", "one", "two"], "expected nothing beside BUNDLE, found two; see edge-ser ver"),
         (["inspect", "one", "two\nlines {what}"], "found two\\nlines {what}; see"),
         (["train"], "expected LABELS.csv, found none; see edge-ser train --help"),
+        (["evaluate"], "expected BUNDLE, LABELS.csv, found none; see edge-ser evaluate --help"),
+        (["evaluate", "l.csv", "--audio", "x"], "expected LABELS.csv, found BUNDLE l.csv alone; "),
         (["export", "--short", "maybe"], "--short: expected one of refuse, pad, found 'maybe'"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
@@ -175,3 +177,36 @@ def test_a_file_that_may_not_be_read_is_one_line(cli: Cli, bad: Path) -> None:
         path = bad / "good.wav"
         path.chmod(0)
     assert path.name in cli("predict", path).error()
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("inspect @bundel", "@bundle"),
+        ("verify @bundel", "@bundle"),
+        ("bench @Bundle2", "@bundle"),
+        ("report @bundl -o report.html", "@bundle"),
+        ("build @bundl", "@bundle"),
+        ("predict --runtime onxx", "onnx"),
+        ("verify --runtime openvin", "openvino"),
+        ("bench --runtime tourch", "torch"),
+        ("bench --budget latency=3", "latency_ms"),
+        ("export --target onnx-int", "onnx-int8"),
+        ("export --recipe static8", "static"),
+        ("export --cpu x86-vni", "x86-vnni"),
+        ("export --trt-backend tensort", "tensorrt"),
+        ("export --runtime openvin", "openvino"),
+        ("export spectrl", "spectral"),
+        ("completion bsh", "bash"),
+        ("evaluate @bundle labels.csv --min-ccc valens=0.5", "valence"),
+    ],
+)
+def test_a_name_that_is_nearly_one_is_asked_for(
+    words: str, near: str, cli: Cli, bundle_dir: Path
+) -> None:
+    folder = f"{bundle_dir.parent}{os.sep}"
+    more = ["--device", "t4", "--target", "trt-fp16"] if "--trt-backend" in words else []
+    if "--recipe" in words or "--cpu" in words:
+        more = ["--target", "onnx-int8"]
+    done = cli(*words.replace("@", folder).split(), *more)
+    assert f"; did you mean {near.replace('@', folder)}?" in done.error()

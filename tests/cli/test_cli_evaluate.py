@@ -151,3 +151,16 @@ def test_what_cannot_be_done_is_refused_before_computing(
     cli: Cli, table: Path, clips: Path, more: tuple[object, ...], words: str
 ) -> None:
     assert words in cli(*command(table, clips, *more)).error()
+
+
+def test_the_example_of_the_documents_is_what_it_prints(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "how-to" / "evaluate.md").read_text(encoding="utf-8")
+    (words,) = (line for line in page.splitlines() if line.startswith("edge-ser evaluate edge_ser"))
+    monkeypatch.chdir(root)
+    done = cli(*words.split()[1:], "--threads", 1)
+    assert done.code == 0
+    printed = page.split("emosphere-spectral (onnx-fp32): ")[1].split("...")[0]
+    assert done.out.removeprefix("emosphere-spectral (onnx-fp32): ").startswith(printed)

@@ -83,3 +83,30 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path) -> None:
         find_corpus(tmp_path / "none.csv")
     with pytest.raises(MissingPathError, match="a folder of audio"):
         find_corpus(write(tmp_path / "l.csv"), tmp_path / "none")
+
+
+def test_a_table_without_splits_is_read_whole(tmp_path: Path) -> None:
+    header = "FileName,EmoAct,EmoVal,EmoDom"
+    table = read_labels(write(tmp_path / "l.csv", "a.wav,4,4,4", "b.wav,1,2,3", header=header))
+    assert table.rows("all").tolist() == [0, 1]
+    with pytest.raises(
+        DataError,
+        match=r"Split_Set = Test1, found no column Split_Set; take every row: --split all",
+    ):
+        table.rows("Test1")
+
+
+def test_a_missing_column_is_told_beside_those_there_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "l.csv", "a.wav,4,4,4", header="FileName,EmoAct,Emoval,dominance")
+    with pytest.raises(
+        DataError,
+        match=r"columns FileName, EmoAct, EmoDom, EmoVal, found no EmoDom, EmoVal among FileName, "
+        r"EmoAct, Emoval, dominance; did you mean Emoval\?",
+    ):
+        read_labels(path)
+
+
+def test_a_split_that_is_nearly_one_is_asked_for(tmp_path: Path) -> None:
+    table = read_labels(write(tmp_path / "l.csv", "a.wav,N,4,4,4,1,F,Development"))
+    with pytest.raises(DataError, match=r"found splits Development; did you mean Development\?"):
+        table.rows("development")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_ser.audio.folders import find_audio
 from edge_ser.audio.kinds import AUDIO_SUFFIXES
-from edge_ser.errors import DataError, MissingPathError
+from edge_ser.errors import DataError, MissingPathError, did_you_mean
 from edge_ser.label_table import (
     FILE_COLUMN,
     SCORE_COLUMNS,
@@ -129,6 +129,7 @@ def _of_split(path: Path, rows: list[Row], split: str | None) -> list[Row]:
                 path,
                 expected=f"rows with {SPLIT_COLUMN} = {split}",
                 found=f"splits {', '.join(there)}" if any(there) else f"no {SPLIT_COLUMN}",
+                advice=did_you_mean(split, there),
             )
         return chosen
     chosen = [r for r in rows if not r.cells.get(SPLIT_COLUMN, "").lower().startswith("test")]

@@ -17,7 +17,7 @@ from typing import Any
 import onnx_ir as ir
 
 from edge_ser.emotion.sphere import Partition
-from edge_ser.errors import GateError, UsageError
+from edge_ser.errors import GateError, unknown_name
 from edge_ser.fidelity.compare import Fidelity, compare
 from edge_ser.fidelity.limits import Limits
 from edge_ser_export.calibration.draw import ENOUGH_CLIPS, CalibrationSet
@@ -151,7 +151,7 @@ class Quantizer:
             GateError: none passes, whatever is left in float32.
         """
         if name not in RECIPES:
-            raise UsageError("--recipe", expected=f"one of {', '.join(RECIPES)}", found=name)
+            raise unknown_name("--recipe", name, RECIPES)
         names = ("dynamic", "static") if name == "auto" else (name,)
         best: tuple[Path, Trial] | None = None
         for recipe in [Recipe(n, scores) for n in names for scores in (False, True)]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from edge_ser.errors import UsageError
+from edge_ser.errors import UsageError, unknown_name
 from edge_ser.host.cpu import sums_saturate
 from edge_ser_export.precision.recipes import CPUS, RECIPES
 
@@ -55,4 +55,4 @@ class PrecisionOptions:
             ("--recipe", self.recipe, RECIPES),
         ):
             if value not in known:
-                raise UsageError(option, expected=f"one of {', '.join(known)}", found=value)
+                raise unknown_name(option, value, known)

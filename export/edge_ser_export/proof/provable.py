@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_ser.bundle.target_kind import kind_of
-from edge_ser.errors import MissingExtraError, UsageError
+from edge_ser.errors import MissingExtraError, UsageError, did_you_mean
 from edge_ser.host.packages import is_installed
 from edge_ser_export.targets import Target
 from edge_ser_runtimes.registry import ALWAYS_PROVED, RUNTIMES, proving_runtimes
@@ -30,6 +30,7 @@ def check_runtimes(names: Sequence[str], target: Target, recipe: str) -> None:
                 "--runtime",
                 expected=f"{' or '.join(provable)} ({ALWAYS_PROVED} is always used)",
                 found=f"{name!r:.40}",
+                advice=did_you_mean(name, provable),
             )
         runtime = RUNTIMES[name]
         if kind_of(target.name) not in runtime.kinds:

@@ -16,7 +16,7 @@ from edge_ser.audio import Preprocessing, from_int16, to_int16
 from edge_ser.audio.files import decode_file
 from edge_ser.emotion.scale import unit_from_scores
 from edge_ser.errors import DataError
-from edge_ser.label_table import ALL_SPLITS, LabelTable, find_corpus, read_labels
+from edge_ser.label_table import ALL_SPLITS, SPLIT_COLUMN, LabelTable, find_corpus, read_labels
 from edge_ser.progress import watched
 from edge_ser_export.training.decoded import decoded
 
@@ -33,6 +33,10 @@ def read_training_labels(path: Path, audio: Path) -> LabelTable:
         DataError: columns, numbers or audio files are missing or out of range.
     """
     table = read_labels(find_corpus(path, audio).table)
+    if not table.splits:
+        raise DataError(
+            path, expected=f"a column {SPLIT_COLUMN}, to train by", found=f"no {SPLIT_COLUMN}"
+        )
     table.rows(ALL_SPLITS)
     absent = [f for f in table.files if not (audio / f).is_file()]
     if absent:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from edge_ser.bundle.engine import BackendName
-from edge_ser.errors import MissingExtraError, UsageError
+from edge_ser.errors import MissingExtraError, UsageError, unknown_name
 from edge_ser.host import nvidia_libraries
 from edge_ser.install import JETSON_TENSORRT, pip_extra, pip_package
 from edge_ser_runtimes.engines.devices import SMS, Device
@@ -97,7 +97,7 @@ def choose_backend(asked: str, devices: Sequence[Device]) -> BackendName:
             devices of which some need the standard TensorRT.
     """
     if asked not in BACKENDS:
-        raise UsageError("--trt-backend", expected=f"one of {', '.join(BACKENDS)}", found=asked)
+        raise unknown_name("--trt-backend", asked, BACKENDS)
     others = [d for d in devices if not d.sm.rtx]
     if asked == "rtx" and others:
         raise UsageError(

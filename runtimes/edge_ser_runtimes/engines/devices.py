@@ -7,11 +7,10 @@ found to build for it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_ser.errors import UsageError
+from edge_ser.errors import UsageError, did_you_mean
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 
@@ -121,12 +120,11 @@ def find_device(name: str) -> Device:
         )
     sm = SMS.get(DEVICES.get(plain, plain))
     if sm is None:
-        close = difflib.get_close_matches(plain, [*DEVICES, *SMS], n=1, cutoff=0.8)
         raise UsageError(
             "--device",
             expected=f"a GPU such as {', '.join(_examples())}, or one of {', '.join(SMS)}",
             found=name,
-            advice=f"did you mean {close[0]}?" if close else "",
+            advice=did_you_mean(plain, [*DEVICES, *SMS], cutoff=0.8),
         )
     return Device(plain, sm)
 

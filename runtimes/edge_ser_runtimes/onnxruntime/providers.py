@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from edge_ser.errors import DeviceError, UsageError
+from edge_ser.errors import DeviceError, unknown_name
 from edge_ser.install import GPU_ONNXRUNTIME, pip_package
 from edge_ser.libraries import import_library
 from edge_ser_runtimes.tensorrt.cuda import Driver
@@ -31,7 +31,7 @@ def check_provider(provider: str | None) -> str:
         UsageError: no such provider.
     """
     if provider is not None and provider not in PROVIDERS:
-        raise UsageError("provider", expected=f"one of {', '.join(PROVIDERS)}", found=provider)
+        raise unknown_name("provider", provider, PROVIDERS)
     return provider or "cpu"
 
 
