@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge_ser.audio.kinds import AUDIO_SUFFIXES, begins_as_audio
-from edge_ser.bundle.writing import is_bundle_of_ours
 from edge_ser.errors import UsageError
 from edge_ser.label_table import corpus_table
 
@@ -119,6 +118,8 @@ def _refusal(output: _Given, expected: str, found: str, more: str = "") -> Usage
 
 def _refuse_bundle(output: _Given, whole_folder: bool) -> None:
     """Nothing is written into a bundle, but a whole one may replace it."""
+    from edge_ser.bundle.writing import is_bundle_of_ours  # most commands write no file
+
     place = Path(os.path.realpath(output.path))
     around = place.parents if whole_folder else (place, *place.parents)
     for folder in around:

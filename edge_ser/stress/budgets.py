@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from edge_ser.bench.budgets import split_limit
-from edge_ser.errors import UsageError
+from edge_ser.errors import UsageError, did_you_mean
 from edge_ser.stress.run import CLEAN, Stress
 from edge_ser.stress.scores import Change, Scores
 
@@ -77,7 +77,8 @@ def parse_budget(text: str, conditions: Sequence[str]) -> Budget:
     figure = figure.removeprefix(f"{_OF_GROUPS}.") if of_groups else figure
     if figure not in FIGURES:
         known = f"{', '.join(FIGURES)}, or one of them behind {_OF_GROUPS}."
-        raise UsageError("--budget", expected=f"one of {known}", found=figure)
+        near = did_you_mean(figure, FIGURES)
+        raise UsageError("--budget", expected=f"one of {known}", found=figure, advice=near)
     return Budget(text, condition, figure, of_groups, limit)
 
 
