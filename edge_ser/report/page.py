@@ -26,6 +26,7 @@ from edge_ser.report.charts import (
 )
 from edge_ser.report.conclusion import Conclusion, conclude, device_name
 from edge_ser.report.data import Damage, Evidence, Utterance, load_damage
+from edge_ser.report.deployed import deployed_section
 from edge_ser.report.device_run import DeviceRun
 from edge_ser.report.document import bullets, document, header, paragraph, section, verdict
 from edge_ser.report.files import write_page
@@ -135,6 +136,8 @@ def page(
     lost = [f"{u.name} ({u.group}): {u.failure}" for u in evidence.utterances if u.failure]
     if lost:
         sections.append(section("Not answered", bullets(lost)))
+    reference = "" if written is None else written.reference
+    sections.append(deployed_section(manifest, evidence, runs, fingerprint, reference))
     writer = f"edge-ser {__version__}"
     sections.append(signing_section(manifest, evidence, fingerprint, writer, written))
     sections.append(element("footer", paragraph(f"Licence of the weights: {manifest.licence}.")))
