@@ -1,0 +1,200 @@
+"""Does a killed command leave a bundle whole, and nothing that the next run does not remove?
+
+`python benchmarks/kill_loop.py` writes results/kill-loop.md: SIGKILL through `edge-ser export` of
+the small spectral checkpoint and through `edge-ser build` of a TensorRT engine, each onto an
+existing bundle. Half of the kills come at any moment, the others while the finished bundle is
+written and put in place. Where TensorRT for RTX is not installed, builds are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common import RESULTS, machine_line
+
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.errors import EdgeSerError
+from edge_ser.host.child import module_command
+
+_USERS = ("{out}.notes", ".{out}.d", ".{out}.settings")
+# PyTorch's folder for what it compiles, which it keeps for the next process; nothing is in it
+_OF_TORCH = "torchinductor_"
+# from when the bundle's last file is written until it is in its place, and a little longer
+_LAST_SECONDS = 0.05
+_WHOLE_EVERY = 10
+
+
+@dataclass
+class Loop:
+    """Kills of one command.
+
+    Attributes:
+        name: of the command.
+        arguments: of `edge-ser`.
+        out: of the bundle that it writes or replaces.
+        scratch: its TMPDIR.
+        seconds: that it takes when nobody kills it.
+        outcomes: how often the old or the new bundle was there after a kill.
+        left: how often a kill left folders behind.
+        hidden: how often one of these would load: the bundle that was replaced, or the new one.
+        faults: what must not be, in words.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    out: Path
+    scratch: Path
+    seconds: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    left: int = 0
+    hidden: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            module_command("edge_ser", *self.arguments),
+            env=os.environ | {"TMPDIR": str(self.scratch)},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run_whole(self) -> None:
+        """Let it end, after which nothing of killed ones may be left."""
+        started = time.perf_counter()
+        with self.start() as process:
+            _, said = process.communicate()
+        self.seconds = self.seconds or time.perf_counter() - started
+        if process.returncode:
+            self.faults.append(f"exit code {process.returncode}: {said.decode()[-300:]}")
+        self.faults += [f"left by a whole run: {name}" for name in self.leftovers()]
+
+    def leftovers(self) -> list[str]:
+        users = {name.format(out=self.out.name) for name in _USERS}
+        beside = {path.name for path in self.out.parent.iterdir()} - users - {self.out.name}
+        temporary = (path.name for path in self.scratch.iterdir())
+        return sorted([*beside, *(n for n in temporary if not n.startswith(_OF_TORCH))])
+
+    def kill_once(self, is_late: bool, chance: random.Random) -> None:
+        before = Bundle.open(self.out).fingerprint
+        with self.start() as process:
+            if is_late:
+                pattern = f".{self.out.name}.*/manifest.json"
+                while process.poll() is None and not any(self.out.parent.glob(pattern)):
+                    time.sleep(0.001)
+                time.sleep(chance.uniform(0, _LAST_SECONDS))
+            else:
+                time.sleep(chance.uniform(0, self.seconds))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        if process.returncode != -signal.SIGKILL:
+            self.outcomes["ended before it was killed"] += 1
+        self.check(before)
+
+    def check(self, before: str) -> None:
+        """The bundle is the old or the new one; nothing else loads; the user's files are there."""
+        try:
+            after = Bundle.open(self.out).fingerprint
+            self.outcomes["the old bundle" if after == before else "the new bundle"] += 1
+        except EdgeSerError as error:
+            self.faults.append(str(error))
+        self.left += bool(self.leftovers())
+        siblings = self.out.parent.glob(f".{self.out.name}.edge-ser.*")
+        self.hidden += any(_loads(path) for path in siblings)
+        for name in _USERS:
+            mine = self.out.with_name(name.format(out=self.out.name)) / "mine"
+            if not mine.is_file() or mine.read_text() != "mine":
+                self.faults.append(f"gone: {mine}")
+
+    def run(self, kills: int, chance: random.Random) -> None:
+        for name in _USERS:
+            folder = self.out.with_name(name.format(out=self.out.name))
+            folder.mkdir(parents=True)
+            (folder / "mine").write_text("mine")
+        self.scratch.mkdir()
+        self.run_whole()
+        for number in range(1, kills + 1):
+            self.kill_once(number % 2 == 0, chance)
+            if number % _WHOLE_EVERY == 0 or number == kills:
+                self.run_whole()
+            print(self.name, number, dict(self.outcomes), self.left, self.faults, flush=True)
+
+    def row(self, kills: int) -> str:
+        old, new = self.outcomes["the old bundle"], self.outcomes["the new bundle"]
+        return (
+            f"| {self.name} | {kills} | {self.seconds:.1f} s | {old} | {new} | {self.left} | "
+            f"{self.hidden} | {len(self.faults)} |"
+        )
+
+
+def _loads(path: Path) -> bool:
+    try:
+        Bundle.open(path).close()
+    except EdgeSerError:
+        return False
+    return True
+
+
+def _has_builder() -> bool:
+    try:
+        import tensorrt_rtx  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exports", type=int, default=100)
+    parser.add_argument("--builds", type=int, default=50)
+    arguments = parser.parse_args()
+    chance = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        out = work / "exports" / "out"
+        loops = [Loop("export", ["export", "spectral", "-o", str(out)], out, work / "scratch")]
+        counts = [arguments.exports]
+        if arguments.builds and _has_builder():
+            out = work / "builds" / "engine"
+            make = ["export", "spectral", "--target", "trt-fp16", "--device", "rtx-4090"]
+            subprocess.run(
+                module_command("edge_ser", *make, "-o", str(out)),
+                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            loops.append(Loop("build", ["build", str(out)], out, work / "scratch of builds"))
+            counts.append(arguments.builds)
+        for loop, kills in zip(loops, counts, strict=True):
+            loop.run(kills, chance)
+    faults = [f"- {loop.name}: {fault}" for loop in loops for fault in loop.faults]
+    rows = [loop.row(kills) for loop, kills in zip(loops, counts, strict=True)]
+    none = "No bundle was half-written, and whole runs removed all that killed ones had left."
+    page = f"""# Killed commands
+
+Made by `python benchmarks/kill_loop.py`: {machine_line()}. SIGKILL, half of the times at any
+moment of the command, half up to {_LAST_SECONDS * 1000:.0f} ms after a manifest was written. After
+each, the bundle was opened, which checks every hash; every {_WHOLE_EVERY} kills came a run that
+nobody killed, after which nothing may be left beside the bundle or in TMPDIR, but what the user had
+put there. "Hidden" are kills after which the temporary sibling was a whole bundle, the one that was
+replaced or the new one before its proof; the next run removes it.
+
+| command | kills | takes | then old | then new | left folders | hidden | faults |
+|---|---|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+{chr(10).join(faults) or none}
+"""
+    (RESULTS / "kill-loop.md").write_text(page, encoding="utf-8")
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
