@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.signals import make_syllables
+from hypothesis import settings
 from numpy.typing import NDArray
 
 import edge_ser
@@ -23,6 +24,12 @@ from edge_ser.host.cpu import usable_cores
 
 # of tests that import ONNX Runtime themselves
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Properties are tried on the same examples in every run; EDGE_SER_PROPERTIES=long draws new ones, a
+# hundred times as many.
+settings.register_profile("ci", derandomize=True, max_examples=40, deadline=None, database=None)
+settings.register_profile("long", max_examples=4000, deadline=None, print_blob=True, database=None)
+settings.load_profile(os.environ.get("EDGE_SER_PROPERTIES", "ci"))
 
 Change = Callable[[dict[str, Any]], None]
 

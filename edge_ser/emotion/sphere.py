@@ -33,7 +33,8 @@ def to_spherical(points: ArrayLike) -> Floats:
     """Points `[..., 3]` to radius, polar angle and azimuth `[..., 3]`, angles in radians.
 
     r = sqrt(X^2 + Y^2 + Z^2), polar = arccos(Z / r) in [0, pi], azimuth = atan2(Y, X) in
-    (-pi, pi]. At r = 0 both angles are undefined and given as 0.
+    [-pi, pi]; it is -pi only below the plane Y = 0, by less than an angle has digits for. At r = 0
+    both angles are undefined and given as 0.
     """
     # + 0.0 turns -0.0 into 0.0, for which atan2 would answer -pi
     x, y, z = np.moveaxis(np.asarray(points, dtype=np.float64) + 0.0, -1, 0)
