@@ -22,8 +22,11 @@ from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
+from edge_ser.plotting import check_plot_path
 from edge_ser.progress import watched
 from edge_ser.recognizer import DEFAULT_WINDOW, Recognizer
+from edge_ser.segments.plot import write_plot
+from edge_ser.segments.track import Track
 from edge_ser.segments.turns import read_turns
 from edge_ser.segments.windows import window_rule
 
@@ -117,6 +120,11 @@ def _add_segment_options(parser: Any) -> None:
         metavar="SECONDS",
         help="from the start of one segment to that of the next (default: the window)",
     )
+    parser.add_argument(
+        "--plot",
+        action=Output,
+        help="draw the segments of a recording over time, as .png or .svg",
+    )
 
 
 def _channel(text: str) -> Channel:
@@ -132,7 +140,11 @@ def run(arguments: argparse.Namespace) -> int:
         from edge_ser.report.files import check_output_path
 
         check_output_path(arguments.out)
+    if arguments.plot is not None:
+        check_plot_path(arguments.plot, "edge-ser predict")
     bundle, sources, unreadable = read_inputs(arguments.inputs, arguments.bundle)
+    if arguments.plot is not None and len(sources) != 1:
+        raise UsageError("--plot", expected="one recording", found=str(len(sources)))
     with told_warnings():
         recognizer = load(
             bundle,
@@ -169,8 +181,12 @@ def _check_segment_options(arguments: argparse.Namespace) -> None:
                 raise UsageError(
                     f"--{name}", expected="--segments or --long mean beside it", found="neither"
                 )
-    if arguments.long != "segments" and arguments.format == "rttm":
+    if arguments.long == "segments":
+        return
+    if arguments.format == "rttm":
         raise UsageError("--format rttm", expected="--segments beside it", found="none")
+    if arguments.plot is not None:
+        raise UsageError("--plot", expected="--segments beside it", found="none")
 
 
 def _answer_all(
@@ -196,7 +212,12 @@ def _answer_all(
     if arguments.long == "segments":
         printer = SEGMENT_PRINTERS[arguments.format](stream)
         turns = None if arguments.turns is None else read_turns(arguments.turns)
-        return print_segments(recognizer, sources, printer, window, hop, batch_size, turns)
+        track = None if arguments.plot is None else Track()
+        failed = print_segments(recognizer, sources, printer, window, hop, batch_size, turns, track)
+        if track is not None and not failed:
+            limits = recognizer.hearing.limits(recognizer.manifest.sound)
+            write_plot(arguments.plot, track, limits.min_speech)
+        return failed
     rows = ROW_PRINTERS[arguments.format](stream, recognizer.manifest)
     if arguments.long == "mean":
         answers = mean_answers(recognizer, sources, window, hop, batch_size)

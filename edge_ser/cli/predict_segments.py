@@ -15,6 +15,7 @@ from edge_ser.printable import csv_cells, printable
 from edge_ser.recognizer import Recognizer
 from edge_ser.segments.segment import Overall, Segment
 from edge_ser.segments.stream import Segments
+from edge_ser.segments.track import Track
 from edge_ser.segments.turns import Turn
 
 _COLUMNS = (
@@ -42,24 +43,38 @@ def print_segments(
     hop: float | None,
     batch_size: int,
     turns: Sequence[Turn] | None,
+    track: Track | None = None,
 ) -> int:
-    """Print the pieces of every recording; returns how many recordings could not be answered."""
+    """Print the pieces of every recording; returns how many recordings could not be answered.
+
+    Args:
+        recognizer: that answers.
+        sources: recordings.
+        printer: of rows.
+        window: see `Recognizer.segments`.
+        hop: see there.
+        batch_size: see there.
+        turns: see there.
+        track: takes the pieces, too, of one recording, for a picture.
+    """
     failed = 0
     for source in sources:
         try:
             index = recognizer.segments(
                 source, window=window, hop=hop, turns=turns, batch_size=batch_size
             )
-            _print_one(index, printer)
+            _print_one(index, printer, track)
         except EdgeSerError as error:
             failed += 1
             print_error(error)
     return failed
 
 
-def _print_one(index: Segments, printer: SegmentPrinter) -> None:
+def _print_one(index: Segments, printer: SegmentPrinter, track: Track | None) -> None:
     reason = ""
     for segment in index:
+        if track is not None:
+            track.add(segment)
         printer.segment(segment)
         reason = reason or segment.reason
     for pieces in (*index.speakers.values(), index.overall):

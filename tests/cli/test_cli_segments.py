@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,7 @@ def test_a_bad_file_stops_no_other(cli: Cli, long_file: Path, tmp_path: Path) ->
     [
         (("--hop", 1), "--hop: expected --segments or --long mean beside it, found neither"),
         (("--window", 3), "--window: expected --segments or --long mean beside it, found neither"),
+        (("--plot", "x.png"), "--plot: expected --segments beside it, found none"),
         (("--format", "rttm"), "--format rttm: expected --segments beside it, found none"),
         (
             ("--segments", "--hop", 6),
@@ -194,3 +196,26 @@ def test_turns(cli: Cli, long_file: Path, tmp_path: Path) -> None:
     )
     wrong = cli("predict", "--turns", path, "--long", "mean", *ONE, long_file)
     assert wrong.error() == "--turns: expected --segments beside it, found --long mean"
+
+
+def test_a_picture_of_a_recording(cli: Cli, long_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "call.png"
+    done = cli("predict", "--segments", "--plot", path, *ONE, long_file)
+    assert done.code == 0 and done.err == "" and len(done.out.splitlines()) == 7
+    assert path.read_bytes().startswith(b"\x89PNG")
+    wrong = cli("predict", "--segments", "--plot", tmp_path / "a.png", *ONE, long_file, long_file)
+    assert wrong.error() == "--plot: expected one recording, found 2"
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(7 * RATE), RATE)
+    assert cli("predict", "--segments", "--plot", tmp_path / "a.png", *ONE, silent).code == 2
+    assert not (tmp_path / "a.png").exists()
+    over = cli("predict", "--segments", "--plot", long_file, *ONE, long_file)
+    assert long_file.name in over.error() and soundfile.info(long_file).duration == 18
+
+
+def test_a_picture_needs_matplotlib(
+    cli: Cli, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = cli("predict", "--segments", "--plot", tmp_path / "a.png", *ONE, long_file)
+    assert "expected the Python module `matplotlib`" in done.error() and done.out == ""
