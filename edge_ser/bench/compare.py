@@ -109,16 +109,16 @@ def compare(
     Raises:
         UsageError: nothing to compare with: that must not pass for no regression.
     """
-    here: dict[tuple[Any, ...], list[Record]] = {}
+    runs_of: dict[tuple[Any, ...], list[Record]] = {}
     for record in history:
         if records and same_machine(record.machine, records[0].machine):
-            here.setdefault(record.key, []).append(record)
+            runs_of.setdefault(record.key, []).append(record)
     changes: list[Change] = []
     unmatched: list[str] = []
     compared: set[tuple[str, int, str]] = set()
     runs: set[str] = set()
     for record in records:
-        runs_here = here.get(record.key, [])
+        runs_here = runs_of.get(record.key, [])
         # one run that others interrupted must not keep the others from being compared with
         calm = [r for r in runs_here if r.latency.preempted <= _BUSY]
         earlier = (calm or runs_here)[-_LATEST_RUNS:]
@@ -174,23 +174,23 @@ def _spans(record: Record) -> dict[str, Span]:
     return spans
 
 
-def _change(place: str, metric: str, before: list[Span], new: Span, threshold: float) -> Change:
-    old = Span(
+def _change(place: str, metric: str, before: list[Span], now: Span, threshold: float) -> Change:
+    earlier = Span(
         statistics.median(s.value for s in before),
         min(s.low for s in before),
         max(s.high for s in before),
     )
-    ratio = Span(new.value / old.value, new.low / old.high, new.high / old.low)
+    ratio = Span(now.value / earlier.value, now.low / earlier.high, now.high / earlier.low)
     fast = [s.fast for s in before if s.fast is not None]
     quickest, slowest = ratio.value, ratio.value
-    if fast and new.fast is not None:
-        quickest, slowest = new.fast / max(fast), new.fast / min(fast)
+    if fast and now.fast is not None:
+        quickest, slowest = now.fast / max(fast), now.fast / min(fast)
     verdict: Verdict = "no difference"
-    if max(new.busy, *(s.busy for s in before)) > _BUSY:
+    if max(now.busy, *(s.busy for s in before)) > _BUSY:
         verdict = "not judged"
     elif ratio.low > 1 and quickest > 1 + _LEAST_CHANGE:
         verdict = "worse"
     elif ratio.high < 1 and slowest < 1 - _LEAST_CHANGE:
         verdict = "better"
     regression = verdict == "worse" and min(ratio.value, quickest) > 1 + threshold
-    return Change(place, metric, old, new, ratio, verdict, regression)
+    return Change(place, metric, earlier, now, ratio, verdict, regression)

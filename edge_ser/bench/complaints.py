@@ -18,5 +18,5 @@ def too_small(name: str, need: int, free: int) -> MeasurementError:
 def not_run(subject: str, expected: str, error: Exception) -> MeasurementError:
     """What is said of a system that failed, with the first line of its error."""
     words = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
-    return MeasurementError(subject, expected=expected, found=said)
+    first_line = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
+    return MeasurementError(subject, expected=expected, found=first_line)

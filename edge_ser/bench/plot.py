@@ -35,17 +35,17 @@ def figure(records: Sequence[Record]) -> Any:
 
     drawing = Figure(figsize=(8, 5), layout="constrained")
     axes = drawing.subplots()
-    for index, (name, some) in enumerate(lines(records).items()):
-        x = [r.seconds for r in some]
-        y = [r.latency.p50_ms for r in some]
-        low = [max(0.0, r.latency.p50_ms - r.latency.low_ms) for r in some]
-        high = [max(0.0, r.latency.high_ms - r.latency.p50_ms) for r in some]
+    for index, (name, points) in enumerate(lines(records).items()):
+        x = [r.seconds for r in points]
+        y = [r.latency.p50_ms for r in points]
+        low = [max(0.0, r.latency.p50_ms - r.latency.low_ms) for r in points]
+        high = [max(0.0, r.latency.high_ms - r.latency.p50_ms) for r in points]
         shade = colour(index)
         # a point's mark of its own, so that lines can be told apart without colour
         axes.plot(x, y, color=shade, marker=_MARKS[index % len(_MARKS)], label=name, gid=name)
         axes.errorbar(x, y, yerr=(low, high), fmt="none", ecolor=shade, capsize=3)
-        if len(some) > 1:
-            p90 = [r.latency.p90_ms for r in some]
+        if len(points) > 1:
+            p90 = [r.latency.p90_ms for r in points]
             axes.fill_between(x, y, p90, color=shade, alpha=0.15, lw=0)
     lengths = sorted({r.seconds for r in records})
     if _spread(records) > _LOG_ABOVE:
@@ -63,8 +63,8 @@ def figure(records: Sequence[Record]) -> Any:
                    fontsize=10, loc="left")  # fmt: skip
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=9)
-    said = "; ".join((machine_line(records[0]), *busy_note(records)))
-    drawing.text(0.01, -0.01, said, fontsize=7, color="0.35", va="top")
+    footnote = "; ".join((machine_line(records[0]), *busy_note(records)))
+    drawing.text(0.01, -0.01, footnote, fontsize=7, color="0.35", va="top")
     return drawing
 
 

@@ -47,11 +47,11 @@ def stages(
     rows: list[dict[str, float]] = []
     for _ in range(repetitions + 1):
         marks = [time.perf_counter()]
-        read = [decode_file(path, rate, p.max_seconds) for _ in range(batch)]
+        decoded = [decode_file(path, rate, p.max_seconds) for _ in range(batch)]
         marks.append(time.perf_counter())
-        heard = [resample(x, rate, p.sample_rate)[: p.max_samples] for x in read]
+        resampled = [resample(x, rate, p.sample_rate)[: p.max_samples] for x in decoded]
         marks.append(time.perf_counter())
-        utterances = [prepare(x, p, str(path)) for x in heard]
+        utterances = [prepare(x, p, str(path)) for x in resampled]
         ready = pad_batch([u.samples for u in utterances])
         marks.append(time.perf_counter())
         outputs = run(ready)

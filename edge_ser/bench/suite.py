@@ -132,8 +132,8 @@ class Suite:
         records: list[Record] = []
         with scratch_folder() as folder:
             try:
-                for some in self._measured(candidates, folder):
-                    records += some
+                for system_records in self._measured(candidates, folder):
+                    records += system_records
             except KeyboardInterrupt:
                 self.is_interrupted = True
         after = state()
@@ -159,13 +159,13 @@ class Suite:
         self.complain(too_small(candidate.name, candidate.memory_bytes, free))
         return False
 
-    def _fresh(self, some: Sequence[System], threads: int, work: Path) -> dict[str, Fresh]:
+    def _fresh(self, candidates: Sequence[System], threads: int, work: Path) -> dict[str, Fresh]:
         """First results and memory, in fresh processes."""
         if not self.options.processes:
             return {}
         batch = max(self.options.batches)
         systems, lengths = {}, {}
-        for c in some:
+        for c in candidates:
             readable = [
                 s for s in self.options.seconds if s <= c.manifest.preprocessing.max_seconds
             ]
@@ -183,10 +183,10 @@ class Suite:
         return {name: _fresh_record(cold, *lengths[name], batch) for name, cold in colds.items()}
 
     @contextmanager
-    def _open(self, some: Sequence[System], threads: int) -> Iterator[list[_Opened]]:
+    def _open(self, candidates: Sequence[System], threads: int) -> Iterator[list[_Opened]]:
         """Load systems; those that cannot be are told and left out."""
         opened: list[_Opened] = []
-        for c in some:
+        for c in candidates:
             self.progress(f"{c.name}: load", 0)
             if opened and not self._fits(c):  # beside those that are loaded already
                 continue
@@ -220,12 +220,12 @@ class Suite:
         place = f"{seconds:g} s" + (f" x {batch}" if batch > 1 else "")
         systems, by_name = {}, {}
         for o in opened:
-            most = o.candidate.manifest.preprocessing.max_seconds
-            if seconds > most:
+            longest = o.candidate.manifest.preprocessing.max_seconds
+            if seconds > longest:
                 self.complain(
                     UsageError(
                         f"{o.candidate.name} with {seconds:g} s",
-                        expected=f"at most {most:g} s, what the bundle reads",
+                        expected=f"at most {longest:g} s, what the bundle reads",
                         found=f"{seconds:g} s",
                         advice="choose --seconds",
                     )
@@ -272,7 +272,7 @@ class Suite:
     ) -> Record:
         c, middle = opened.candidate, timing.median()
         p50 = timing.quantile(0.5)
-        said: list[str] = []
+        remarks: list[str] = []
         split = stages(
             c.manifest,
             lambda ready: opened.session.run(*ready),
@@ -286,20 +286,20 @@ class Suite:
             rate = c.manifest.preprocessing.sample_rate
             run = _pipeline(opened, [self._samples(seconds, rate)] * batch)
             try:
-                used = measure_energy(self.meter, lambda: run(None))
-                energy = EnergyUse(used.joules, used.watts, used.runs, used.source)
+                measured = measure_energy(self.meter, lambda: run(None))
+                energy = EnergyUse(measured.joules, measured.watts, measured.runs, measured.source)
             except MeasurementError as error:
-                said.append(f"no energy: {error}")
+                remarks.append(f"no energy: {error}")
         else:
-            said.append(f"no energy: {self.no_meter}")
+            remarks.append(f"no energy: {self.no_meter}")
         arithmetic: Work | None = None
         if c.products is None:
-            said.append(f"no arithmetic of {c.name}: its graph cannot be counted")
+            remarks.append(f"no arithmetic of {c.name}: its graph cannot be counted")
         else:
             try:
                 arithmetic = self.peaks.work(c.products, seconds, batch, threads, p50)
             except EdgeSerError as error:
-                said.append(f"no arithmetic of {c.name}: {error}")
+                remarks.append(f"no arithmetic of {c.name}: {error}")
         first = next(iter(result.timings))
         return Record(
             run="",
@@ -335,7 +335,7 @@ class Suite:
             fresh=fresh,
             work=arithmetic,
             energy=energy,
-            notes=tuple(said),
+            notes=tuple(remarks),
         )
 
     def _samples(self, seconds: float, rate: int) -> Samples:

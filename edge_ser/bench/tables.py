@@ -102,18 +102,18 @@ def notes(records: Sequence[Record]) -> list[str]:
     """What the tables need said: how they were made, and what could not be measured."""
     first = records[0]
     fresh = next((r.fresh for r in records if r.fresh), None)
-    said = [machine_line(first)]
-    said += busy_note(records)
+    lines = [machine_line(first)]
+    lines += busy_note(records)
     line = "p50: samples in memory to emotions, median of all runs"
     if not all(r.latency.stable for r in records):
         line += "; ~ not yet stable when its time was over"
-    said.append(line)
+    lines.append(line)
     if any(r.against for r in records):
-        said.append("ratios: of runs in the same round; = means that no difference was found")
+        lines.append("ratios: of runs in the same round; = means that no difference was found")
     if any(r.against and r.against.verdict == TOO_FEW for r in records):
-        said.append(f"? of fewer than {FEWEST_ROUNDS} rounds nothing can be said: measure longer")
+        lines.append(f"? of fewer than {FEWEST_ROUNDS} rounds nothing can be said: measure longer")
     if any(r.work and r.work.peak_share for r in records):
-        said.append("of the peak: time of the model's matrix products alone, over its time")
+        lines.append("of the peak: time of the model's matrix products alone, over its time")
     split = f"read .. answer: one file of 48 kHz, {split_length(records):g} s"
     if fresh is not None:
         split = (
@@ -121,8 +121,8 @@ def notes(records: Sequence[Record]) -> list[str]:
             f"median of {fresh.processes} process{'es' if fresh.processes > 1 else ''}, "
             f"files cached; peak RSS: {fresh.memory_batch} x {fresh.memory_seconds:g} s\n{split}"
         )
-    said += split.splitlines()
-    return said + list(dict.fromkeys(n for r in records for n in r.notes))
+    lines += split.splitlines()
+    return lines + list(dict.fromkeys(n for r in records for n in r.notes))
 
 
 def busy_note(records: Sequence[Record]) -> list[str]:
@@ -147,22 +147,22 @@ def machine_line(record: Record) -> str:
     return ", ".join(parts)
 
 
-def text(rows: Rows, left: Sequence[int] = (0,)) -> str:
+def text(rows: Rows, flush_left: Sequence[int] = (0,)) -> str:
     """Aligned for a terminal; the columns named are flush left, numbers flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
-            cell.ljust(w) if i in left else cell.rjust(w)
+            cell.ljust(w) if i in flush_left else cell.rjust(w)
             for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     )
 
 
-def markdown(rows: Rows, left: Sequence[int] = (0,)) -> str:
+def markdown(rows: Rows, flush_left: Sequence[int] = (0,)) -> str:
     """The same as Markdown."""
     header, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    line = ["---" if i in left else "---:" for i in range(len(header))]
+    line = ["---" if i in flush_left else "---:" for i in range(len(header))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, line, *body))
 
 

@@ -79,11 +79,13 @@ class Peaks:
     def __init__(self) -> None:
         self._found: dict[tuple[Products, Kind, float, int], float] = {}
 
-    def work(self, some: Products, seconds: float, batch: int, threads: int, took: float) -> Work:
+    def work(
+        self, products: Products, seconds: float, batch: int, threads: int, took: float
+    ) -> Work:
         """Arithmetic of a run, and its share of the limit.
 
         Args:
-            some: of the model.
+            products: of the model.
             seconds: length of an utterance.
             batch: utterances of the run.
             threads: of the run.
@@ -94,21 +96,23 @@ class Peaks:
             MeasurementError: ONNX Runtime cannot run the graph.
         """
         counts: Counter[str] = Counter()
-        for p in some.of(seconds):
+        for p in products.of(seconds):
             counts[_NAMES.get(p.kind, p.kind)] += 2 * batch * p.macs
         gop = {kind: n / 1e9 for kind, n in counts.items()}
-        known: tuple[Kind, ...] = tuple(k for k in KINDS if k in gop) if some.cpu else ()
-        peaks = {kind: self._peak(some, kind, seconds, threads, took) for kind in known}
+        timed_kinds: tuple[Kind, ...] = tuple(k for k in KINDS if k in gop) if products.cpu else ()
+        peaks = {kind: self._peak(products, kind, seconds, threads, took) for kind in timed_kinds}
         share = None
         if peaks and set(peaks) == set(gop):
             share = sum(gop[kind] / peaks[kind] for kind in peaks) / took
         return Work(gop, sum(gop.values()) / took, {str(k): v for k, v in peaks.items()}, share)
 
-    def _peak(self, some: Products, kind: Kind, seconds: float, threads: int, took: float) -> float:
+    def _peak(
+        self, products: Products, kind: Kind, seconds: float, threads: int, took: float
+    ) -> float:
         """Of the model's own shapes at this length."""
-        key = (some, kind, seconds, threads)
+        key = (products, kind, seconds, threads)
         if key not in self._found:
             repetitions = max(3, min(20, int(_PEAK_SECONDS / took)))
-            shapes = heaviest(some.of(seconds), kind)
+            shapes = heaviest(products.of(seconds), kind)
             self._found[key] = gemm_peak(kind, threads, shapes, repetitions)
         return self._found[key]

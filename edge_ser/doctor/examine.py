@@ -25,27 +25,27 @@ _ROOT = Path("/")
 _ENOUGH_BYTES = 3_000_000_000
 
 
-def examine(here: Survey, root: Path = _ROOT) -> list[Finding]:
+def examine(survey: Survey, root: Path = _ROOT) -> list[Finding]:
     """Everything but the bundles.
 
     Args:
-        here: this machine.
+        survey: this machine.
         root: of the file system.
     """
     return [
-        *_machine(here, root),
-        *_runtimes(here),
+        *_machine(survey, root),
+        *_runtimes(survey),
         *_libraries(),
     ]
 
 
-def _machine(here: Survey, root: Path) -> Iterable[Finding]:
+def _machine(survey: Survey, root: Path) -> Iterable[Finding]:
     facts = machine(root)
     cores = facts["cores"]
     yield Finding(
         "machine", "processor", "ok", f"{facts['processor']}, {cores} cores, {facts['system']}"
     )
-    sets = ", ".join(here.instructions) or "none that is known"
+    sets = ", ".join(survey.instructions) or "none that is known"
     yield {
         "x86-vnni": Finding("machine", "8-bit integers", "ok", f"VNNI ({sets})"),
         "x86": Finding(
@@ -53,16 +53,16 @@ def _machine(here: Survey, root: Path) -> Iterable[Finding]:
             "export with --cpu x86: integers made for VNNI saturate here, and gain less speed",
         ),
         "arm64": Finding(
-            "machine", "8-bit integers", "ok" if "asimddp" in here.instructions else "advice",
+            "machine", "8-bit integers", "ok" if "asimddp" in survey.instructions else "advice",
             f"arm64 ({sets})",
-            "" if "asimddp" in here.instructions else
+            "" if "asimddp" in survey.instructions else
             "no dot products (asimddp): compare INT8 with float32 by edge-ser bench",
         ),
-    }.get(here.integers or "", Finding(
+    }.get(survey.integers or "", Finding(
         "machine", "8-bit integers", "advice", "unknown processor",
         "compare INT8 with float32 by edge-ser bench",
     ))  # fmt: skip
-    free = here.free_bytes
+    free = survey.free_bytes
     if free is None:
         yield Finding("machine", "free memory", "advice", "unknown", "")
     else:
@@ -71,12 +71,13 @@ def _machine(here: Survey, root: Path) -> Iterable[Finding]:
             "machine", "free memory", "ok" if enough else "advice", f"{free / 1e9:.1f} GB",
             "" if enough else "enough for small models; WavLM-large in float32 needs 3 GB",
         )  # fmt: skip
-    yield _gpu(here.driver)
-    if here.jetson is not None:
-        jetpack = here.jetson.jetpack
+    yield _gpu(survey.driver)
+    if survey.jetson is not None:
+        jetpack = survey.jetson.jetpack
         yield Finding(
             "machine", "JetPack", "ok" if jetpack else "advice",
-            f"{jetpack or 'package nvidia-jetpack not installed'}, Jetson Linux {here.jetson.l4t}",
+            f"{jetpack or 'package nvidia-jetpack not installed'}, "
+            f"Jetson Linux {survey.jetson.l4t}",
             "" if jetpack else "for TensorRT, run: apt install nvidia-jetpack",
         )  # fmt: skip
 
@@ -96,9 +97,9 @@ def _gpu(driver: Driver) -> Finding:
     )  # fmt: skip
 
 
-def _runtimes(here: Survey) -> Iterable[Finding]:
+def _runtimes(survey: Survey) -> Iterable[Finding]:
     """The runtimes, then what their targets can be used for here."""
-    findings = list(diagnose(here))
+    findings = list(diagnose(survey))
     yield from (f for f in findings if f.area == "runtime")
     torch = version("torch")
     yield Finding(

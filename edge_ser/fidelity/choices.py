@@ -16,7 +16,7 @@ def compare_choice(
     reference: NDArray[np.float32],
     candidate: NDArray[np.float32],
     margin: float | None,
-    some: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Which of the most probable categories changed, of logits `[n, categories]`."""
     before, after = softmax(reference), softmax(candidate)
@@ -29,7 +29,7 @@ def compare_choice(
         "categories_far": int(far.sum()),
         "category_flips_far": int((flips & far).sum()),
         "category_flips_near": int((flips & ~far).sum()),
-        "category_flip_rate": mean(flips[far & some]),
+        "category_flip_rate": mean(flips[far & judged]),
     }
 
 

@@ -171,13 +171,13 @@ class Fidelity:
     def _disagreements(self, limits: Limits) -> list[str]:
         """Broken limits of the group as a whole."""
         broken = []
-        for name, values, least in (
+        for name, values, limit in (
             ("CCC", self.ccc, limits.ccc),
             ("Pearson", self.pearson, limits.pearson),
         ):
             for dimension, value in (values or {}).items():
-                if least is not None and not value >= least:
-                    broken.append(f"{name} of {dimension} is {value:.6f}, limit {least:g}")
+                if limit is not None and not value >= limit:
+                    broken.append(f"{name} of {dimension} is {value:.6f}, limit {limit:g}")
         for what, p99 in (("VAD", self.vad_p99), ("probabilities", self.probability_p99)):
             if limits.vad_p99 is not None and p99 is not None and not p99 <= limits.vad_p99:
                 difference = _over(p99, limits.vad_p99)

@@ -184,19 +184,19 @@ def own_limits(target: str, is_engine: bool) -> Limits:
 
 def stricter(a: Limits, b: Limits) -> Limits:
     """Of two sets of limits the stricter of each."""
-    both: dict[str, float] = {}
+    strictest: dict[str, float] = {}
     for name in (f.name for f in dataclasses.fields(Limits)):
         values = [v for v in (getattr(a, name), getattr(b, name)) if v is not None]
         if values:
-            both[name] = max(values) if name in _AT_LEAST else min(values)
-    if "boundary_margin" in both:
-        both["boundary_margin"] = min(a.margin, b.margin)
-    return Limits(**both)
+            strictest[name] = max(values) if name in _AT_LEAST else min(values)
+    if "boundary_margin" in strictest:
+        strictest["boundary_margin"] = min(a.margin, b.margin)
+    return Limits(**strictest)
 
 
-def weaker_words(limits: Limits, least: Limits) -> str:
+def weaker_words(limits: Limits, allowed: Limits) -> str:
     """Which limits are weaker than they may be, each with what it may be; empty if none is."""
-    strict = stricter(limits, least)
+    strict = stricter(limits, allowed)
     return ", ".join(
         f"{name} {_word(getattr(limits, name))} (at {'least' if name in _AT_LEAST else 'most'} "
         f"{_word(getattr(strict, name))})"

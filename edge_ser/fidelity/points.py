@@ -31,19 +31,19 @@ def compare_points(
     candidate: NDArray[np.float32],
     partition: Partition,
     margin: float | None,
-    some: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Differences of points `[n, 3]` on 0..1, as fields of `Fidelity`."""
     difference = np.abs(reference.astype(np.float64) - candidate)
     points = to_cartesian(scores_from_unit(reference))
-    others = to_cartesian(scores_from_unit(candidate))
-    distance = np.linalg.norm(points - others, axis=1)
+    candidate_points = to_cartesian(scores_from_unit(candidate))
+    distance = np.linalg.norm(points - candidate_points, axis=1)
     far = partition.margin(points) > (distance if margin is None else margin)
-    flips = partition.index(points) != partition.index(others)
-    radius, other_radius = np.linalg.norm(points, axis=1), np.linalg.norm(others, axis=1)
+    flips = partition.index(points) != partition.index(candidate_points)
+    radius, other_radius = np.linalg.norm(points, axis=1), np.linalg.norm(candidate_points, axis=1)
     radii = np.abs(radius - other_radius)
     clear = (radius > _MIN_RADIUS) & (other_radius > _MIN_RADIUS)
-    angles = angular_distance(points, others)
+    angles = angular_distance(points, candidate_points)
     return {
         "angle_max_degrees": float(angles[clear].max(initial=0.0)),
         "radius_max": float(radii.max()),
@@ -52,14 +52,14 @@ def compare_points(
         "regions_near": int((~far).sum()),
         "flips_near": int((flips & ~far).sum()),
         "worst": int(difference.max(1).argmax()),
-        "ccc": per_dimension(ccc, reference[some], candidate[some]),
-        "pearson": per_dimension(pearson, reference[some], candidate[some]),
-        "vad_p99": p99(difference.max(1)[some]),
-        "angle_mean_degrees": mean(angles[clear & some]),
-        "angle_p99_degrees": p99(angles[clear & some]),
-        "radius_mean": mean(radii[some]),
-        "flip_rate": mean(flips[far & some]),
-        "flip_rate_near": mean(flips[~far & some]),
+        "ccc": per_dimension(ccc, reference[judged], candidate[judged]),
+        "pearson": per_dimension(pearson, reference[judged], candidate[judged]),
+        "vad_p99": p99(difference.max(1)[judged]),
+        "angle_mean_degrees": mean(angles[clear & judged]),
+        "angle_p99_degrees": p99(angles[clear & judged]),
+        "radius_mean": mean(radii[judged]),
+        "flip_rate": mean(flips[far & judged]),
+        "flip_rate_near": mean(flips[~far & judged]),
     }
 
 

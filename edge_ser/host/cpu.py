@@ -61,13 +61,13 @@ def _name_by_system() -> str:
     if sys.platform == "darwin":  # platform.processor() says "arm" of every one of Apple's
         import subprocess  # slow to import, and needed there alone
 
-        asked = subprocess.run(
+        sysctl = subprocess.run(
             ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
             capture_output=True,
             check=False,
             text=True,
         )
-        return asked.stdout.strip()
+        return sysctl.stdout.strip()
     return platform.processor()
 
 

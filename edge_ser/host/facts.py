@@ -136,19 +136,19 @@ def available_memory(root: Path = _ROOT) -> int | None:
         root: of the file system.
     """
     rooms = []
-    left = _meminfo(root).get("MemAvailable")
-    if left is not None:
-        rooms.append(left)
+    free_bytes = _meminfo(root).get("MemAvailable")
+    if free_bytes is not None:
+        rooms.append(free_bytes)
     groups = root / "sys/fs/cgroup"
-    for folder, limit, used in (
+    for folder, limit, usage in (
         (groups, "memory.max", "memory.current"),
         (groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
-        most, now = _number(folder / limit), _number(folder / used)
-        if most is not None and now is not None:
+        allowed, used = _number(folder / limit), _number(folder / usage)
+        if allowed is not None and used is not None:
             # files in the cache count as used, and make room when it is needed
             stat = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
-            rooms.append(max(0, int(most - now) + int(stat.get("inactive_file", 0))))
+            rooms.append(max(0, int(allowed - used) + int(stat.get("inactive_file", 0))))
     return min(rooms, default=None)
 
 

@@ -19,12 +19,12 @@ _ROOT = Path("/")
 _MAX_PER_PROCESSOR, _MAX_ANYWHERE = 4, 64
 
 
-def choose_threads(asked: int | None, root: Path = _ROOT) -> int | None:
+def choose_threads(requested: int | None, root: Path = _ROOT) -> int | None:
     """How many threads compute.
 
     Args:
-        asked: by the caller; None: what the variable `EDGE_SER_THREADS` says, or else as many as
-            there are physical cores that this process may use: of those it may run on, and not
+        requested: by the caller; None: what the variable `EDGE_SER_THREADS` says, or else as many
+            as there are physical cores that this process may use: of those it may run on, and not
             more than the quota of its container, rounded up.
         root: of the file system.
 
@@ -35,26 +35,26 @@ def choose_threads(asked: int | None, root: Path = _ROOT) -> int | None:
     Raises:
         UsageError: not a whole number of at least one, or more than could ever help.
     """
-    name, given = "threads", asked or 0
-    if asked is None:
+    name, count = "threads", requested or 0
+    if requested is None:
         name, text = VARIABLE, os.environ.get(VARIABLE, "")
         if not text:
             return _allowed(root)
         try:
-            given = int(text)
+            count = int(text)
         except ValueError:
             raise UsageError(name, expected="a whole number", found=f"{text!r:.40}") from None
-    most = max(_MAX_ANYWHERE, _MAX_PER_PROCESSOR * (os.cpu_count() or 1))
-    if given < 1:
-        raise UsageError(name, expected="at least 1", found=str(given))
-    if given > most:
+    max_count = max(_MAX_ANYWHERE, _MAX_PER_PROCESSOR * (os.cpu_count() or 1))
+    if count < 1:
+        raise UsageError(name, expected="at least 1", found=str(count))
+    if count > max_count:
         raise UsageError(
             name,
-            expected=f"at most {most} on this machine",
-            found=str(given),
+            expected=f"at most {max_count} on this machine",
+            found=str(count),
             advice=f"leave it out to use the {usable_cores()} processors that this process may use",
         )
-    return given
+    return count
 
 
 def _allowed(root: Path) -> int | None:
@@ -103,10 +103,10 @@ def _groups(root: Path) -> list[Path]:
             places = [mounts / "cpu", mounts / controllers]
         else:
             continue
-        own = path.strip("/")
+        group_path = path.strip("/")
         for place in places:
             # a container may see its own group as the root, under the path it has outside
-            inside = place / own
+            inside = place / group_path
             folders += [f for f in (inside, *inside.parents) if f.is_relative_to(place)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 

@@ -94,8 +94,8 @@ class Rails:
     """
 
     def __init__(self, rails: list[tuple[str, Callable[[], float]]]) -> None:
-        whole = [r for r in rails if r[0] in _WHOLE_BOARD]
-        self.rails = whole[:1] or rails
+        board_rails = [r for r in rails if r[0] in _WHOLE_BOARD]
+        self.rails = board_rails[:1] or rails
         self.source = "rails " + ", ".join(name for name, _ in self.rails)
         self._joules = 0.0
         self._error: OSError | ValueError | None = None

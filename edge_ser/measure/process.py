@@ -183,8 +183,8 @@ def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
         complaints.seek(0)
         text = complaints.read().decode(errors="replace")
     if status or first is None or peak is None:
-        said = [line for line in text.splitlines() if line.strip()]
-        reason = said[-1] if said else f"exit status {status}"
+        complaint_lines = [line for line in text.splitlines() if line.strip()]
+        reason = complaint_lines[-1] if complaint_lines else f"exit status {status}"
         if late.is_set():
             reason = f"none after {timeout:g} s"
         elif status == -9:

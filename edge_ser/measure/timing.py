@@ -156,8 +156,8 @@ def measure(
             attempt(name, lambda name=name, run=run: _turn(  # type: ignore[misc]
                 timings[name], run, batch, *shape[name], clock))  # fmt: skip
         rounds += 1
-        good = [timings[name] for name in active]
-        stable = bool(good) and rounds >= plan.min_rounds and _precise(good, plan.precision)
+        working = [timings[name] for name in active]
+        stable = bool(working) and rounds >= plan.min_rounds and _precise(working, plan.precision)
         spent = (clock() - began) / max(plan.max_seconds, 1e-9)
         progress(min(1.0, max(spent, rounds / plan.max_rounds)))
     return Result(

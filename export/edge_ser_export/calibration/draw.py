@@ -273,7 +273,7 @@ def _peak(samples: Samples, sample_rate: int) -> float:
 
 
 def _split(
-    utterances: Sequence[Utterance], most: int, rng: np.random.Generator
+    utterances: Sequence[Utterance], max_count: int, rng: np.random.Generator
 ) -> tuple[list[int], list[int]]:
     """Draw at most so many and split them: indices of fit, and of judge.
 
@@ -294,11 +294,11 @@ def _split(
         ordered = [strata[third] for third in sorted(strata, reverse=bool(number % 2))]
         for place, members in enumerate(ordered):
             turn = (place + number) % len(ordered)
-            chosen = [members[i] for i in rng.permutation(len(members))]
-            turns += [(lap, turn, number, index) for lap, index in enumerate(chosen)]
-            line += chosen
-    drawn = [index for *_, index in sorted(turns)[:most]]
-    kept = set(drawn)
-    halves = [index for index in line if index in kept]
+            shuffled = [members[i] for i in rng.permutation(len(members))]
+            turns += [(lap, turn, number, index) for lap, index in enumerate(shuffled)]
+            line += shuffled
+    drawn = [index for *_, index in sorted(turns)[:max_count]]
+    drawn_indices = set(drawn)
+    halves = [index for index in line if index in drawn_indices]
     to_fit = set(halves[::2])
     return [i for i in drawn if i in to_fit], [i for i in drawn if i not in to_fit]

@@ -34,7 +34,7 @@ def judge_enough(calibration: CalibrationSet, partition: Partition) -> Calibrati
             found=f"{len(calibration.fit) + len(calibration.judge)}",
             advice=f"add recordings, or install the package's clips: {error.advice}",
         ) from error
-    known = {sha256(u.path) for u in (*calibration.fit, *calibration.judge)}
-    more = [u for u in (*clips.judge, *clips.fit) if sha256(u.path) not in known]
+    calibration_hashes = {sha256(u.path) for u in (*calibration.fit, *calibration.judge)}
+    more = [u for u in (*clips.judge, *clips.fit) if sha256(u.path) not in calibration_hashes]
     added = tuple(replace(u, scores=None) for u in more[: 2 * MIN_JUDGED - len(calibration.judge)])
     return replace(calibration, judge=(*calibration.judge, *added))

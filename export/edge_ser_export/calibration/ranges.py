@@ -45,11 +45,11 @@ class Meter:
     ) -> None:
         model = ir.load(graph)
         inputs = {v.name: v for v in model.graph.inputs}
-        found = {v.name: v for node in model.graph for v in node.outputs} | inputs
+        values = {v.name: v for node in model.graph for v in node.outputs} | inputs
         self._names = list(dict.fromkeys(names))
         self._inputs = set(inputs)
         for index, name in enumerate(self._names):
-            _reduce(model.graph, found[name], index, channels)
+            _reduce(model.graph, values[name], index, channels)
         self._path = work / "ranges.onnx"
         save_beside(model, self._path, graph, EXTERNAL_DATA_BYTES)
         # a value can go as soon as it was looked at
@@ -83,11 +83,11 @@ class Meter:
                     raise DataError(
                         "calibration", expected="finite activations", found=f"infinity in {name}"
                     )
-                found = Extremes(low, high)
+                measured = Extremes(low, high)
                 if name in self._inputs:
-                    found = found.whole  # the last axis is time, not channels
+                    measured = measured.whole  # the last axis is time, not channels
                 before = extremes.get(name)
-                extremes[name] = found if before is None else before.joined(found)
+                extremes[name] = measured if before is None else before.joined(measured)
         if not extremes:
             raise DataError("calibration", expected="at least one utterance", found="none")
         return extremes

@@ -29,8 +29,8 @@ def shape(value: ir.Value) -> list[int | str]:
 
 def attribute(node: ir.Node, name: str, default: Any) -> Any:
     """An attribute's value, or ONNX's default."""
-    found = node.attributes.get(name)
-    return default if found is None else found.value
+    value = node.attributes.get(name)
+    return default if value is None else value.value
 
 
 class Writer:

@@ -44,12 +44,12 @@ def store_weights_half(model: ir.Model) -> bool:
         write = Writer(model.graph, first)
         write.prefix = name
         small = write.constant(array.astype(np.float16), "half")
-        wide = ir.node("Cast", [small], {"to": int(ir.DataType.FLOAT)})
-        wide.name, wide.outputs[0].dtype = f"{name}.widen", ir.DataType.FLOAT
-        model.graph.insert_before(first, wide)
-        value.replace_all_uses_with(wide.outputs[0])
+        widened = ir.node("Cast", [small], {"to": int(ir.DataType.FLOAT)})
+        widened.name, widened.outputs[0].dtype = f"{name}.widen", ir.DataType.FLOAT
+        model.graph.insert_before(first, widened)
+        value.replace_all_uses_with(widened.outputs[0])
         del model.graph.initializers[name]
-        wide.outputs[0].name = name
+        widened.outputs[0].name = name
         changed = True
     return changed
 
@@ -84,7 +84,7 @@ def compute_half(
     kinds = _float_values(model)
     precision: dict[ir.Value, bool] = {v: False for v in graph.inputs}  # True: float16
     casts: dict[tuple[ir.Value, bool], ir.Value] = {}
-    kept: list[str] = []
+    kept_in_float32: list[str] = []
     delicate: set[ir.Value | None] = set()
     for node in list(graph):
         floats = [v for v in (*node.inputs, *node.outputs) if v is not None and v in kinds]
@@ -100,7 +100,7 @@ def compute_half(
         if node.op_type == "Cast" and node.outputs[0] in kinds:
             half = False  # masks: their consumers cast them
         if by_range and not by_kind:
-            kept.append(node.name or node.op_type)
+            kept_in_float32.append(node.name or node.op_type)
         for index, value in enumerate(node.inputs):
             if value is not None and value in kinds:
                 node.replace_input_with(
@@ -114,14 +114,14 @@ def compute_half(
     for index, output in enumerate(list(graph.outputs)):
         if precision.get(output):
             name = output.name
-            wide = ir.node("Cast", [output], {"to": int(ir.DataType.FLOAT)})
-            wide.name, wide.outputs[0].dtype = f"{name}.widen", ir.DataType.FLOAT
-            wide.outputs[0].shape = output.shape
+            widened = ir.node("Cast", [output], {"to": int(ir.DataType.FLOAT)})
+            widened.name, widened.outputs[0].dtype = f"{name}.widen", ir.DataType.FLOAT
+            widened.outputs[0].shape = output.shape
             output.name = f"{name}.half"
-            wide.outputs[0].name = name
-            graph.append(wide)
-            graph.outputs[index] = wide.outputs[0]
-    return kept
+            widened.outputs[0].name = name
+            graph.append(widened)
+            graph.outputs[index] = widened.outputs[0]
+    return kept_in_float32
 
 
 def float_value_names(model: ir.Model) -> list[str]:
@@ -132,8 +132,8 @@ def float_value_names(model: ir.Model) -> list[str]:
 
 def _float_values(model: ir.Model) -> set[ir.Value]:
     """Values of type float32: inferred forward, as passes do not keep types."""
-    found = {v for v in model.graph.inputs if v.dtype == ir.DataType.FLOAT}
-    found |= {
+    values = {v for v in model.graph.inputs if v.dtype == ir.DataType.FLOAT}
+    values |= {
         v for v in model.graph.initializers.values()
         if v.const_value is not None and v.const_value.dtype == ir.DataType.FLOAT
     }  # fmt: skip
@@ -142,10 +142,10 @@ def _float_values(model: ir.Model) -> set[ir.Value]:
             continue
         if node.op_type == "Cast":
             if node.attributes["to"].value == int(ir.DataType.FLOAT):
-                found.update(node.outputs)
-        elif any(v in found for v in node.inputs if v is not None):
-            found.update(node.outputs)
-    return found
+                values.update(node.outputs)
+        elif any(v in values for v in node.inputs if v is not None):
+            values.update(node.outputs)
+    return values
 
 
 def _is_delicate(node: ir.Node, delicate: set[ir.Value | None]) -> bool:
@@ -202,16 +202,16 @@ def _in(
     write = Writer(graph, node)
     write.prefix = value.name or "value"
     if array is not None:
-        other = write.constant(array.astype((low or ir.DataType.FLOAT).numpy()), "half")
+        converted = write.constant(array.astype((low or ir.DataType.FLOAT).numpy()), "half")
     else:
         kind = low or ir.DataType.FLOAT
-        other = write.node("Cast", [value], {"to": int(kind)})
-        other.dtype = kind
+        converted = write.node("Cast", [value], {"to": int(kind)})
+        converted.dtype = kind
         # right behind the value, so that everyone after can share it
-        cast = other.producer()
+        cast = converted.producer()
         producer = value.producer()
         if cast is not None and producer is not None:
             graph.remove(cast)
             graph.insert_after(producer, cast)
-    casts[value, half] = other
-    return other
+    casts[value, half] = converted
+    return converted

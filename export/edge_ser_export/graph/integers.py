@@ -288,8 +288,8 @@ def quantize_weight(weight: Array, bits: int = 8) -> tuple[NDArray[np.int8], NDA
     Returns:
         integers of the same shape and scales `[..., 1, out]`; weight is about their product.
     """
-    most = 2 ** (bits - 1) - 1
-    scale = np.abs(weight).max(axis=-2, keepdims=True).astype(np.float32) / np.float32(most)
+    largest = 2 ** (bits - 1) - 1
+    scale = np.abs(weight).max(axis=-2, keepdims=True).astype(np.float32) / np.float32(largest)
     scale[scale == 0] = 1
     return np.round(weight / scale).astype(np.int8), scale
 

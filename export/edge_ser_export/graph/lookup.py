@@ -28,9 +28,9 @@ def lookups_to_rows(model: ir.Model) -> bool:
             continue
         write = Writer(model.graph, node)
         rows = write.constant(np.ascontiguousarray(table.T), "rows")
-        found = write.node("Gather", [rows, index], {"axis": 0}, sizes=[None, table.shape[0]])
+        picked_rows = write.node("Gather", [rows, index], {"axis": 0}, sizes=[None, table.shape[0]])
         sizes = node.outputs[0].shape
-        y = write.node("Transpose", [found], {"perm": [1, 0]}, sizes=sizes)
+        y = write.node("Transpose", [picked_rows], {"perm": [1, 0]}, sizes=sizes)
         replace(model.graph, node, y)
         changed = True
     return changed

@@ -20,26 +20,26 @@ def name_nodes(model: ir.Model) -> bool:
     Ensures: every node's name is unique.
     """
     changed = False
-    seen: dict[str, int] = {}
+    count_of: dict[str, int] = {}
     names: set[str] = set()
     for node in model.graph:
         module = module_of(node)
         stem = name = f"{module}/{node.op_type}" if module else (node.name or node.op_type)
         while name in names:
-            seen[stem] = seen.get(stem, 0) + 1
-            name = f"{stem}.{seen[stem]}"
+            count_of[stem] = count_of.get(stem, 0) + 1
+            name = f"{stem}.{count_of[stem]}"
         names.add(name)
         changed |= node.name != name
         node.name = name
-    taken = set(model.graph.initializers)
+    tensor_names = set(model.graph.initializers)
     for name, value in list(model.graph.initializers.items()):
         uses = list(value.uses())
         if not uses or not _ANONYMOUS.match(name) or value.shape is None or len(value.shape) < 2:
             continue
         module = module_of(uses[0].node)
         fresh = f"{module}.weight"
-        if module and fresh not in taken:
-            taken.add(fresh)
+        if module and fresh not in tensor_names:
+            tensor_names.add(fresh)
             value.name = fresh
             changed = True
     return changed
@@ -57,9 +57,9 @@ def module_of(node: ir.Node) -> str:
 def group_of(module: str) -> str:
     """The part of a model that a module belongs to: what is kept in higher precision as one."""
     for pattern, name in _GROUPS:
-        found = re.match(pattern, module)
-        if found:
-            return name.format(*found.groups())
+        match = re.match(pattern, module)
+        if match:
+            return name.format(*match.groups())
     return module or "rest"
 
 

@@ -142,6 +142,6 @@ def _moves(node: ir.Node) -> bool:
     """Whether a node only moves values; padding must be with zeros, in every dimension."""
     if node.op_type != "Pad":
         return node.op_type in _MOVES
-    rest = [v for v in node.inputs[2:] if v is not None]
-    arrays = [constant(v) for v in rest]
-    return len(rest) < 2 and all(a is not None and a.size == 1 and not a.any() for a in arrays)
+    padding = [v for v in node.inputs[2:] if v is not None]
+    arrays = [constant(v) for v in padding]
+    return len(padding) < 2 and all(a is not None and a.size == 1 and not a.any() for a in arrays)

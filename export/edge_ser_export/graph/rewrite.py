@@ -55,9 +55,9 @@ def optimize_for_cpu(model: ir.Model) -> list[str]:
     Returns:
         names of the passes that changed something.
     """
-    done = [rewrite.__name__ for rewrite in CPU_PASSES if rewrite(model)]
+    changing_passes = [rewrite.__name__ for rewrite in CPU_PASSES if rewrite(model)]
     tidy(model)
-    return done
+    return changing_passes
 
 
 def tidy(model: ir.Model) -> None:
@@ -143,21 +143,21 @@ def store_half(model: onnx.ModelProto) -> bool:
     checkpoints that were saved in float16.
     """
     graph = model.graph
-    casts, kept = [], []
+    casts, tensors = [], []
     for tensor in graph.initializer:
         array = None
         if tensor.data_type == TensorProto.FLOAT and tensor.data_location != TensorProto.EXTERNAL:
             array = numpy_helper.to_array(tensor)
         if array is None or array.size < _MIN_ELEMENTS:
-            kept.append(tensor)
+            tensors.append(tensor)
             continue
         with np.errstate(over="ignore"):
             half = array.astype(np.float16)
         if not np.array_equal(half.astype(np.float32), array):
-            kept.append(tensor)
+            tensors.append(tensor)
             continue
         name = f"{tensor.name}.half"
-        kept.append(numpy_helper.from_array(half, name))
+        tensors.append(numpy_helper.from_array(half, name))
         casts.append(
             helper.make_node(
                 "Cast", [name], [tensor.name], name=f"{tensor.name}.widen", to=TensorProto.FLOAT
@@ -167,6 +167,6 @@ def store_half(model: onnx.ModelProto) -> bool:
         return False
     nodes = [*casts, *graph.node]
     del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(tensors)
     graph.node.extend(nodes)
     return True

@@ -98,10 +98,10 @@ def multiplications(path: Path, seconds: float) -> list[Multiplications]:
         path: of the graph.
         seconds: length of the utterance, 16 kHz.
     """
-    found = products(path, feed([np.zeros(int(seconds * 16_000), np.float32)]))
+    executed = products(path, feed([np.zeros(int(seconds * 16_000), np.float32)]))
     return [
         Multiplications(p.node, p.operator, "float32" if p.kind == "float" else p.kind, p.macs)
-        for p in found
+        for p in executed
     ]
 
 
@@ -132,29 +132,31 @@ def share_of(kind: str, path: Path, seconds: float = 5.0) -> Share:
     """The share of a graph's multiply-accumulates that the runtime does in `kind`.
 
     The log-mel front end of the spectral models is audio pre-processing that happens to be in the
-    graph: it is not counted as the encoder's, but is in `everything` and in `rest`.
+    graph: it is not counted as the encoder's, but is in `everything` and in `other_macs`.
 
     Args:
         kind: "int8" or "float16".
         path: of the graph.
         seconds: length of the utterance, 16 kHz.
     """
-    found = multiplications(path, seconds)
-    encoder = [m for m in found if of_encoder(m.node)]
-    total = sum(m.macs for m in found)
-    rest: dict[str, int] = {}
-    for m in found:
+    executed = multiplications(path, seconds)
+    encoder = [m for m in executed if of_encoder(m.node)]
+    total = sum(m.macs for m in executed)
+    other_macs: dict[str, int] = {}
+    for m in executed:
         if m.kind != kind:
             module = m.node.split("/")[0]
-            rest[module] = rest.get(module, 0) + m.macs
-    ranked = sorted(rest.items(), key=lambda item: -item[1])
+            other_macs[module] = other_macs.get(module, 0) + m.macs
+    ranked = sorted(other_macs.items(), key=lambda item: -item[1])
 
-    def share(some: list[Multiplications]) -> float:
-        return sum(m.macs for m in some if m.kind == kind) / max(1, sum(m.macs for m in some))
+    def share(products: list[Multiplications]) -> float:
+        return sum(m.macs for m in products if m.kind == kind) / max(
+            1, sum(m.macs for m in products)
+        )
 
     return Share(
         encoder=share(encoder),
-        everything=share(found),
+        everything=share(executed),
         macs=total,
         seconds=seconds,
         rest={name: macs / total for name, macs in ranked[:12]},

@@ -58,9 +58,9 @@ def _mask_last(product: ir.Node) -> tuple[ir.Value, ir.Value] | None:
     for x, mask in ((first, second), (second, first)):
         if x is None or mask is None:
             continue
-        wide, thin = shape(x), shape(mask)
-        if len(wide) != 3 or len(thin) != 3 or 1 in (wide[1], thin[1]):
+        factor_shape, mask_shape = shape(x), shape(mask)
+        if len(factor_shape) != 3 or len(mask_shape) != 3 or 1 in (factor_shape[1], mask_shape[1]):
             continue  # of other shapes, or what broadcasts over time
-        if thin[2] == 1 and wide[2] not in (1, "?"):
+        if mask_shape[2] == 1 and factor_shape[2] not in (1, "?"):
             return x, mask
     return None

@@ -110,29 +110,31 @@ def _grouped(
     out, width, taps = weight.shape
     inner = min(_INNER_TAPS, taps)
     outer = -(-taps // inner)
-    missing = outer * inner - taps
-    weight = np.pad(weight, ((0, 0), (0, 0), (0, missing)))
-    each = out // groups
-    x = _pad(write, x, before, after + missing)
+    padded_taps = outer * inner - taps
+    weight = np.pad(weight, ((0, 0), (0, 0), (0, padded_taps)))
+    group_outputs = out // groups
+    x = _pad(write, x, before, after + padded_taps)
     split = write.node("Reshape", [x, write.indices([0, 0, groups, width], "split")])
     split = write.node("Transpose", [split], {"perm": [0, 2, 1, 3]})  # [batch, groups, time, width]
     windows = _taps(write, split, 2, inner, 1)
-    blocks = weight.reshape(groups, each, width, outer, inner)
+    blocks = weight.reshape(groups, group_outputs, width, outer, inner)
     # [groups, (tap, channel), (block, output)]
     matrix = np.ascontiguousarray(
-        blocks.transpose(0, 4, 2, 3, 1).reshape(groups, inner * width, outer * each)
+        blocks.transpose(0, 4, 2, 3, 1).reshape(groups, inner * width, outer * group_outputs)
     )
     product = write.node("MatMul", [windows, write.constant(matrix, "weight")])
     parts = []
     for block in range(outer):
-        rest = (outer - 1 - block) * inner
+        later_rows = (outer - 1 - block) * inner
         parts.append(
             write.node(
                 "Slice",
                 [
                     product,
-                    write.indices([block * inner, block * each], "start"),
-                    write.indices([-rest if rest else _END, (block + 1) * each], "end"),
+                    write.indices([block * inner, block * group_outputs], "start"),
+                    write.indices(
+                        [-later_rows if later_rows else _END, (block + 1) * group_outputs], "end"
+                    ),
                     write.indices([2, 3], "axes"),
                 ],
             )
@@ -152,28 +154,28 @@ def _grouped_blocks(
     later, with zeros around them. Frames are copied three at a time, and nothing is left to add up.
     """
     out, width, taps = weight.shape
-    each = out // groups
-    seen = -(-(_BLOCK + taps - 1) // _BLOCK)  # blocks that a block of outputs sees
+    group_outputs = out // groups
+    seen_blocks = -(-(_BLOCK + taps - 1) // _BLOCK)  # blocks that a block of outputs sees
     # whole blocks, so that no output is lost
     frames = _plus(write, _frames(write, x), before + after - taps + 1)
     blocks = write.node("Div", [_plus(write, frames, _BLOCK - 1), write.indices([_BLOCK], "block")])
-    blocks = _plus(write, blocks, seen - 1)
+    blocks = _plus(write, blocks, seen_blocks - 1)
     end = write.node("Mul", [blocks, write.indices([_BLOCK], "block")])
-    x = _pad(write, x, before, after + _BLOCK * (seen + 1))
+    x = _pad(write, x, before, after + _BLOCK * (seen_blocks + 1))
     zero, time = write.indices([0], "start"), write.indices([1], "axis")
     x = write.node("Slice", [x, zero, end, time])
     split = write.indices([0, -1, _BLOCK, groups, width], "split")
     x = write.node("Transpose", [write.node("Reshape", [x, split])], {"perm": [0, 3, 1, 2, 4]})
     x = write.node("Reshape", [x, write.indices([0, 0, -1, _BLOCK * width], "blocks")])
-    windows = _taps(write, x, 2, seen, 1)
-    shifted = np.zeros((groups, seen * _BLOCK, width, _BLOCK, each), weight.dtype)
-    per_group = weight.reshape(groups, each, width, taps).transpose(0, 3, 2, 1)
+    windows = _taps(write, x, 2, seen_blocks, 1)
+    shifted = np.zeros((groups, seen_blocks * _BLOCK, width, _BLOCK, group_outputs), weight.dtype)
+    per_group = weight.reshape(groups, group_outputs, width, taps).transpose(0, 3, 2, 1)
     for b in range(_BLOCK):
         shifted[:, b : b + taps, :, b] = per_group
     # [groups, (frame, channel), (place in the block, output)]
-    matrix = shifted.reshape(groups, seen * _BLOCK * width, _BLOCK * each)
+    matrix = shifted.reshape(groups, seen_blocks * _BLOCK * width, _BLOCK * group_outputs)
     y = write.node("MatMul", [windows, write.constant(matrix, "weight")])
-    y = write.node("Reshape", [y, write.indices([0, 0, 0, _BLOCK, each], "places")])
+    y = write.node("Reshape", [y, write.indices([0, 0, 0, _BLOCK, group_outputs], "places")])
     y = write.node("Transpose", [y], {"perm": [0, 2, 3, 1, 4]})
     y = write.node("Reshape", [y, write.indices([0, -1, out], "join")])
     return write.node("Slice", [y, zero, frames, time], sizes=[None, None, out])

@@ -121,7 +121,7 @@ def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
     names, threads = float_value_names(model), usable_cores()
     with Meter(optimized, names, job.scratch, channels=False, threads=threads) as meter:
         extremes = meter.over(speech)
-    wide = compute_half(model, extremes)
+    kept_in_float32 = compute_half(model, extremes)
     halves = {
         n.name for n in model.graph if n.outputs and n.outputs[0].dtype == ir.DataType.FLOAT16
     }
@@ -133,7 +133,7 @@ def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
         refusal = GateError(
             job.target,
             expected=f"{MIN_HALF_SHARE:.0%} of the encoder's multiplications in float16",
-            found=f"{share:.1%}; too loud for it: {', '.join(wide[:4])}",
+            found=f"{share:.1%}; too loud for it: {', '.join(kept_in_float32[:4])}",
             advice="use --fp16-form weights",
         )
     job.progress("timing")
@@ -144,7 +144,7 @@ def _half_compute(optimized: Path, out: Path, job: Lowering) -> Lowered:
     record = {
         "recipe": "compute",
         "float16_share": {"encoder": share, "seconds": SPEECH_SECONDS},
-        "kept_in_float32": wide,
+        "kept_in_float32": kept_in_float32,
         "loudest": [{"value": n, "magnitude": m} for m, n in loudest[:8]],
         "speed": speed.to_dict(),
     }

@@ -25,5 +25,5 @@ class Pace:
         words = f"{self._begun} of {self._total}"
         if ended == 0:
             return words
-        each = (time.monotonic() - self._started) / ended
-        return f"{words}, {brief_time(each * (self._total - ended))} left"
+        seconds_a_step = (time.monotonic() - self._started) / ended
+        return f"{words}, {brief_time(seconds_a_step * (self._total - ended))} left"

@@ -37,8 +37,8 @@ def give_back(
     """
     # of one that doubles, the last step leaves something to lower; the other tries all of them
     steps = (2**i for i in itertools.count()) if doubling else itertools.count(1)
-    most = len(worst) - 1 if doubling else len(worst)
-    for count in itertools.takewhile(lambda n: n <= most, steps):
+    max_parts = len(worst) - 1 if doubling else len(worst)
+    for count in itertools.takewhile(lambda n: n <= max_parts, steps):
         parts = tuple(worst[:count])
         outcome = attempt(parts)
         if outcome is Outcome.PASSES:

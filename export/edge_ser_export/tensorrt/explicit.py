@@ -75,6 +75,6 @@ def _widen(graph: ir.Graph, node: ir.Node, value: ir.Value) -> ir.Value:
     write.prefix = value.name or "value"
     if array is not None and array.size == 1:
         return write.constant(array.astype(np.float32), "wide")
-    wide = write.node("Cast", [value], {"to": int(ir.DataType.FLOAT)})
-    wide.dtype = ir.DataType.FLOAT
-    return wide
+    widened = write.node("Cast", [value], {"to": int(ir.DataType.FLOAT)})
+    widened.dtype = ir.DataType.FLOAT
+    return widened

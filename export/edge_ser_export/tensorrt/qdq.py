@@ -152,8 +152,8 @@ def quantize(
         axis: of the output channels.
         kind: INT8, or FLOAT8E4M3FN.
     """
-    others = tuple(i for i in range(weight.ndim) if i != axis)
-    scale = scale_for(np.abs(weight).max(axis=others), kind)
+    other_axes = tuple(i for i in range(weight.ndim) if i != axis)
+    scale = scale_for(np.abs(weight).max(axis=other_axes), kind)
     along = scale.reshape([-1 if i == axis else 1 for i in range(weight.ndim)])
     scaled = weight / along
     if kind == ir.DataType.INT8:
@@ -178,18 +178,18 @@ def check_symmetric(model: ir.Model, name: str) -> None:
             that compute in integers by themselves.
     """
     for node in model.graph:
-        what = None
+        fault = None
         if node.op_type.startswith("QLinear") or "Integer" in node.op_type:
-            what = "an operator that computes in integers"
+            fault = "an operator that computes in integers"
         elif node.op_type == "DynamicQuantizeLinear":
-            what = "a scale that is measured in the run"
+            fault = "a scale that is measured in the run"
         elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            what = _asymmetry(node)
-        if what is not None:
+            fault = _asymmetry(node)
+        if fault is not None:
             raise BundleError(
                 name,
                 expected="symmetric int8 by QuantizeLinear and DequantizeLinear",
-                found=f"{what}: {node.op_type} {node.name}",
+                found=f"{fault}: {node.op_type} {node.name}",
                 advice="TensorRT has no such arithmetic; export with --target trt-int8",
             )
 

@@ -122,12 +122,12 @@ def write_typed(
         loud = _louder(extremes, meter, typing)
     explicit = work / "explicit.onnx"
     writer = _Writer(typing, named, extremes, loud, out, explicit)
-    left: list[str] = []
+    in_float16: list[str] = []
     if precision in _EIGHT:
         progress("choosing what is in eight bits")
-        left = _search(writer)
-        record |= {"recipe": str(precision), "kept_in_float16": left}
-    writer.write(left)
+        in_float16 = _search(writer)
+        record |= {"recipe": str(precision), "kept_in_float16": in_float16}
+    writer.write(in_float16)
     loudest = sorted(((float(e.largest.max()), n) for n, e in loud.items()), reverse=True)
     record |= {
         "kept_in_float32": writer.kept,
@@ -158,25 +158,25 @@ class _Writer:
     explicit: Path
     kept: list[str] = field(default_factory=list)
 
-    def write(self, left: Iterable[str]) -> None:
+    def write(self, in_float16: Iterable[str]) -> None:
         """Write both forms, with parts of the model left in float16."""
-        model = self._typed(left)
+        model = self._typed(in_float16)
         for file in self.out.parent.glob(f"{self.out.name}*"):
             file.unlink()
         save(model, self.out, EXTERNAL_DATA_BYTES)
         self._spell_out(model)
 
-    def try_out(self, left: Iterable[str]) -> Path:
+    def try_out(self, in_float16: Iterable[str]) -> Path:
         """Write and return the explicit form alone."""
-        self._spell_out(self._typed(left))
+        self._spell_out(self._typed(in_float16))
         return self.explicit
 
-    def _typed(self, left: Iterable[str]) -> ir.Model:
+    def _typed(self, in_float16: Iterable[str]) -> ir.Model:
         model = ir.load(self.named)
         precision = self.typing.precision
         if precision in _EIGHT:
-            left = set(left)
-            targets = [t for t in find_targets(model) if t.group not in left]
+            in_float16 = set(in_float16)
+            targets = [t for t in find_targets(model) if t.group not in in_float16]
             insert_qdq(model, targets, self.extremes, _EIGHT[precision])
             check_symmetric(model, self.out.name)
         low = ir.DataType.BFLOAT16 if precision == "bf16" else ir.DataType.FLOAT16
@@ -203,16 +203,16 @@ class _Writer:
 def _check_products(model: ir.Model) -> None:
     """Refuse float32 products for a GPU that has none, before its builder does in its own words."""
     types = float_types(model)
-    wide = [
+    offenders = [
         n.name or n.op_type
         for n in model.graph
         if n.op_type in ("MatMul", "Conv", "Gemm") and types.get(n.outputs[0]) == ir.DataType.FLOAT
     ]
-    if wide:
+    if offenders:
         raise GateError(
             "float16 products of sm75",
             expected="activations that float16 holds everywhere, as it has no float32 products",
-            found=f"values beyond {HALF_MAX / HEADROOM:.0f} around {', '.join(wide[:3])}",
+            found=f"values beyond {HALF_MAX / HEADROOM:.0f} around {', '.join(offenders[:3])}",
             advice="use an onnx target there, or a model without a log-mel front end",
         )
 
@@ -233,14 +233,16 @@ def _search(writer: _Writer) -> list[str]:
     def exact(part: Sequence[Utterance]) -> Outputs:
         return answers(open_graph(writer.named, usable_cores()), calibration.samples(part))
 
-    def typed(left: Iterable[str], part: Sequence[Utterance]) -> Outputs:
-        return answers(open_graph(writer.try_out(left), usable_cores()), calibration.samples(part))
+    def typed(in_float16: Iterable[str], part: Sequence[Utterance]) -> Outputs:
+        return answers(
+            open_graph(writer.try_out(in_float16), usable_cores()), calibration.samples(part)
+        )
 
-    right = exact(calibration.judge)
+    expected = exact(calibration.judge)
 
-    def passes(left: list[str]) -> bool:
-        given = typed(left, calibration.judge)
-        return not compare(right, given, typing.partition, limits.margin).failures(limits)
+    def passes(in_float16: list[str]) -> bool:
+        outputs = typed(in_float16, calibration.judge)
+        return not compare(expected, outputs, typing.partition, limits.margin).failures(limits)
 
     if passes([]):
         return []
@@ -248,17 +250,17 @@ def _search(writer: _Writer) -> list[str]:
     parts = list(dict.fromkeys(part_of.values()))
     counted = count_multiplications(writer.named, part_of, SECONDS)
     few = calibration.fit[:_RANKING_UTTERANCES]
-    true = exact(few)
+    exact_outputs = exact(few)
     damage = {}
     for part in parts:
-        given = typed((p for p in parts if p != part), few)
-        damage[part] = float(np.abs(true.vad - given.vad).mean())
+        quantised = typed((p for p in parts if p != part), few)
+        damage[part] = float(np.abs(exact_outputs.vad - quantised.vad).mean())
     worst = sorted(parts, key=lambda p: -damage[p] / (1 + counted.parts.get(p, 0)))
 
-    def attempt(left: Parts) -> Outcome:
-        if counted.encoder_share(left) > 1 - MIN_SHARE:
+    def attempt(in_float16: Parts) -> Outcome:
+        if counted.encoder_share(in_float16) > 1 - MIN_SHARE:
             return Outcome.TOO_LITTLE
-        return Outcome.PASSES if passes(list(left)) else Outcome.FAILS
+        return Outcome.PASSES if passes(list(in_float16)) else Outcome.FAILS
 
     return list(give_back(worst, attempt, doubling=True) or ())
 

@@ -68,9 +68,9 @@ def _whole(store: Path, index: Path, utterances: int) -> NDArray[np.int64] | Non
     """Where utterances end in a map that is as it was written; None for any other."""
     reader = Reader(EdgeSerError)
     try:
-        known = reader.read(_Index, reader.parse(index.read_bytes(), str(index)), str(index))
-        ends = np.array(known.ends, dtype=np.int64)
-        if store.stat().st_size != 2 * known.ends[-1] or sha256(store) != known.sha256:
+        recorded = reader.read(_Index, reader.parse(index.read_bytes(), str(index)), str(index))
+        ends = np.array(recorded.ends, dtype=np.int64)
+        if store.stat().st_size != 2 * recorded.ends[-1] or sha256(store) != recorded.sha256:
             return None
     except (OSError, EdgeSerError, OverflowError, IndexError):
         return None

@@ -65,9 +65,12 @@ def start_from_teacher(student: JointModel, teacher: JointModel) -> int:
     if isinstance(source, SpectralEncoder) and isinstance(target, TransformersEncoder):
         encoder = cast(Any, target.model).encoder
         copied += _copy(source.norm, encoder.layer_norm)
-        for old, new in zip(source.layers, encoder.layers, strict=False):
-            for ours, theirs in _TWINS.items():
-                copied += _copy(old.get_submodule(ours), new.get_submodule(theirs))
+        for teacher_layer, student_layer in zip(source.layers, encoder.layers, strict=False):
+            for teacher_name, student_name in _TWINS.items():
+                copied += _copy(
+                    teacher_layer.get_submodule(teacher_name),
+                    student_layer.get_submodule(student_name),
+                )
     return copied
 
 
@@ -127,10 +130,12 @@ def pretrain_stem(
     """
     device = next(encoder.parameters()).device
     front = teacher.encoder if teacher and isinstance(teacher.encoder, SpectralEncoder) else None
-    same = front is not None and front.norm.weight.shape[0] == encoder.config.hidden_size
+    same_width = front is not None and front.norm.weight.shape[0] == encoder.config.hidden_size
     log_mel = LogMel(_MEL_BANDS).to(device)
-    outputs = encoder.config.hidden_size if same else _MEL_BANDS
-    readout = nn.Identity() if same else nn.Linear(encoder.config.hidden_size, outputs).to(device)
+    outputs = encoder.config.hidden_size if same_width else _MEL_BANDS
+    readout = (
+        nn.Identity() if same_width else nn.Linear(encoder.config.hidden_size, outputs).to(device)
+    )
     stem = [encoder.convolutions, encoder.projection, encoder.position, readout]
     parameters = [p for module in stem for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=rate)
@@ -138,7 +143,7 @@ def pretrain_stem(
     for step in range(steps):
         samples, lengths = next(batches)
         with torch.no_grad():
-            if same and front is not None:
+            if same_width and front is not None:
                 target, mask = front.stem(samples, lengths)
                 stride = 4 * HOP_SAMPLES // frame_hop(encoder.config)
             else:

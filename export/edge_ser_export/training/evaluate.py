@@ -85,7 +85,7 @@ def score_split(
         DataError: the model gives numbers that are not finite.
     """
     model.eval()
-    vad, regions, used = [], [], []
+    vad, regions, row_groups = [], [], []
     device = next(model.parameters()).device
     with torch.inference_mode():
         for group, samples, lengths in corpus.batches(rows, batch_size, preprocessing):
@@ -93,8 +93,8 @@ def score_split(
             vad.append(outputs[0].cpu().numpy())
             if len(outputs) > 1 and outputs[1] is not None:
                 regions.append(outputs[1].argmax(1).cpu().numpy())
-            used.append(group)
-    order = np.concatenate(used)
+            row_groups.append(group)
+    order = np.concatenate(row_groups)
     predicted = np.concatenate(vad)
     if not np.isfinite(predicted).all():
         raise DataError(

@@ -63,14 +63,14 @@ def applying(path: Path) -> Iterator[None]:
         raise _damaged(path, f"{' '.join(repr(error).split()):.200}") from error
 
 
-def check_alike(tensors: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
+def check_alike(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Require the same names, shapes and types.
 
     Raises:
         ValueError: others.
     """
     if {k: (v.shape, v.dtype) for k, v in tensors.items()} != {
-        k: (v.shape, v.dtype) for k, v in ours.items()
+        k: (v.shape, v.dtype) for k, v in expected.items()
     }:
         raise ValueError("tensors of another model")
 
