@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.audio.speech import SHORTEST_JUDGED, speech_share
+from edge_ser.errors import UsageError
 
 # What nothing but an offset has; JSON has no infinity.
 _FLOOR_DBFS = -120.0
@@ -33,6 +34,9 @@ class SoundLimits:
         silent_share: most of the time without any sound.
         offset: most of a constant part, of full scale.
         min_speech: least share of the time that may be speech, from a second on.
+
+    Raises:
+        UsageError: `min_speech` is no share.
     """
 
     quiet_dbfs: float = -40.0
@@ -40,6 +44,10 @@ class SoundLimits:
     silent_share: float = 0.1
     offset: float = 0.1
     min_speech: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_speech <= 1:
+            raise UsageError("min_speech", expected="a share, 0 to 1", found=f"{self.min_speech:g}")
 
 
 class Sound(NamedTuple):

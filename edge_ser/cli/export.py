@@ -62,6 +62,13 @@ def add_parser(commands: Any) -> None:
         "--max-seconds", type=float, default=12.0, help="longest utterance (default 12)"
     )
     parser.add_argument(
+        "--min-speech",
+        type=float,
+        metavar="SHARE",
+        help="of the time that must be speech, 0 to 1: recordings with less are poor for this "
+        "bundle (default: the usual 0.2)",
+    )
+    parser.add_argument(
         "--short",
         choices=("refuse", "pad"),
         default="refuse",
@@ -224,6 +231,7 @@ def read_options(arguments: argparse.Namespace) -> ExportOptions:
         epoch=arguments.epoch,
         neutral_radius=arguments.neutral_radius,
         max_seconds=arguments.max_seconds,
+        min_speech=arguments.min_speech,
         short=arguments.short,
         speech=tuple(parity_audio(arguments.parity_audio)),
         parity_audio=tuple(arguments.parity_audio),

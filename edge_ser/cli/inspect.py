@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{p.sample_rate} Hz mono, {p.min_samples} to {p.max_samples} samples, "
             f"shorter: {p.short}",
         ),
+        *_sound(m),
         ("normalisation", normalization),
         *_classes(m),
         ("parity", proof),
@@ -104,6 +105,14 @@ def _signature(bundle: Bundle) -> str:
         return "none"
     signer = f"by the key {signature.key_id}" if signature.key_id else "by a key it does not name"
     return f"{signer}, not checked (edge-ser verify --trusted-key PUB.pem checks it)"
+
+
+def _sound(m: Manifest) -> list[Row]:
+    """From where on a recording is poor, where the bundle says it."""
+    limits = m.sound
+    if limits is None:
+        return []
+    return [("poor below", f"{limits.min_speech:.0%} speech, {limits.quiet_dbfs:g} dBFS")]
 
 
 def _limits(m: Manifest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol, TextIO
 
 from edge_ser.audio.inputs import Source
@@ -16,7 +17,7 @@ from edge_ser.recognizer import Recognizer
 from edge_ser.segments.segment import Overall, Segment
 from edge_ser.segments.stream import Segments
 from edge_ser.segments.track import Track
-from edge_ser.segments.turns import Turn
+from edge_ser.segments.turns import Turn, rttm_word
 
 _COLUMNS = (
     "source", "start", "end", "speaker", "arousal", "dominance", "valence", "radius", "polar",
@@ -196,7 +197,12 @@ class _Csv:
 
 
 class _Rttm:
-    """As programs that draw or score speakers read it; the region stands behind the speaker."""
+    """As programs that draw or score speakers read it.
+
+    The file is a name without folder and suffix, and a speaker's name stands alone, so that the
+    lines are those of the turns; without speakers the region is what is shown in its place. The
+    region stands in the field of subtypes, too, where RTTM has none for speakers.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -204,13 +210,12 @@ class _Rttm:
     def segment(self, segment: Segment) -> None:
         if segment.emotion is None:
             return
-        # no field of RTTM holds a space
-        name = "_".join(printable(segment.source).split()) or "audio"
-        said = printable(f"{segment.speaker} {segment.emotion.region}")
-        region = "_".join(said.split())
+        name = rttm_word(printable(Path(segment.source).stem)) or "audio"
+        region = rttm_word(str(segment.emotion.region))
+        label = rttm_word(printable(segment.speaker)) or region
         print(
             f"SPEAKER {name} 1 {segment.start:.3f} {segment.end - segment.start:.3f} "
-            f"<NA> <NA> {region} <NA> <NA>",
+            f"<NA> {region} {label} <NA> <NA>",
             file=self._stream,
         )
 

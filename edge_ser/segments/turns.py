@@ -17,6 +17,12 @@ from edge_ser.segments.windows import Window, WindowRule, cut_windows
 # Files give milliseconds, rounded: two turns that touch may seem to overlap by as much.
 _ROUNDING = 0.0021
 _COLUMNS = ("speaker", "start", "end")
+# Of RTTM, besides turns: words, sounds and what is not scored.
+_OTHER_LINES = frozenset({
+    "SPKR-INFO", "SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH",
+    "FILLER", "EDIT", "IP", "CB", "SU", "A/P",
+})  # fmt: skip
+_NOT_SAID = "<NA>"
 
 
 class Turn(NamedTuple):
@@ -110,7 +116,8 @@ def turns_of(turns: Sequence[Turn], source: str, subject: object) -> list[Turn]:
         DataError: all are about others.
     """
     name = Path(source)
-    chosen = [turn for turn in turns if turn.file in ("", source, name.name, name.stem)]
+    names = {"", source, name.name, name.stem, rttm_word(name.name), rttm_word(name.stem)}
+    chosen = [turn for turn in turns if turn.file in names]
     if not chosen:
         others = sorted({turn.file for turn in turns})
         raise DataError(
@@ -121,11 +128,16 @@ def turns_of(turns: Sequence[Turn], source: str, subject: object) -> list[Turn]:
     return chosen
 
 
+def rttm_word(text: str) -> str:
+    """A field of RTTM, none of which holds a space; "" of nothing else."""
+    return "_".join(text.split())
+
+
 def _read_rttm(path: Path, lines: Sequence[str]) -> list[Turn]:
     turns = []
     for number, line in enumerate(lines, 1):
         fields = line.split()
-        if not fields or line.startswith(";") or fields[0] == "SPKR-INFO":
+        if not fields or line.startswith(";") or fields[0] in _OTHER_LINES:
             continue
         where = f"{path}: line {number}"
         if fields[0] != "SPEAKER" or not 8 <= len(fields) <= 10:
@@ -135,12 +147,9 @@ def _read_rttm(path: Path, lines: Sequence[str]) -> list[Turn]:
                 found=f"{line:.60}",
             )
         start = _seconds(fields[3], where, "a start")
-        turns.append(
-            Turn(
-                start, start + _seconds(fields[4], where, "a duration"), fields[7], fields[1],
-                number,
-            )
-        )  # fmt: skip
+        end = start + _seconds(fields[4], where, "a duration")
+        speaker = "" if fields[7] == _NOT_SAID else fields[7]
+        turns.append(Turn(start, end, speaker, fields[1], number))
     return turns
 
 

@@ -40,8 +40,8 @@ def spell_command(options: ExportOptions, names_only: bool = True) -> str:
         words += [] if path is None else [f"--{name}", _place(path, names_only)]
     default = ExportOptions(options.source, options.target)
     for name in (
-        "name", "licence", "calibration_split", "epoch", "neutral_radius", "max_seconds", "short",
-        "runtimes", "keep_failed",
+        "name", "licence", "calibration_split", "epoch", "neutral_radius", "max_seconds",
+        "min_speech", "short", "runtimes", "keep_failed",
     ):  # fmt: skip
         words += _flag(name, getattr(options, name), getattr(default, name))
     for kind, defaults in (

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_ser.audio import Preprocessing
+from edge_ser.audio.sound import SoundLimits
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance, made_now
@@ -62,6 +63,7 @@ def describe_bundle(
         limits=lowered.limits,
         licence=options.licence or config.weights_licence,
         max_batch=lowered.max_batch or find_encoder(config.encoder.kind).max_batch,
+        sound=None if options.min_speech is None else SoundLimits(min_speech=options.min_speech),
     ).with_parts(
         provenance=_provenance(checkpoint, options),
         lowered=Lowering.from_dict(lowered.record) if lowered.record else None,
@@ -113,6 +115,7 @@ def _describe_options(checkpoint: Checkpoint, options: ExportOptions) -> dict[st
         "epoch": checkpoint.epoch,
         "neutral_radius": options.neutral_radius,
         "max_seconds": options.max_seconds,
+        **({} if options.min_speech is None else {"min_speech": options.min_speech}),
         "short": options.short,
         **{name: place_name(path) for name, path in paths.items() if path is not None},
         **({"parity_audio": ", ".join(speech)} if speech else {}),

@@ -37,6 +37,8 @@ class ExportOptions:
         epoch: of a run directory: `best` (if None), `final` or a number.
         neutral_radius: of the neutral region, where a run directory's regions have one.
         max_seconds: longest utterance; the rest of longer audio is not used.
+        min_speech: share of the time below which recordings have hardly any speech for this model,
+            0..1; None: the usual limit.
         short: what the bundle does with audio shorter than one frame: "refuse" or "pad".
         speech: audio for parity and the recorded answers.
         parity_audio: files and folders that `speech` is from, for the provenance; empty: the
@@ -59,6 +61,7 @@ class ExportOptions:
     epoch: str | None = None
     neutral_radius: float | None = None
     max_seconds: float = 12.0
+    min_speech: float | None = None
     short: Literal["refuse", "pad"] = "refuse"
     speech: tuple[Path, ...] = ()
     parity_audio: tuple[Path, ...] = ()
@@ -107,6 +110,10 @@ class ExportOptions:
                 expected="a name",
                 found=f"a path, {self.name}",
                 advice="say with -o where the bundle goes",
+            )
+        if self.min_speech is not None and not 0 <= self.min_speech <= 1:
+            raise UsageError(
+                "--min-speech", expected="a share, 0 to 1", found=f"{self.min_speech:g}"
             )
         self.precision.check()
         if target.name == "onnx-int8":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.tiny_models import encoder_config, joint_config, random_joint, random_run
 
+from edge_ser.audio.sound import SoundLimits
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli import build_parser, main
 from edge_ser.cli.export import read_options
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.usefixtures("traced_once")
 UNTOLD = {"out", "named", "help", "verbose", "quiet", "json"}
 COMMANDS = (
     "export runs/a --target onnx-fp32 --epoch final --neutral-radius 0.25 --max-seconds 2.5 "
-    "--short pad --parity-audio SPEECH SPEECH/00.flac --runtime openvino --keep-failed",
+    "--short pad --min-speech 0.3 --parity-audio SPEECH SPEECH/00.flac --runtime openvino "
+    "--keep-failed",
     "export a.pt --target onnx-int8 --calibration my/table.csv --audio my/clips --split Train "
     "--recipe static --cpu x86 --sensitivity --force",
     "export wavlm-tiny --target onnx-fp16 --fp16-form compute --calibration 'with space' "
@@ -74,18 +76,20 @@ def test_options_and_files_of_a_float32_export(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     run, out = tmp_path / "runs" / "a", tmp_path / "bundle"
     random_run().save(run, "final")
-    options = ["--epoch", "final", "--max-seconds", "2", "--short", "pad"]
+    options = ["--epoch", "final", "--max-seconds", "2", "--short", "pad", "--min-speech", "0.3"]
     command = ["export", str(run), *options, "--parity-audio", str(speech), "-o", str(out)]
     assert main(command) == 0
     captured = capsys.readouterr()
     told = json.loads((out / "manifest.json").read_text())["provenance"]
     assert told["command"] == (
         "edge-ser export a --target onnx-fp32 --parity-audio callers --epoch final "
-        "--max-seconds 2.0 --short pad"
+        "--max-seconds 2.0 --min-speech 0.3 --short pad"
     )
     assert told["date"] == "2023-11-14T22:13:20Z"
     asked = told["options"]
     assert (asked["epoch"], asked["max_seconds"], asked["short"]) == ("final", 2.0, "pad")
+    assert asked["min_speech"] == 0.3
+    assert Bundle.open(out).manifest.sound == SoundLimits(min_speech=0.3)
     assert (asked["parity_audio"], asked["speech_given"]) == ("callers", 20)
     # the files that were used, which are not the first ones
     lengths = json.loads((out / "parity.json").read_text())["speech"]["lengths"]["files"]

@@ -79,9 +79,43 @@ def test_segments_as_rttm(cli: Cli, long_file: Path, ser: edge_ser.Recognizer) -
         ["0.000", "5.000"], ["5.000", "5.000"], ["10.000", "5.000"], ["13.000", "5.000"],
     ]  # fmt: skip
     segments = list(ser.segments(long_file))
-    assert [fields[7].replace("_", " ") for fields in lines] == [
-        str(s.emotion.region) for s in segments if s.emotion
-    ]
+    regions = [str(s.emotion.region).replace(" ", "_") for s in segments if s.emotion]
+    assert [fields[7] for fields in lines] == [fields[6] for fields in lines] == regions
+    assert {fields[1] for fields in lines} == {"long_call"}, "no folder, no suffix"
+
+
+def test_turns_come_back_as_they_were_given(cli: Cli, long_file: Path, tmp_path: Path) -> None:
+    turns = ["SPEAKER long_call 1 0.500 3.250 <NA> <NA> Ann <NA> <NA>"]
+    turns += ["SPEAKER long_call 1 4.000 2.125 <NA> <NA> Ben <NA> <NA>"]
+    (tmp_path / "a.rttm").write_text("\n".join(turns))
+    words = ("predict", "--format", "rttm", *ONE, "--turns")
+    once = cli(*words, tmp_path / "a.rttm", "-o", tmp_path / "b.rttm", long_file)
+    assert once.code == 0 and once.err == ""
+    lines = (tmp_path / "b.rttm").read_text().splitlines()
+    for line, turn in zip(lines, turns, strict=True):
+        subtype = line.split()[6]
+        assert subtype != "<NA>" and line.replace(subtype, "<NA>") == turn
+    assert cli(*words, tmp_path / "b.rttm", long_file).out.splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("0 3 - - A|1 3 - - B", "line 2: expected a start after the end of the turn before, 3 s"),
+        ("4 3 - - A|1 2 - - B", "line 2: expected turns in the order of their starts"),
+        ("4 -3 - - A", "line 1: expected an end after the start, found 4 to 1 s"),
+        ("17 3 - - A", "expected audio until 20 s, where the turn of line 1 ends, found 18.00 s"),
+    ],
+)
+def test_turns_that_are_no_order_leave_nothing_written(
+    cli: Cli, long_file: Path, tmp_path: Path, lines: str, expected: str
+) -> None:
+    path, out, picture = tmp_path / "a.rttm", tmp_path / "a.csv", tmp_path / "a.png"
+    path.write_text("\n".join(f"SPEAKER long_call 1 {line}" for line in lines.split("|")))
+    written = ("--format", "csv", "-o", out, "--plot", picture)
+    done = cli("predict", "--turns", path, *written, *ONE, long_file)
+    assert expected in done.error()
+    assert not picture.exists() and (not out.exists() or len(out.read_text().splitlines()) == 1)
 
 
 def test_the_mean_is_a_row_of_each_file(
@@ -148,6 +182,10 @@ def test_a_bad_file_stops_no_other(cli: Cli, long_file: Path, tmp_path: Path) ->
             ("--segments", "--hop", 6),
             "hop: expected more than 0 and at most the window, 5 s, so that nothing is left out, "
             "found 6 s",
+        ),
+        (
+            ("--segments", "--window", 0.001),
+            "window: expected 0.025 to 12 s, which the model takes, found 0.001 s",
         ),
         (
             ("--segments", "--window", 13),

@@ -16,7 +16,7 @@ import edge_ser
 from edge_ser.audio.sound import SoundLimits
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.errors import AudioError, PoorAudioWarning
+from edge_ser.errors import AudioError, BundleError, PoorAudioWarning
 
 RATE = 16_000
 
@@ -143,3 +143,6 @@ def test_a_manifest_may_say_how_much_speech(
         pytest.raises(AudioError, match=r"hardly any speech: 7\d% of the time, of at least 90"),
     ):
         ser(noise, RATE)
+    edit_manifest(bundle_dir, lambda data: data.update(sound={"min_speech": 1.5}))
+    with pytest.raises(BundleError, match=r"sound: min_speech: expected a share, 0 to 1, found 1"):
+        edge_ser.load(bundle_dir)

@@ -32,6 +32,19 @@ def test_rttm(tmp_path: Path) -> None:
     ]
 
 
+def test_an_rttm_file_names_a_recording_without_spaces() -> None:
+    turns = [Turn(0.0, 1.0, "A", "my_long_call"), Turn(0.0, 1.0, "B", "other")]
+    assert turns_of(turns, "/calls/my long call.wav", "a.rttm") == turns[:1]
+
+
+def test_lines_of_rttm_that_are_no_turns_are_left_out(tmp_path: Path) -> None:
+    others = "NON-SPEECH call 1 0 0.4 <NA> noise <NA> <NA>\nLEXEME call 1 0.6 0.2 hi lex A 0.9\n"
+    assert read_turns(written(tmp_path / "a.rttm", others + RTTM)) == [
+        turn._replace(line=turn.line + 2)
+        for turn in read_turns(written(tmp_path / "b.rttm", RTTM))
+    ]  # fmt: skip
+
+
 def test_csv_in_any_order_of_columns(tmp_path: Path) -> None:
     text = '\ufeffstart,End, speaker,note\n0,1.5,Ann B,x\n\n1.5,2,"C, D",y\n'
     assert read_turns(written(tmp_path / "a.CSV", text)) == [
@@ -65,6 +78,8 @@ def test_csv_in_any_order_of_columns(tmp_path: Path) -> None:
             RTTM + "SPEAKER call 1 10.4 1 - - B",
             "line 7: expected a start after the end of the turn before, 10.5 s, found 10.4 to 11.4",
         ),
+        ("a.rttm", RTTM + "SPEAKER call 1 11 1 - - <NA>", "line 7: expected a speaker, found an"),
+        ("a.rttm", "LEXEME call 1 0 1 hi lex A", "expected turns of speakers, found none"),
         ("a.rttm", ";; nothing", "expected turns of speakers, found none"),
         ("a.csv", "speaker,start\nA,0", "line 1: expected the columns speaker, start, end, found"),
         ("a.csv", "", "line 1: expected the columns speaker, start, end, found nothing"),
