@@ -1,11 +1,10 @@
-"""`edge_ser.load`: a bundle as a function from speech to emotion."""
+"""`Recognizer`: a bundle as a function from speech to emotion."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 
@@ -15,7 +14,8 @@ from edge_ser.audio.inputs import Array, Source, are_numbers, hear
 from edge_ser.audio.long_audio import CutNotice, warn_caller
 from edge_ser.batching import check_batch_size, in_batches
 from edge_ser.emotion.decode import Emotion, Outputs
-from edge_ser.errors import BundleError, DamagedAudioWarning, EdgeSerError, UsageError
+from edge_ser.errors import DamagedAudioWarning, EdgeSerError, UsageError
+from edge_ser.opened_model import OpenedModel, Reopen
 from edge_ser.session import Session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
@@ -30,26 +30,6 @@ _BATCH_SIZE = 8
 # Of segments, in seconds: what people say in one go.
 DEFAULT_WINDOW = 5.0
 _USUAL_HEARING = Hearing()
-
-
-class _Opened(NamedTuple):
-    """A model in the process that opened it.
-
-    Attributes:
-        bundle: verified model.
-        session: that runs it.
-        pid: of the process.
-        is_lent: whether other recognisers of the process use the same, so that none may end it.
-    """
-
-    bundle: Bundle
-    session: Session
-    pid: int
-    is_lent: bool = False
-
-
-# What a fork brought along: to end it would wait for threads that were not copied.
-_inherited: list[_Opened] = []
 
 
 class Recognizer:
@@ -77,40 +57,27 @@ class Recognizer:
         self,
         bundle: Bundle,
         session: Session,
-        reopen: Callable[[], Recognizer] | None = None,
+        reopen: Reopen | None = None,
         hearing: Hearing = _USUAL_HEARING,
     ) -> None:
-        self._opened: _Opened | None = _Opened(bundle, session, os.getpid())
-        self._reopen, self._closed = reopen, False
-        self._fingerprint: str | None = None
+        self._model = OpenedModel(bundle, session, reopen)
         self._cuts, self._poor, self.hearing = CutNotice(), PoorNotice(), hearing
 
     @classmethod
-    def _unopened(
-        cls, reopen: Callable[[], Recognizer], fingerprint: str, hearing: Hearing
-    ) -> Recognizer:
+    def _unopened(cls, reopen: Reopen, fingerprint: str, hearing: Hearing) -> Recognizer:
         """What is unpickled: opened at the first use, as a pool's worker dies of errors here."""
         recognizer = cls.__new__(cls)
-        recognizer._opened, recognizer._reopen, recognizer._closed = None, reopen, False
-        recognizer._fingerprint, recognizer._cuts = fingerprint, CutNotice()
-        recognizer._poor, recognizer.hearing = PoorNotice(), hearing
+        recognizer._model = OpenedModel.unopened(reopen, fingerprint)
+        recognizer._cuts, recognizer._poor, recognizer.hearing = CutNotice(), PoorNotice(), hearing
         return recognizer
 
     def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[object, ...]]:
-        if self._reopen is None:
-            raise UsageError(
-                "recogniser",
-                expected="one made by edge_ser.load, to be sent to another process",
-                found="one made of a session, which lives in this process",
-                advice="load it there",
-            )
-        fingerprint = self._fingerprint or self.bundle.fingerprint
-        return Recognizer._unopened, (self._reopen, fingerprint, self.hearing)
+        return Recognizer._unopened, (*self._model.sendable(), self.hearing)
 
     @property
     def bundle(self) -> Bundle:
         """The model's files and manifest."""
-        return self._here().bundle
+        return self._model.here().bundle
 
     @property
     def session(self) -> Session:
@@ -119,43 +86,7 @@ class Recognizer:
         Raises:
             UsageError: the recogniser was closed.
         """
-        return self._here().session
-
-    def _here(self) -> _Opened:
-        opened = self._opened
-        if self._closed:
-            raise UsageError(
-                "recogniser", expected="an open one", found="a closed one", advice="load it again"
-            )
-        return opened if opened and opened.pid == os.getpid() else self._open_again()
-
-    def _open_again(self) -> _Opened:
-        """Open in this process what another one opened.
-
-        Raises:
-            UsageError: it was not made by `edge_ser.load`.
-            BundleError: another bundle lies there now.
-        """
-        if self._reopen is None:
-            raise UsageError(
-                "recogniser",
-                expected="one made by edge_ser.load, to be used after a fork",
-                found="one made of a session, which lives in another process",
-                advice="load it in this process",
-            )
-        if self._opened is not None:
-            self._fingerprint = self._opened.bundle.fingerprint
-            _inherited.append(self._opened)
-        opened = self._reopen()._here()._replace(is_lent=True)
-        if opened.bundle.fingerprint != self._fingerprint:
-            raise BundleError(
-                opened.bundle.root,
-                expected="the bundle that the recogniser was loaded from",
-                found="another one in its place",
-                advice="load it again",
-            )
-        self._opened = opened
-        return opened
+        return self._model.here().session
 
     def close(self) -> None:
         """Let go of the model, its threads and what was unpacked of a .zip.
@@ -163,19 +94,12 @@ class Recognizer:
         Whatever is asked after that is refused with a `UsageError`; closing again does nothing. A
         process that was sent a recogniser keeps its model for the next one that it is sent.
         """
-        opened, self._opened, self._closed = self._opened, None, True
-        if opened is None or opened.is_lent:
-            return
-        if opened.pid != os.getpid():
-            _inherited.append(opened)
-            return
-        opened.session.close()
-        opened.bundle.close()
+        self._model.close()
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._closed
+        return self._model.closed
 
     def __enter__(self) -> Recognizer:
         return self
@@ -234,7 +158,7 @@ class Recognizer:
         def prepared(index: int) -> Utterance:
             return self.prepare(sources[index], sample_rate, f"samples[{index}]")
 
-        self._here()  # its own error first
+        self._model.here()  # its own error first
         results: list[Emotion | None] = [None] * len(sources)
         for index, outcome in in_batches(len(sources), prepared, self._run, _BATCH_SIZE):
             if isinstance(outcome, EdgeSerError):
@@ -283,7 +207,7 @@ class Recognizer:
         def prepared(index: int) -> Utterance:
             return self.prepare(sources[index], sample_rate, f"samples[{index}]")
 
-        self._here()  # a model that cannot be opened is no fault of each file
+        self._model.here()  # a model that cannot be opened is no fault of each file
         yield from in_batches(len(sources), prepared, self._run, batch_size)
 
     def segments(
@@ -450,6 +374,6 @@ class Recognizer:
         return answer(outputs, utterances, self.manifest.partition, self.manifest.categories)
 
     def __repr__(self) -> str:
-        if self._closed:
+        if self._model.closed:
             return "Recognizer(closed)"
         return f"Recognizer({self.manifest.name}, {self.manifest.target})"
