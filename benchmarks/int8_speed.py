@@ -49,6 +49,7 @@ from edge_ser.host.child import code_command
 from edge_ser.host.cpu import VNNI, instruction_sets
 from edge_ser.host.offline import import_nncf, import_onnxruntime, import_openvino
 from edge_ser.session import pad_batch
+from edge_ser_export.calibration.classes import Regions
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.load import load_checkpoint
@@ -110,7 +111,7 @@ def build(size: str, work: Path, utterances: int = 4) -> Built:
     del model
     session = open_graph(graph)
     calibration = draw(
-        None, preprocessing, config.partition,
+        None, preprocessing, Regions(config.partition),
         lambda x: session.run(["vad"], feed([x]))[0][0], count=utterances,
     )  # fmt: skip
     quantizer = Quantizer(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from edge_ser.errors import DataError, MissingPathError, did_you_mean
 FILE_COLUMN, SPLIT_COLUMN = "FileName", "Split_Set"
 # In the order of `emotion.scale.DIMENSIONS`, which is not that of the table.
 SCORE_COLUMNS = ("EmoAct", "EmoDom", "EmoVal")
+# Of the category that most listeners heard, where there is one.
+CATEGORY_COLUMN = "EmoClass"
 # Every row, whatever its split.
 ALL_SPLITS = "all"
 
@@ -96,7 +98,7 @@ class Row(NamedTuple):
         Raises:
             DataError: no numbers, or out of range.
         """
-        cells = [self.cells[c] for c in SCORE_COLUMNS]
+        cells = [self.cells.get(c, "") for c in SCORE_COLUMNS]
         if not any(cells):
             return None
         try:
@@ -142,6 +144,8 @@ class LabelTable:
         scores: `[n, 3]` arousal, dominance, valence on 1..7; NaN where the table has none.
         splits: of each file; empty where the table has no such column.
         places: of each row, for errors.
+        categories: of each file, "" where the table has none; None without such a column.
+        has_scores: whether it has columns of scores.
     """
 
     path: Path
@@ -149,6 +153,8 @@ class LabelTable:
     scores: NDArray[np.float64]
     splits: tuple[str, ...]
     places: tuple[str, ...]
+    categories: tuple[str, ...] | None = None
+    has_scores: bool = True
 
     def rows(self, split: str, least: int = 1) -> NDArray[np.int64]:
         """Indices of one split.
@@ -178,7 +184,7 @@ class LabelTable:
                 found=f"{chosen.size}",
             )
         unlabelled = chosen[np.isnan(self.scores[chosen]).any(1)]
-        if unlabelled.size:
+        if unlabelled.size and self.has_scores:
             raise DataError(
                 self.places[unlabelled[0]],
                 expected=f"labels of every row of split {split}, three numbers",
@@ -198,7 +204,35 @@ def read_labels(path: Path) -> LabelTable:
         DataError: columns are missing, or numbers are none or out of range.
     """
     columns, rows = read_rows(path)
-    needed = (FILE_COLUMN, *SCORE_COLUMNS)
+    _check_columns(path, columns, (FILE_COLUMN, *SCORE_COLUMNS))
+    return _table(path, columns, rows)
+
+
+def read_table(path: Path, category_column: str = CATEGORY_COLUMN) -> LabelTable:
+    """Read a label table of scores, of categories or of both.
+
+    Args:
+        path: CSV with FileName, and EmoAct, EmoVal, EmoDom (1..7) or the column of categories; and,
+            where splits are asked for, Split_Set.
+        category_column: its name.
+
+    Raises:
+        DataError: it has neither, or numbers are none or out of range.
+    """
+    columns, rows = read_rows(path)
+    if category_column not in columns:
+        asked = (category_column,) if category_column != CATEGORY_COLUMN else SCORE_COLUMNS
+        _check_columns(path, columns, (FILE_COLUMN, *asked))
+        return _table(path, columns, rows)
+    _check_columns(path, columns, (FILE_COLUMN,))
+    return replace(
+        _table(path, columns, rows),
+        categories=tuple(row.cells[category_column] for row in rows),
+        has_scores=set(SCORE_COLUMNS) <= set(columns),
+    )
+
+
+def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
     missing = [c for c in needed if c not in columns]
     if missing:
         raise DataError(
@@ -207,6 +241,9 @@ def read_labels(path: Path) -> LabelTable:
             found=f"no {', '.join(missing)} among {', '.join(columns) or 'none'}",
             advice=" ".join(filter(None, (did_you_mean(c, columns) for c in missing))),
         )
+
+
+def _table(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> LabelTable:
     if not rows:
         raise DataError(path, expected="labelled rows", found="a header only")
     scores = [row.scores() or (np.nan,) * 3 for row in rows]

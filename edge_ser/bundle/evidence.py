@@ -217,7 +217,8 @@ class Attempt(OpenEnded):
         speed: against float32.
         ccc: concordance with the reference on the judged speech, per dimension.
         angle_mean_degrees: mean angle between both points there, seen from neutral.
-        vad_p99: 99th percentile of the difference of VAD there, on 0..1.
+        vad_p99: 99th percentile of the difference of VAD there, on 0..1; of the probabilities in a
+            model without.
         vad_max: the largest, one utterance a run.
         vad_max_padded: the largest, in padded batches.
     """

@@ -12,13 +12,15 @@ from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.outputs import Output
 from edge_ser.cli.parser import Several
 from edge_ser.errors import DataError, GateError, UsageError
+from edge_ser.label_table import CATEGORY_COLUMN
 from edge_ser.load import load
 from edge_ser.plotting import check_plot_path
 from edge_ser.progress import watched
 from edge_ser.report.files import check_output_path
-from edge_ser.scoring.answers import read_answers, write_answers
-from edge_ser.scoring.budgets import broken, parse_least
-from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips, read_clips
+from edge_ser.scoring.answers import read_answers, write_answers, write_choices
+from edge_ser.scoring.budgets import broken, broken_uar, check_applies, parse_least
+from edge_ser.scoring.clips import read_clips
+from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips
 from edge_ser.scoring.plot import write_plot
 from edge_ser.scoring.tables import page
 
@@ -32,8 +34,9 @@ def add_parser(commands: Any) -> None:
         "evaluate",
         help="compare a bundle's answers with labels",
         description="Answer every clip of a labelled split and print agreement with the labels: "
-        "CCC with its interval, Pearson, errors, regions. Needs no torch. With --min-ccc a gate: "
-        "exit code 1 if it fails.",
+        "CCC with its interval, Pearson, errors, regions; of categories: UAR with its interval, "
+        "macro-F1, accuracy, confusions. Needs no torch. With --min-ccc or --min-uar a gate: exit "
+        "code 1 if it fails.",
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     add_corpus(parser)
@@ -51,6 +54,15 @@ def add_parser(commands: Any) -> None:
         like=lambda word: "=" in word,
         metavar="[NAME=]CCC",
         help="least concordance with the labels, such as valence=0.5, or 0.5 for each dimension",
+    )
+    parser.add_argument(
+        "--min-uar", type=float, metavar="UAR", help="least unweighted average recall of categories"
+    )
+    parser.add_argument(
+        "--category-column",
+        default=CATEGORY_COLUMN,
+        metavar="NAME",
+        help=f"of the labels of categories (default {CATEGORY_COLUMN})",
     )
     parser.add_argument(
         "--skip-bad",
@@ -84,7 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.save_answers is not None:
         check_output_path(arguments.save_answers)
     reference = None if arguments.answers is None else read_answers(arguments.answers)
-    clips = read_clips(arguments.labels, arguments.audio, arguments.split)
+    clips = read_clips(
+        arguments.labels, arguments.audio, arguments.split, arguments.category_column
+    )
     missing = clips.missing()
     if missing and not arguments.skip_bad:  # hours may lie between here and the end
         raise DataError(
@@ -100,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         ) as recognizer,
         watched(total=len(clips.files), unit="clip", name="evaluate") as bar,
     ):
+        check_applies(limits, arguments.min_uar, recognizer.manifest, clips)
         source = "" if arguments.answers is None else arguments.answers.name
         evaluation = evaluate_clips(
             recognizer, clips, arguments.batch_size, reference, source, bar.update
@@ -107,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     _write(arguments, evaluation)
     _tell_unusable(evaluation, arguments.skip_bad)
     failures = broken(limits, evaluation.dimensions)
+    failures += broken_uar(arguments.min_uar, evaluation.categories)
     if failures:
         error = GateError(
             f"evaluation of {evaluation.bundle}",
@@ -120,8 +136,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(arguments: argparse.Namespace, evaluation: Evaluation) -> None:
-    if arguments.save_answers is not None:
-        write_answers(arguments.save_answers, evaluation.clips.files, evaluation.answers)
+    files, shares = evaluation.clips.files, evaluation.probabilities
+    if arguments.save_answers is not None and evaluation.answers is not None:
+        write_answers(arguments.save_answers, files, evaluation.answers)
+    elif arguments.save_answers is not None and shares is not None:
+        assert evaluation.categories is not None  # where there are shares
+        write_choices(arguments.save_answers, files, evaluation.categories.names, shares)
     if arguments.plot is not None:
         write_plot(arguments.plot, evaluation)
     print(json.dumps(evaluation.to_dict(), indent=1) if arguments.json else page(evaluation))

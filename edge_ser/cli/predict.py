@@ -18,7 +18,8 @@ from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.inputs import read_inputs
 from edge_ser.cli.outputs import Output
 from edge_ser.cli.predict_rows import ROW_PRINTERS, RowPrinter
-from edge_ser.cli.predict_segments import SEGMENT_PRINTERS, mean_answers, print_segments
+from edge_ser.cli.predict_segments import mean_answers, print_segments
+from edge_ser.cli.segment_rows import SEGMENT_PRINTERS
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
 from edge_ser.load import load
@@ -198,19 +199,12 @@ def _answer_all(
     """Print what is asked of every recording; returns how many could not be had."""
     batch_size, hop, window = arguments.batch_size, arguments.hop, arguments.window
     rules = recognizer.manifest.preprocessing
-    if arguments.long == "segments" and not recognizer.manifest.has_dimensions:
-        raise UsageError(
-            "--segments",
-            expected="a model of arousal, dominance and valence",
-            found=f"{recognizer.manifest.name}, which tells categories apart",
-            advice="use --long mean, or ser.segments in Python",
-        )
     if arguments.long != "first":
         if window is None:
             window = DEFAULT_WINDOW if arguments.long == "segments" else rules.max_seconds
         window_rule(window, hop, rules)  # once, not for every file
     if arguments.long == "segments":
-        printer = SEGMENT_PRINTERS[arguments.format](stream)
+        printer = SEGMENT_PRINTERS[arguments.format](stream, recognizer.manifest)
         turns = None if arguments.turns is None else read_turns(arguments.turns)
         track = None if arguments.plot is None else Track()
         failed = print_segments(recognizer, sources, printer, window, hop, batch_size, turns, track)

@@ -1,39 +1,19 @@
-"""`edge-ser predict --segments`: rows of pieces of recordings, and of each recording."""
+"""`edge-ser predict --segments` and `--long mean`: the pieces of recordings, and their mean."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Protocol, TextIO
+from collections.abc import Iterator, Sequence
 
 from edge_ser.audio.inputs import Source
 from edge_ser.cli.console import print_error
+from edge_ser.cli.segment_rows import SegmentPrinter
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import AudioError, EdgeSerError
-from edge_ser.printable import csv_cells, printable
 from edge_ser.recognizer import Recognizer
-from edge_ser.segments.segment import Overall, Segment
+from edge_ser.segments.segment import Overall
 from edge_ser.segments.stream import Segments
 from edge_ser.segments.track import Track
-from edge_ser.segments.turns import Turn, rttm_word
-
-_COLUMNS = (
-    "source", "start", "end", "speaker", "arousal", "dominance", "valence", "radius", "polar",
-    "azimuth", "region", "temperament", "boundary_margin", "level_dbfs", "speech_share",
-    "quality", "reason",
-)  # fmt: skip
-
-
-class SegmentPrinter(Protocol):
-    """Writes rows in a format, as they come."""
-
-    def segment(self, segment: Segment) -> None:
-        """Take a piece."""
-
-    def overall(self, overall: Overall) -> None:
-        """Take all pieces of a recording together, or of a speaker."""
+from edge_ser.segments.turns import Turn
 
 
 def print_segments(
@@ -121,111 +101,3 @@ def refuse_unanswered(overall: Overall, reason: str) -> None:
             found=f"none of {overall.segments}: {reason}",
             advice="check the microphone or the channel that was recorded",
         )
-
-
-class _Table:
-    """Rows of a fixed width, so that each can be printed as it comes."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._source: str | None = None
-
-    def segment(self, segment: Segment) -> None:
-        if segment.source != self._source:
-            if self._source is not None:
-                self._print("")
-            self._source = segment.source
-            self._print(segment.source)
-            self._print(
-                f"{'start':>9}  {'end':>9}  arousal  dominance  valence  {'region':14}  margin"
-                "  speech"
-            )
-        said = _table_cells(segment.emotion, segment.speech_share, segment.reason)
-        self._print(f"{segment.start:9.2f}  {segment.end:9.2f}  {said}  {segment.speaker}")
-
-    def overall(self, overall: Overall) -> None:
-        said = _table_cells(overall.emotion, overall.speech_share, "nothing to answer")
-        self._print(f"{'overall':>9}  {overall.seconds:9.2f}  {said}  {overall.speaker}")
-
-    def _print(self, line: str) -> None:
-        print(printable(line.rstrip()), file=self._stream)
-
-
-def _table_cells(emotion: Emotion | None, speech: float, reason: str) -> str:
-    if emotion is None:
-        return f"- {reason}"
-    return (
-        f"{emotion.arousal:7.2f}  {emotion.dominance:9.2f}  {emotion.valence:7.2f}  "
-        f"{emotion.region!s:14}  {emotion.boundary_margin:6.2f}  {speech:6.0%}"
-    )
-
-
-class _JsonLines:
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def segment(self, segment: Segment) -> None:
-        print(json.dumps(segment.to_dict()), file=self._stream, flush=True)
-
-    def overall(self, overall: Overall) -> None:
-        print(json.dumps({"overall": overall.to_dict()}), file=self._stream, flush=True)
-
-
-class _Csv:
-    """Pieces alone: the mean is a line of the reader's own."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._writer = csv.writer(stream, lineterminator="\n")
-        self._writer.writerow(_COLUMNS)
-
-    def segment(self, segment: Segment) -> None:
-        e = segment.emotion
-        said: list[object] = [""] * 12
-        if e is not None and e.sphere is not None and e.region is not None:
-            said[:9] = [
-                e.arousal, e.dominance, e.valence, *e.sphere.to_dict().values(),
-                e.region.name, e.region.temperament, e.boundary_margin,
-            ]  # fmt: skip
-            if e.sound is not None:
-                level, *_, speech, words = e.sound
-                said[-3:] = level, speech, "; ".join(words)
-        place = (segment.source, segment.start, segment.end, segment.speaker)
-        self._writer.writerow(csv_cells([*place, *said, segment.reason]))
-
-    def overall(self, overall: Overall) -> None:
-        """No row of it."""
-
-
-class _Rttm:
-    """As programs that draw or score speakers read it.
-
-    The file is a name without folder and suffix, and a speaker's name stands alone, so that the
-    lines are those of the turns; without speakers the region is what is shown in its place. The
-    region stands in the field of subtypes, too, where RTTM has none for speakers.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def segment(self, segment: Segment) -> None:
-        if segment.emotion is None:
-            return
-        name = rttm_word(printable(Path(segment.source).stem)) or "audio"
-        region = rttm_word(str(segment.emotion.region))
-        label = rttm_word(printable(segment.speaker)) or region
-        print(
-            f"SPEAKER {name} 1 {segment.start:.3f} {segment.end - segment.start:.3f} "
-            f"<NA> {region} {label} <NA> <NA>",
-            file=self._stream,
-        )
-
-    def overall(self, overall: Overall) -> None:
-        """No line of it."""
-
-
-SEGMENT_PRINTERS: dict[str, Callable[[TextIO], SegmentPrinter]] = {
-    "table": _Table,
-    "json": _JsonLines,
-    "csv": _Csv,
-    "rttm": _Rttm,
-}

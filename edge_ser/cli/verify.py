@@ -107,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
         for note in (*here.not_judged, *here.notes):
             print(f"note     {note}")
         for limits, names in by_limits(here.judged).items():
-            words = limit_words(limits, bundle.manifest.has_dimensions)
+            manifest = bundle.manifest
+            words = limit_words(limits, manifest.has_dimensions, bool(manifest.categories))
             print(f"limits of {', '.join(names)}: {words}")
         print(f"fingerprint {here.fingerprint}")
     if evidence is not None:

@@ -66,6 +66,8 @@ class HeadKind:
         differs: the start of the sentence which says that it is too large.
         limit: on the largest difference.
         mean_limit: on the mean difference; None: not judged.
+        to_mean: what a mean over several utterances is taken of, from `[batch, names]`.
+        from_mean: that mean as the numbers of a row.
     """
 
     title: str
@@ -79,6 +81,8 @@ class HeadKind:
     differs: str
     limit: Callable[[Limits], float]
     mean_limit: Callable[[Limits], float | None]
+    to_mean: Callable[[Rows], NDArray[np.float64]] = lambda rows: rows.astype(np.float64)
+    from_mean: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda mean: mean
 
     def decoded(
         self,
@@ -136,6 +140,11 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     x = logits.astype(np.float64)
     e = np.exp(x - x.max(-1, keepdims=True))
     return np.asarray(e / e.sum(-1, keepdims=True))
+
+
+def _logarithm(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits that stand for probabilities."""
+    return np.log(np.maximum(shares, np.finfo(np.float32).tiny))
 
 
 def _decode_dimensions(
@@ -251,5 +260,7 @@ HEADS: dict[str, HeadKind] = {
         differs="categories' probabilities differ",
         limit=lambda limits: limits.vad,
         mean_limit=lambda limits: limits.divergence,
+        to_mean=softmax,
+        from_mean=_logarithm,
     ),
 }

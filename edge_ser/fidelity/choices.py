@@ -28,6 +28,7 @@ def compare_choice(
     return {
         "categories_far": int(far.sum()),
         "category_flips_far": int((flips & far).sum()),
+        "categories_near": int((~far).sum()),
         "category_flips_near": int((flips & ~far).sum()),
         "category_flip_rate": mean(flips[far & judged]),
     }

@@ -67,7 +67,8 @@ class Fidelity:
         category_agreement: share of utterances whose most probable category is the same.
         categories_far: utterances whose two best categories are farther apart than the margin ...
         category_flips_far: ... and how many of them changed category.
-        category_flips_near: how many of the others did.
+        categories_near: the others ...
+        category_flips_near: ... and how many of them did.
         category_flip_rate: share of `judged` utterances outside the margin that changed category.
     """
 
@@ -103,6 +104,7 @@ class Fidelity:
     category_agreement: float | None = None
     categories_far: int | None = None
     category_flips_far: int | None = None
+    categories_near: int | None = None
     category_flips_near: int | None = None
     category_flip_rate: float | None = None
 
@@ -112,6 +114,16 @@ class Fidelity:
         return max(v for v in (self.vad_max, self.probability_max) if v is not None)
 
     @property
+    def p99(self) -> float:
+        """99th percentile of the same; where a model has both, of the worse."""
+        return max(v for v in (self.vad_p99, self.probability_p99) if v is not None)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the same; where a model has both, of the worse."""
+        return max(v for v in (self.vad_mean, self.probability_mean) if v is not None)
+
+    @property
     def measure(self) -> str:
         """What `largest` is of, for people."""
         names = ("VAD", self.vad_max), ("probabilities", self.probability_max)
@@ -119,9 +131,15 @@ class Fidelity:
 
     def classes_of(self, count: int) -> str:
         """What `changed` counts, for people, in the number that goes with a count."""
-        if self.vad_max is None:
-            return "category" if count == 1 else "categories"
-        return "region" if count == 1 else "regions"
+        words = [
+            one if count == 1 else many
+            for largest, one, many in (
+                (self.vad_max, "region", "regions"),
+                (self.probability_max, "category", "categories"),
+            )
+            if largest is not None
+        ]
+        return " or ".join(words)
 
     @property
     def changed(self) -> int:
@@ -148,19 +166,20 @@ class Fidelity:
 
     def not_judged(self, limits: Limits) -> str:
         """Which limits were set, but not judged, and why; empty if all were."""
+        points = self.vad_max is not None
         names = [
             name
             for name, limit in (
-                ("CCC", limits.ccc),
-                ("Pearson", limits.pearson),
-                ("99th percentile of VAD", limits.vad_p99),
-                ("mean angle", limits.angle_mean_degrees),
+                ("CCC", limits.ccc if points else None),
+                ("Pearson", limits.pearson if points else None),
+                (f"99th percentile of {self.measure}", limits.vad_p99),
+                ("mean angle", limits.angle_mean_degrees if points else None),
                 *(
                     (f"mean of {k.measure}", k.mean_limit(limits))
                     for k in HEADS.values()
                     if k.mean_limit(limits.of_each) is None
                 ),
-                ("share of changed regions", limits.flip_rate or None),
+                (f"share of changed {self.classes_of(2)}", limits.flip_rate or None),
             )
             if limit is not None
         ]

@@ -209,10 +209,22 @@ def _word(limit: float | None) -> str:
     return "none" if limit is None else brief(limit)
 
 
-def limit_words(limits: Limits, has_dimensions: bool = True) -> str:
-    """All limits that are set, in one line for people; of a model of categories alone, its own."""
-    if not has_dimensions:
-        return _category_limits(limits)
+def limit_words(limits: Limits, has_dimensions: bool = True, has_categories: bool = False) -> str:
+    """All limits that are set, in one line for people.
+
+    Args:
+        limits: that were set.
+        has_dimensions: whether they judge dimensions.
+        has_categories: whether they judge categories.
+    """
+    both = (
+        _point_limits(limits) if has_dimensions else "",
+        _category_limits(limits) if has_categories else "",
+    )
+    return "; ".join(words for words in both if words)
+
+
+def _point_limits(limits: Limits) -> str:
     words = [f"VAD {brief(limits.vad)} on 0..1", f"logits {brief(limits.region_logits)}"]
     if limits.vad_p99 is not None:
         words.append(f"99 % of VAD {brief(limits.vad_p99)}")

@@ -213,8 +213,8 @@ def sensitivity(damage: Sequence[Damage]) -> str:
         kept = "kept" if d.kept == "float32" else "lowered"
         cost = f"{d.vad_p99:.2g}, {d.flips} flips"
         width = max(x(d.vad_p99) - x.start, 1.0)
-        told = f"{d.name}: 99 % of VAD within {d.vad_p99:.3g}, mean {d.vad_mean:.3g}, "
-        told += f"{d.flips} regions changed, {d.macs:,} MACs, {d.kept} in this bundle"
+        told = f"{d.name}: 99 % of answers within {d.vad_p99:.3g}, mean {d.vad_mean:.3g}, "
+        told += f"{d.flips} changed class, {d.macs:,} MACs, {d.kept} in this bundle"
         parts.append(
             element(
                 "g",
@@ -231,8 +231,8 @@ def sensitivity(damage: Sequence[Damage]) -> str:
     return drawing(
         "sensitivity",
         "Cost of lower precision, part by part",
-        f"{len(rows)} bars: 99th percentile of the difference of VAD when this part alone is "
-        f"lowered. {kept_count} are kept in float32.{first}",
+        f"{len(rows)} bars: 99th percentile of the answers' difference when this part alone "
+        f"is lowered. {kept_count} are kept in float32.{first}",
         (640, max(len(rows) * pitch, pitch)),
         parts,
         _WIDE,

@@ -91,8 +91,10 @@ def _only_shown(evidence: Evidence) -> list[str]:
     ]
     notes = [f"{', '.join(shown)}: shown only; no limit is for it"] if shown else []
     if alone:
+        points = any("vad_max" in evidence.groups[name] for name in alone)
+        what = "CCC, Pearson, 99 % of VAD, mean angle" if points else "99 % of probabilities"
         notes.append(
-            f"{', '.join(alone)}: agreement as a whole (CCC, Pearson, 99 % of VAD, mean angle) is "
+            f"{', '.join(alone)}: agreement as a whole ({what}) is "
             "judged on the group speech; every length and extreme signals are here to find a "
             "wrong answer, and the largest difference is judged"
         )

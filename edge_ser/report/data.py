@@ -136,9 +136,10 @@ class Damage:
 
     Attributes:
         name: of the part.
-        vad_p99: 99th percentile of the largest difference of VAD, on 0..1.
-        vad_mean: mean difference of VAD, on 0..1.
-        flips: changed regions.
+        vad_p99: 99th percentile of the largest difference of VAD, on 0..1; of the probabilities in
+            a model without.
+        vad_mean: mean difference of the same.
+        flips: changed regions or categories.
         macs: multiplications that it saves.
         kept: precision that the part has in the bundle, such as `int8` or `float32`.
     """

@@ -180,7 +180,9 @@ def _comparison(evidence: Evidence, manifest: Manifest) -> str:
         bullets(groups),
         table,
         legend(table),
-        paragraph(f"Limits: {limit_words(limits, manifest.has_dimensions)}."),
+        paragraph(
+            f"Limits: {limit_words(limits, manifest.has_dimensions, bool(manifest.categories))}."
+        ),
     )
 
 
@@ -271,9 +273,9 @@ def _damage(damage: Sequence[Damage]) -> str:
     return section(
         "Sensitivity",
         paragraph(
-            "99th percentile of the difference of VAD when one part alone is computed in lower "
-            f"precision. {len(kept)} of {len(damage)} parts are kept in float32, with {share:.1%} "
-            "of the multiplications."
+            "99th percentile of the answers' difference, on 0..1, when one part alone is computed "
+            f"in lower precision. {len(kept)} of {len(damage)} parts are kept in float32, with "
+            f"{share:.1%} of the multiplications."
         ),
         element(
             "ul",

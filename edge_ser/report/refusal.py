@@ -228,8 +228,8 @@ def _figures(attempt: Attempt, refusal: Refusal) -> dict[str, str]:
         "speed": _cell(speedup, "{:.2f}×"),
         "CCC": _cell(worst_ccc, "{:.4f}", limits.ccc, least=True),
         "mean angle": _cell(attempt.angle_mean_degrees, "{:.2f}°", limits.angle_mean_degrees),
-        "99 % of VAD": _cell(attempt.vad_p99, "{:.4f}", limits.vad_p99),
-        "largest VAD": _cell(max(largest, default=None), "{:.4f}", limits.vad),
+        "99 %": _cell(attempt.vad_p99, "{:.4f}", limits.vad_p99),
+        "largest": _cell(max(largest, default=None), "{:.4f}", limits.vad),
     }
 
 

@@ -61,6 +61,42 @@ _MEASURES = (
     _Measure("Divergence of probabilities, mean, in nats", "divergence_mean", limit="divergence"),
     _Measure("Same most probable category", "category_agreement", "{:.1%}"),
 )
+
+
+@dataclass(frozen=True)
+class _Flips:
+    """Classes that change, outside a margin and within it.
+
+    Attributes:
+        what: changes.
+        of: a measure that only models with such classes have.
+        far: measures of those outside: that changed, and all.
+        near: the same of those within.
+        rate: measure of the share that changed outside.
+        away: what outside is, with the margin.
+        close: what within is.
+    """
+
+    what: str
+    of: str
+    far: tuple[str, str]
+    near: tuple[str, str]
+    rate: str
+    away: str
+    close: str
+
+
+_FLIPS = (
+    _Flips(
+        "Regions", "vad_max", ("flips_far", "regions_far"), ("flips_near", "regions_near"),
+        "flip_rate", "farther than {:.2g} from a boundary", "within {:.2g} of one",
+    ),
+    _Flips(
+        "Categories", "probability_max", ("category_flips_far", "categories_far"),
+        ("category_flips_near", "categories_near"), "category_flip_rate",
+        "the first ahead by more than {:.2g}", "ahead by less",
+    ),
+)  # fmt: skip
 CellState = Literal["plain", "kept", "broken", "unjudged"]
 # What the marks in the table stand for.
 LEGEND = (
@@ -71,10 +107,15 @@ LEGEND = (
     ("VAD", "valence, arousal and dominance, as the model gives them on 0 to 1"),
     ("CCC", "concordance with the reference: 1 is the same answer, 0 no relation"),
     ("angle, radius", "of the answer as a point, seen from neutral: which emotion, how strong"),
-    ("borderline", "an answer so near to a region's boundary that rounding may move it across"),
+    ("divergence", "Kullback-Leibler, of the probabilities from the reference's: 0 is the same"),
+    ("borderline", "an answer so near to another class that rounding may move it across"),
 )
-# How a mark is found in the table.
-_MARKED = {"✗": (">✗ ",), "( )": (">(",), "≤ ≥": ("≤", "≥"), "–": (">–<",)}
+# How a mark or a word is found in the table.
+_MARKED = {
+    "✗": (">✗ ",), "( )": (">(",), "≤ ≥": ("≤", "≥"), "–": (">–<",), "VAD": (">VAD",),
+    "CCC": (">CCC",), "angle, radius": (">Angle", ">Radius"), "divergence": (">Divergence",),
+    "borderline": ("borderline",),
+}  # fmt: skip
 
 
 def measures_table(
@@ -109,31 +150,24 @@ def measures_table(
         word = "" if limit is None else f"{'at least ' if m.least else ''}{brief(limit)}{m.unit}"
         rows.append(_measures_row(m.title, cells, word))
     flips = percent(limits.flip_rate) if limits.flip_rate else "none"
-    for title, counts, word in _flip_rows(groups, limits.margin, flips):
-        cells = []
-        for name, values in groups.items():
-            changed, total = (values.get(key, 0) for key in counts)
-            state = _flip_state(values, judged.get(name)) if word else "plain"
-            cells.append(_cell(f"{changed:.0f} of {total:.0f}", state, name))
-        rows.append(_measures_row(title, cells, word))
+    for kind in _FLIPS:
+        if not any(kind.of in values for values in groups.values()):
+            continue
+        cells = [
+            _cell(_changed(values, kind.far), _flip_state(values, judged.get(name), kind), name)
+            for name, values in groups.items()
+        ]
+        title = f"{kind.what} changed, {kind.away.format(limits.margin)}"
+        rows.append(_measures_row(title, cells, flips))
+        cells = [_cell(_changed(values, kind.near), "plain", n) for n, values in groups.items()]
+        title = f"{kind.what} changed, borderline: {kind.close.format(limits.margin)}"
+        rows.append(_measures_row(title, cells, ""))
     return _measures_table((*groups, "limit"), rows)
 
 
-def _flip_rows(
-    groups: Mapping[str, Measures], margin: float, limit: str
-) -> list[tuple[str, tuple[str, str], str]]:
-    """Titles, names of the measures (changed, of how many), and the limit where one judges."""
-    rows = []
-    if any("vad_max" in values for values in groups.values()):
-        away, near = f"farther than {margin:.2g} from a boundary", f"within {margin:.2g} of one"
-        rows += [
-            (f"Regions changed, {away}", ("flips_far", "regions_far"), limit),
-            (f"Regions changed, borderline: {near}", ("flips_near", "regions_near"), ""),
-        ]
-    if any("probability_max" in values for values in groups.values()):
-        title = f"Categories changed, the first ahead by more than {margin:.2g}"
-        rows.append((title, ("category_flips_far", "categories_far"), limit))
-    return rows
+def _changed(values: Measures, keys: tuple[str, str]) -> str:
+    changed, total = (values.get(key, 0) for key in keys)
+    return f"{changed:.0f} of {total:.0f}"
 
 
 def broken_cells(groups: Mapping[str, Measures], judged: Mapping[str, Limits]) -> list[str]:
@@ -146,17 +180,20 @@ def broken_cells(groups: Mapping[str, Measures], judged: Mapping[str, Limits]) -
             for m in _MEASURES
             if m.key in values and _state(m, values, limits, limits) == "broken"
         ]
-        if _flip_state(values, limits) == "broken":
-            broken.append(f"{name}: regions changed")
+        broken += [
+            f"{name}: {flips.what.lower()} changed"
+            for flips in _FLIPS
+            if _flip_state(values, limits, flips) == "broken"
+        ]
     return broken
 
 
 def legend(table: str) -> str:
-    """What the marks and words of a `measures_table` stand for; of marks, those that are in it."""
+    """What the marks and words in a `measures_table` stand for."""
     entries = (
         element("div", element("dt", text(mark)), element("dd", text(words)))
         for mark, words in LEGEND
-        if any(sign in table for sign in _MARKED.get(mark, ("",)))
+        if any(sign in table for sign in _MARKED[mark])
     )
     return element("dl", *entries, class_="legend")
 
@@ -180,14 +217,12 @@ def _state(measure: _Measure, values: Measures, limits: Limits, own: Limits | No
     return "broken" if broken else "kept"
 
 
-def _flip_state(values: Measures, own: Limits | None) -> CellState:
+def _flip_state(values: Measures, own: Limits | None, flips: _Flips) -> CellState:
     if own is None or own.flip_rate is None:
         return "unjudged"
     if own.flip_rate == 0:
-        changed = values.get("flips_far", 0) + values.get("category_flips_far", 0)
-        return "broken" if changed > 0 else "kept"
-    rate = max(values.get("flip_rate", 0), values.get("category_flip_rate", 0))
-    return "broken" if rate > own.flip_rate else "kept"
+        return "broken" if values.get(flips.far[0], 0) > 0 else "kept"
+    return "broken" if values.get(flips.rate, 0) > own.flip_rate else "kept"
 
 
 def _cell(words: str, state: CellState, group: str) -> str:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import DataError, MissingPathError
-from edge_ser.label_table import FILE_COLUMN, SCORE_COLUMNS, read_rows
+from edge_ser.label_table import CATEGORY_COLUMN, FILE_COLUMN, SCORE_COLUMNS, read_rows
+from edge_ser.printable import csv_cells
 from edge_ser.report.files import write_whole
 
 # Which columns hold the file and its three scores: a label table's, and those of `predict`.
@@ -154,4 +155,26 @@ def write_answers(path: Path, files: Sequence[str], scores: Scores) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((FILE_COLUMN, *SCORE_COLUMNS))
     writer.writerows([name, *row] for name, row in zip(files, scores.tolist(), strict=True))
+    write_whole(path, text.getvalue())
+
+
+def write_choices(
+    path: Path, files: Sequence[str], names: Sequence[str], probabilities: Scores
+) -> None:
+    """Write the most probable category of each clip, and the probability of all.
+
+    Args:
+        path: the CSV.
+        files: `n` names, as the label table has them.
+        names: of the categories.
+        probabilities: `[n, names]`.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(csv_cells([FILE_COLUMN, CATEGORY_COLUMN, *(f"p({name})" for name in names)]))
+    for file, shares in zip(files, probabilities, strict=True):
+        writer.writerow(csv_cells([file, names[int(shares.argmax())], *shares.tolist()]))
     write_whole(path, text.getvalue())

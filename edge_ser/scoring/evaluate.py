@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.batching import in_batches
-from edge_ser.emotion.decode import Outputs
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.emotion.decode import CATEGORY_LOGITS, Outputs
+from edge_ser.emotion.heads import softmax
 from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN, unit_from_scores
+from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import DataError, EdgeSerError, UsageError
 from edge_ser.fidelity.compare import Fidelity, compare, concatenate, label_fidelity
 from edge_ser.fidelity.labels import LabelFidelity
-from edge_ser.label_table import find_corpus, read_labels
+from edge_ser.label_table import CATEGORY_COLUMN
 from edge_ser.load import load
 from edge_ser.recognizer import Recognizer
 from edge_ser.scoring.answers import answers_to, read_answers
+from edge_ser.scoring.categories import CategoryScores, score_categories
+from edge_ser.scoring.clips import LabelledClips, read_clips
 from edge_ser.scoring.scores import (
     DimensionScores,
     RegionScores,
@@ -32,29 +37,6 @@ from edge_ser.utterance import Utterance
 Scores = NDArray[np.float64]
 # Of a run of the model. The result does not depend on it.
 BATCH_SIZE = 8
-
-
-@dataclass(frozen=True)
-class LabelledClips:
-    """The clips of one split.
-
-    Attributes:
-        table: name of the label table.
-        split: name of the split.
-        audio: folder of the files.
-        files: names in it.
-        labels: `[n, 3]` arousal, dominance, valence on 1..7.
-    """
-
-    table: str
-    split: str
-    audio: Path
-    files: tuple[str, ...]
-    labels: Scores
-
-    def missing(self) -> list[str]:
-        """Files that are not there."""
-        return [f for f in self.files if not (self.audio / f).is_file()]
 
 
 @dataclass(frozen=True)
@@ -80,11 +62,13 @@ class Evaluation:
         bundle: name of the model.
         target: that it was exported for.
         clips: that were answered; files and labels are theirs.
-        answers: `[n, 3]` arousal, dominance, valence on 1..7, not clipped.
-        dimensions: scores of arousal, dominance, valence.
+        answers: `[n, 3]` arousal, dominance, valence on 1..7, not clipped; None without dimensions.
+        dimensions: scores of arousal, dominance, valence; empty without dimensions or their labels.
         regions: names of the regions, in the order of the confusion matrices.
-        geometric: of the regions that the points lie in.
+        geometric: of the regions that the points lie in; None without dimensions.
         head: of the regions that the classifier names; None without one.
+        probabilities: `[n, categories]`; None without categories.
+        categories: scores of the categories; None without them or their labels.
         reference: agreement with another model's answers, where they were given.
         unusable: "file: reason" of clips that could not be answered, and have no part in this.
     """
@@ -92,49 +76,37 @@ class Evaluation:
     bundle: str
     target: str
     clips: LabelledClips
-    answers: Scores
+    answers: Scores | None
     dimensions: dict[str, DimensionScores]
     regions: tuple[str, ...]
-    geometric: RegionScores
+    geometric: RegionScores | None
     head: RegionScores | None
     reference: ReferenceScores | None
     unusable: tuple[str, ...]
+    probabilities: Scores | None = None
+    categories: CategoryScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data, without the answers themselves."""
-        reference = self.reference
-        return {
+        reference, categories = self.reference, self.categories
+        data: dict[str, Any] = {
             "bundle": self.bundle,
             "target": self.target,
             "table": self.clips.table,
             "split": self.clips.split,
             "count": len(self.clips.files),
             "unusable": list(self.unusable),
-            "dimensions": {name: asdict(scores) for name, scores in self.dimensions.items()},
-            "regions": list(self.regions),
-            "geometric": asdict(self.geometric),
-            "head": None if self.head is None else asdict(self.head),
-            "reference": None if reference is None else asdict(reference),
         }
-
-
-def read_clips(labels: Path, audio: Path | None = None, split: str = "Test1") -> LabelledClips:
-    """The labelled clips of a split.
-
-    Args:
-        labels: the table, or the root of a corpus; see `label_table.find_corpus`.
-        audio: folder of the files; None: the corpus's own.
-        split: as the table's Split_Set names it; "all": every row.
-
-    Raises:
-        MissingPathError: no such table or folder.
-        DataError: columns, the split or labels are missing, or labels out of range.
-    """
-    place = find_corpus(labels, audio)
-    table = read_labels(place.table)
-    rows = table.rows(split)
-    files = tuple(table.files[row] for row in rows)
-    return LabelledClips(place.table.name, split, place.audio, files, table.scores[rows])
+        if self.geometric is not None:
+            data |= {
+                "dimensions": {name: asdict(scores) for name, scores in self.dimensions.items()},
+                "regions": list(self.regions),
+                "geometric": asdict(self.geometric),
+                "head": None if self.head is None else asdict(self.head),
+            }
+        if categories is not None:
+            data["categories"] = asdict(categories)
+        return data | {"reference": None if reference is None else asdict(reference)}
 
 
 def evaluate(
@@ -145,6 +117,7 @@ def evaluate(
     *,
     answers: str | Path | None = None,
     batch_size: int = BATCH_SIZE,
+    category_column: str = CATEGORY_COLUMN,
 ) -> Evaluation:
     """Answer every clip of a labelled split, and compare with what people heard.
 
@@ -155,6 +128,7 @@ def evaluate(
         split: as the table's Split_Set names it; "all": every row.
         answers: of a reference to the same clips, as CSV or JSON; see `answers.read_answers`.
         batch_size: clips per run of the model; does not change the result.
+        category_column: of the labels of categories, for a model that tells some apart.
 
     Returns:
         the scores; clips that cannot be answered are in its `unusable`.
@@ -165,7 +139,8 @@ def evaluate(
         DataError: a table that cannot be used, or fewer than two clips that can be answered.
         BundleError: the bundle cannot be run.
     """
-    clips = read_clips(Path(labels), None if audio is None else Path(audio), split)
+    place = None if audio is None else Path(audio)
+    clips = read_clips(Path(labels), place, split, category_column)
     other = None if answers is None else read_answers(Path(answers))
     source = "" if answers is None else Path(answers).name
     if isinstance(bundle, Recognizer):
@@ -184,6 +159,8 @@ def evaluate_clips(
 ) -> Evaluation:
     """As `evaluate`, of what was read already.
 
+    A model of dimensions and categories is compared with the labels that there are.
+
     Args:
         recognizer: answers.
         clips: to be answered.
@@ -193,16 +170,61 @@ def evaluate_clips(
         progress: called after each clip.
 
     Raises:
-        UsageError: `batch_size` is below 1, or a model without dimensions.
-        DataError: fewer than two clips can be answered, or are by the reference.
+        UsageError: `batch_size` is below 1, or answers to compare with for a model without
+            dimensions.
+        DataError: fewer than two clips can be answered, or are by the reference, or labels are of
+            another kind than the model's answers.
     """
-    if not recognizer.manifest.has_dimensions:
+    manifest = recognizer.manifest
+    of_points, of_categories = _asked(manifest, clips)
+    if answers is not None and not of_points:
         raise UsageError(
-            "evaluation",
-            expected="a model of arousal, dominance and valence, as the labels are",
-            found=f"{recognizer.manifest.name}, which tells categories apart",
-            advice="give another bundle",
+            source or "answers",
+            expected="no other answers, which are of arousal, dominance and valence",
+            found=f"some, for {manifest.name}, which is compared by its categories",
+            advice="drop --answers",
         )
+    some, outputs, unusable = _answer(recognizer, clips, batch_size, progress)
+    result = Evaluation(
+        bundle=manifest.name, target=manifest.target, clips=some, answers=None, dimensions={},
+        regions=(), geometric=None, head=None, reference=None, unusable=unusable,
+    )  # fmt: skip
+    if of_points:
+        result = _with_points(result, outputs, manifest.partition)
+        if answers is not None:
+            result = replace(result, reference=_against(recognizer, result, answers, source))
+    if of_categories:
+        shares = softmax(outputs.arrays[CATEGORY_LOGITS])
+        result = replace(
+            result,
+            probabilities=shares,
+            categories=score_categories(
+                manifest.categories, some.names(), shares.argmax(1), clips.table
+            ),
+        )
+    return result
+
+
+def _asked(manifest: Manifest, clips: LabelledClips) -> tuple[bool, bool]:
+    """Whether dimensions, and whether categories, are compared: what model and labels both have.
+
+    Raises:
+        DataError: neither.
+    """
+    of_points = manifest.has_dimensions and clips.labels is not None
+    of_categories = bool(manifest.categories) and clips.categories is not None
+    if not of_points and not of_categories:
+        clips.scores() if manifest.has_dimensions else clips.names()
+    return of_points, of_categories
+
+
+def _answer(
+    recognizer: Recognizer,
+    clips: LabelledClips,
+    batch_size: int,
+    progress: Callable[[], object],
+) -> tuple[LabelledClips, Outputs, tuple[str, ...]]:
+    """The clips that can be answered, their answers, and why the others cannot."""
     outcomes: list[Outputs | EdgeSerError | None] = [None] * len(clips.files)
     paths = [clips.audio / f for f in clips.files]
 
@@ -227,40 +249,32 @@ def evaluate_clips(
             expected="at least two clips that can be answered",
             found=f"{len(answered)} of {len(paths)}" + (f" ({unusable[0]})" if unusable else ""),
         )
-    manifest = recognizer.manifest
     outputs = concatenate([o for o in outcomes if isinstance(o, Outputs)])
-    some = LabelledClips(
-        clips.table,
-        clips.split,
-        clips.audio,
-        tuple(clips.files[i] for i in answered),
-        clips.labels[answered],
-    )
-    partition = manifest.partition
+    return clips.some(answered), outputs, unusable
+
+
+def _with_points(result: Evaluation, outputs: Outputs, partition: Partition) -> Evaluation:
+    """The same with what is said of dimensions and regions."""
+    labels = result.clips.scores()
     # not `scores_from_unit`, which clips: a model that overshoots is to be seen
     scores = outputs.vad.astype(np.float64) * (SCORE_MAX - SCORE_MIN) + SCORE_MIN
-    truth = regions_of(some.labels, partition)
+    truth = regions_of(labels, partition)
     head = None
     if outputs.region_logits is not None:
         head = score_regions(truth, outputs.region_logits.argmax(1), partition)
-    return Evaluation(
-        bundle=manifest.name,
-        target=manifest.target,
-        clips=some,
+    return replace(
+        result,
         answers=scores,
-        dimensions=score_dimensions(some.labels, scores),
+        dimensions=score_dimensions(labels, scores),
         regions=tuple(region.name for region in partition.regions),
         geometric=score_regions(truth, regions_of(scores, partition), partition),
         head=head,
-        reference=None if answers is None else _against(recognizer, some, scores, answers, source),
-        unusable=unusable,
     )
 
 
 def _against(
     recognizer: Recognizer,
-    clips: LabelledClips,
-    scores: Scores,
+    result: Evaluation,
     answers: Mapping[str, Scores],
     source: str,
 ) -> ReferenceScores:
@@ -269,6 +283,8 @@ def _against(
     Raises:
         DataError: of fewer than two.
     """
+    clips, scores = result.clips, result.answers
+    assert scores is not None  # the caller has asked
     matched = answers_to(clips.files, answers)
     both = list(matched)
     if len(both) < 2:
@@ -285,5 +301,5 @@ def _against(
     return ReferenceScores(
         source,
         compare(reference, candidate, manifest.partition, manifest.limits.margin),
-        label_fidelity(clips.labels[both], reference, candidate),
+        label_fidelity(clips.scores()[both], reference, candidate),
     )

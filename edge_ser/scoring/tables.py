@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_ser.bench.tables import Rows, text
+from edge_ser.scoring.categories import CategoryScores
 from edge_ser.scoring.evaluate import Evaluation, ReferenceScores
-from edge_ser.scoring.scores import RegionScores
 
 _CORNER = "label \\ answer"
 
@@ -16,14 +16,17 @@ def page(evaluation: Evaluation) -> str:
     clips = evaluation.clips
     parts = [
         f"{evaluation.bundle} ({evaluation.target}): {len(clips.files)} clips of "
-        f"{clips.table}, split {clips.split}",
-        text(_dimension_rows(evaluation)),
+        f"{clips.table}, split {clips.split}"
     ]
+    if evaluation.dimensions:
+        parts.append(text(_dimension_rows(evaluation)))
     kinds = (("of the point", evaluation.geometric), ("of the head", evaluation.head))
     for name, scores in kinds:
         if scores is not None:
-            table = text(_confusion_rows(evaluation.regions, scores))
+            table = text(_confusion_rows(evaluation.regions, scores.confusion))
             parts.append(f"region {name}: {scores.accuracy:.1%} right\n{table}")
+    if evaluation.categories is not None:
+        parts += _category_parts(evaluation.categories)
     if evaluation.reference is not None:
         parts.append(_reference_text(evaluation.reference))
     return "\n\n".join(parts)
@@ -38,9 +41,26 @@ def _dimension_rows(evaluation: Evaluation) -> Rows:
     return rows
 
 
-def _confusion_rows(regions: Sequence[str], scores: RegionScores) -> Rows:
-    """Only regions that have a label or an answer, as finer grids have dozens."""
-    counts = scores.confusion
+def _category_parts(scores: CategoryScores) -> list[str]:
+    """The means, each category, and which is taken for which."""
+    rows: Rows = [("category", "clips", "recall", "precision", "F1")]
+    for name, one in scores.each.items():
+        figures = (one.recall, one.precision, one.f1)
+        rows.append((name, str(one.clips), *("-" if f is None else f"{f:.3f}" for f in figures)))
+    parts = [
+        f"categories: UAR {scores.uar:.3f} (95 % interval {scores.uar_low:.3f} .. "
+        f"{scores.uar_high:.3f}), macro-F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.1%} "
+        f"of {scores.clips} clips\n{text(rows)}",
+        text(_confusion_rows(scores.names, scores.confusion)),
+    ]
+    if scores.others:
+        others = ", ".join(f"{name} ({count})" for name, count in scores.others.items())
+        parts.append(f"without a part in it, as the model has no such category: {others}")
+    return parts
+
+
+def _confusion_rows(regions: Sequence[str], counts: Sequence[Sequence[int]]) -> Rows:
+    """Only classes that have a label or an answer, as finer grids have dozens."""
     used = [i for i in range(len(regions)) if any(counts[i]) or any(row[i] for row in counts)]
     rows: Rows = [(_CORNER, *(regions[i] for i in used))]
     return rows + [(regions[i], *(str(counts[i][j] or ".") for j in used)) for i in used]

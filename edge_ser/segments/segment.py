@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.emotion.decode import Emotion, Outputs, decode
+from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import AudioError
 from edge_ser.segments.windows import Window
 
+_KINDS = {kind.output: kind for kind in HEADS.values()}  # by the name of the output
 # Of a piece without speech: it counts where there is nothing else.
 _LEAST_WEIGHT = 1e-3
 
@@ -62,8 +64,8 @@ class Overall:
     """All pieces of a recording together, or those of one speaker.
 
     Attributes:
-        emotion: of the mean of the model's numbers, each piece weighted by its seconds of
-            speech; None where no piece is answered.
+        emotion: of the mean of the model's numbers (of categories: of their probabilities), each
+            piece weighted by its seconds of speech; None where no piece is answered.
         segments: pieces, answered or not.
         answered: of them.
         seconds: of all pieces; what is in two of them counts once.
@@ -101,9 +103,9 @@ def unanswered_reason(error: AudioError) -> str:
 class Together:
     """Many pieces as one, at constant memory.
 
-    The mean is taken of the model's vector, not of radius and angles, which have none: the angles
-    of two points on either side of -180 degrees lie next to each other, and their mean opposite to
-    both.
+    The mean is taken of the model's vector and of the probabilities of categories, not of radius
+    and angles, which have none: the angles of two points on either side of -180 degrees lie next to
+    each other, and their mean opposite to both.
 
     Args:
         sample_rate: Hz of the pieces.
@@ -145,7 +147,7 @@ class Together:
         weight = window.counted * max(speech, _LEAST_WEIGHT)
         self._weight += weight
         for name, row in rows.items():
-            self._sums[name] = self._sums.get(name, 0.0) + weight * row.astype(np.float64)
+            self._sums[name] = self._sums.get(name, 0.0) + weight * _KINDS[name].to_mean(row)
 
     def overall(
         self,
@@ -159,7 +161,7 @@ class Together:
         emotion = None
         if self._weight > 0:
             arrays = {
-                name: (total / self._weight).astype(np.float32)[None]
+                name: _KINDS[name].from_mean(total / self._weight).astype(np.float32)[None]
                 for name, total in self._sums.items()
             }
             (emotion,) = decode(

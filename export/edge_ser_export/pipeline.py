@@ -38,7 +38,7 @@ from edge_ser_export.proof.parity import Parity, parity_steps
 from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
 from edge_ser_export.refusal import RefusedError, leave_refusal, remove_refusal
 from edge_ser_export.shared import Shared, share
-from edge_ser_export.suitable import check_encoder, check_heads
+from edge_ser_export.suitable import check_encoder
 from edge_ser_export.targets import Target, find_target
 from edge_ser_runtimes.engines.plan import GRAPH, EnginePlan, plan_engine, write_engine
 from edge_ser_runtimes.engines.profiles import read_profiles
@@ -241,7 +241,6 @@ def _plan(
     """Of the engine, if there is one; what the checkpoint shows to be impossible is refused."""
     target = find_target(options.target)
     check_encoder(target, checkpoint.config.encoder.kind)
-    check_heads(target, checkpoint)
     if not target.has_engine:
         return None
     plan = plan_engine(target.precision, options.engine)

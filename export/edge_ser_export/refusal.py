@@ -141,7 +141,7 @@ def _compared(error: RefusedError, record: Lowering) -> Attempt:
         speed=record.speed,
         ccc=None if whole is None else whole.ccc,
         angle_mean_degrees=None if whole is None else whole.angle_mean_degrees,
-        vad_p99=None if whole is None else whole.vad_p99,
+        vad_p99=None if whole is None else groups[whole.group].p99,
         vad_max=max((f.largest for f in groups.values()), default=None),
         vad_max_padded=groups["padded"].largest if "padded" in groups else None,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.audio import Preprocessing
+from edge_ser_export.calibration.classes import classes_of
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.calibration.enough import judge_enough
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
@@ -133,13 +134,14 @@ def _draw(
     progress: Callable[[str], None],
 ) -> CalibrationSet:
     progress("drawing calibration speech")
-    partition = reference.model.config.partition
+    config = reference.model.config
+    classes = classes_of(config.heads, config.partition)
     drawn = draw(
         options.calibration,
         preprocessing,
-        partition,
-        lambda x: reference.one(x).vad[0],
+        classes,
+        lambda x: reference.one(x).arrays[classes.output][0],
         audio=options.calibration_audio,
         split=options.calibration_split,
     )
-    return judge_enough(drawn, partition)
+    return judge_enough(drawn, classes)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from edge_ser.errors import UsageError
-from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.models.encoders import ENCODERS, find_encoder
-from edge_ser_export.targets import TARGETS, Target
+from edge_ser_export.targets import Target
 
 
 def check_encoder(target: Target, kind: str) -> None:
@@ -21,20 +20,4 @@ def check_encoder(target: Target, kind: str) -> None:
             expected=f"an encoder with a form for devices ({able})",
             found=f"{kind}, which is exported as Transformers writes it",
             advice="use --target onnx-fp32 or onnx-fp16",
-        )
-
-
-def check_heads(target: Target, checkpoint: Checkpoint) -> None:
-    """Refuse precisions whose speech is drawn by the dimensions that a model gives.
-
-    Raises:
-        UsageError: it gives none.
-    """
-    if target.measures and not checkpoint.config.has_dimensions:
-        able = [t.name for t in TARGETS.values() if not t.measures]
-        raise UsageError(
-            f"--target {target.name}",
-            expected="a model of arousal, dominance and valence",
-            found=f"{checkpoint.name}, which tells categories apart",
-            advice=f"use --target {' or '.join(able)}",
         )

@@ -151,24 +151,90 @@ def test_another_order_of_categories_is_another_model(
     assert "another heads" in done.err
 
 
-def test_what_needs_dimensions_is_refused_in_a_line(
-    cli: Cli, bundle: Path, checkpoint: Path, clips: list[Path], tmp_path: Path
+@pytest.fixture(scope="module")
+def labels(clips: list[Path], bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the bundle answers, in other spellings and all wrong but one; one label is unknown."""
+    with edge_ser.load(bundle, threads=1) as ser:
+        answered = [emotion.category for emotion in ser(clips)]
+    other = {"angry": "H", "happy": "anger", "neutral": "SAD", "sad": "neu"}
+    right = {"angry": "A", "happy": "Happiness", "neutral": "N", "sad": "s"}
+    named = [right[str(answered[0])], *(other[str(a)] for a in answered[1:-1]), "bored"]
+    rows = [f"{clip.name},{name},Test1" for clip, name in zip(clips, named, strict=True)]
+    path = tmp_path_factory.mktemp("labels") / "labels.csv"
+    path.write_text("\n".join(["FileName,EmoClass,Split_Set", *rows, ""]))
+    return path
+
+
+def test_evaluation_by_categories(
+    cli: Cli, bundle: Path, labels: Path, clips: list[Path], tmp_path: Path
 ) -> None:
-    labels = tmp_path / "labels.csv"
-    labels.write_text("FileName,EmoAct,EmoDom,EmoVal,Split_Set\na.wav,4,4,4,Test1\n")
-    held = (labels, "--audio", clips[0].parent, "--split", "Test1", "--skip-bad")
-    for arguments in (
-        ("predict", bundle, clips[0], "--segments"),
-        ("export", checkpoint, "--target", "onnx-int8", "--out", tmp_path / "int8"),
-        ("evaluate", bundle, *held),
-        ("stress", bundle, "--audio", clips[0].parent, "--condition", "gsm"),
-    ):
-        done = cli(*arguments)
-        assert done.code == 2
-        (error,) = [x for x in done.err.splitlines() if x.startswith("edge-ser: error:")]
-        assert "arousal, dominance and valence" in error
-        assert "categories apart" in error
-    assert not (tmp_path / "int8").exists()
+    held = ("evaluate", bundle, labels, "--audio", clips[0].parent, *ONE)
+    saved, picture = tmp_path / "saved.csv", tmp_path / "confusions.png"
+    done = cli(*held, "--save-answers", saved, "--plot", picture)
+    assert (done.code, done.err) == (0, "")
+    assert "CCC" not in done.out
+    assert f"of {len(clips) - 1} clips" in done.out
+    assert "without a part in it, as the model has no such category: bored (1)" in done.out
+    data = json.loads(cli(*held, "--json").out)
+    assert "dimensions" not in data
+    told = data["categories"]
+    assert told["accuracy"] == pytest.approx(1 / (len(clips) - 1))
+    assert told["others"] == {"bored": 1}
+    assert f"UAR {told['uar']:.3f}" in done.out
+    rows = list(csv.DictReader(saved.open()))
+    assert [row["FileName"] for row in rows] == [clip.name for clip in clips]
+    assert {row["EmoClass"] for row in rows} <= set(NAMES)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    gate = cli(*held, "--min-uar", told["uar"] + 0.01)
+    assert gate.code == 1 and f"UAR is {told['uar']:.3f}, limit" in gate.err
+    assert cli(*held, "--min-uar", told["uar"] - 0.01).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--min-ccc", "0.5"), "a model and labels of arousal, dominance and valence"),
+        (("--min-uar", "2"), "a number in 0..1"),
+        (("--category-column", "Mood"), "columns FileName, Mood"),
+    ],
+)
+def test_limits_and_labels_that_do_not_fit_a_classifier(
+    cli: Cli, bundle: Path, labels: Path, clips: list[Path], words: tuple[str, ...], expected: str
+) -> None:
+    done = cli("evaluate", bundle, labels, "--audio", clips[0].parent, *words, *ONE)
+    assert done.code == 2
+    assert f"expected {expected}, found" in done.err
+
+
+def test_labels_of_another_kind_are_refused(
+    cli: Cli, bundle: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text(f"FileName,EmoAct,EmoDom,EmoVal,Split_Set\n{clips[0].name},4,4,4,Test1\n")
+    done = cli("evaluate", bundle, scores, "--audio", clips[0].parent, *ONE)
+    assert done.code == 2
+    assert "expected a column of categories (EmoClass), found labels of arousal" in done.err
+
+
+def test_segments_have_the_columns_of_the_head(cli: Cli, bundle: Path, clips: list[Path]) -> None:
+    held = ("predict", bundle, clips[0], "--segments", "--window", 1, *ONE)
+    table = cli(*held)
+    assert (table.code, table.err) == (0, "")
+    _, head, *lines = table.out.splitlines()
+    assert head.split() == ["start", "end", "category", "probability", "entropy", "speech"]
+    rows = list(csv.DictReader(io.StringIO(cli(*held, "--format", "csv").out)))
+    assert [line.split()[2] for line in lines[:-1]] == [row["category"] for row in rows]
+    assert "arousal" not in rows[0] and float(rows[0]["p(sad)"]) > 0
+    rttm = cli(*held, "--format", "rttm").out.splitlines()
+    assert [line.split()[7] for line in rttm] == [row["category"] for row in rows]
+
+
+def test_stress_needs_dimensions(cli: Cli, bundle: Path, clips: list[Path]) -> None:
+    done = cli("stress", bundle, "--audio", clips[0].parent, "--condition", "gsm")
+    assert done.code == 2
+    (error,) = [x for x in done.err.splitlines() if x.startswith("edge-ser: error:")]
+    assert "arousal, dominance and valence" in error
+    assert "categories apart" in error
 
 
 def test_the_mean_over_a_long_recording_is_of_categories(bundle: Path, clips: list[Path]) -> None:

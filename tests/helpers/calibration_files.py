@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_ser.audio import Preprocessing
 from edge_ser.emotion.sphere import Partition
+from edge_ser_export.calibration.classes import Regions
 from edge_ser_export.calibration.draw import CalibrationSet, Utterance, draw
 
 Floats = NDArray[np.float32]
@@ -38,7 +39,7 @@ def answer(samples: Floats) -> NDArray[Any]:
 
 def of(source: Path | None, count: int = 64, seed: int = 7, **more: Any) -> CalibrationSet:
     answering = more.pop("answer", answer)
-    return draw(source, RULES, Partition(), answering, count, seed, **more)
+    return draw(source, RULES, Regions(Partition()), answering, count, seed, **more)
 
 
 def names(part: tuple[Utterance, ...]) -> list[str]:
@@ -46,4 +47,4 @@ def names(part: tuple[Utterance, ...]) -> list[str]:
 
 
 def octants(part: tuple[Utterance, ...]) -> list[Any]:
-    return [u.octant for u in part]
+    return [u.group for u in part]

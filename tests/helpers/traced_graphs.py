@@ -16,6 +16,7 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from edge_ser_export.calibration.classes import classes_of
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.checkpoints.load import load_checkpoint
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save
@@ -92,8 +93,13 @@ def drawn(kind: str, count: int = 64) -> CalibrationSet:
     """Built-in speech to measure ranges on and to judge on, drawn with the reference's answers."""
     config = traced(kind).model.config
     reference = Reference(traced(kind).model)
+    classes = classes_of(config.heads, config.partition)
     return draw(
-        None, config.preprocessing(), config.partition, lambda x: reference.one(x).vad[0], count
+        None,
+        config.preprocessing(),
+        classes,
+        lambda x: reference.one(x).arrays[classes.output][0],
+        count,
     )
 
 

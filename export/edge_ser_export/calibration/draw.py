@@ -1,6 +1,7 @@
 """Which utterances calibrate a model of lower precision, and which judge it.
 
-The draw is balanced over length and region of the emotion sphere, and split in two: ranges measured
+The draw is balanced over length and the model's classes, such as regions of the emotion sphere, and
+split in two: ranges measured
 on one half are judged on the other. Files are decoded one at a time, so that a corpus of any size
 takes the memory of one utterance. Random noise never stands in for speech: a model calibrated on
 it would look fine until someone speaks.
@@ -21,12 +22,11 @@ from numpy.typing import NDArray
 from edge_ser.audio import Preprocessing
 from edge_ser.audio.files import decode_file
 from edge_ser.bundle.files import sha256
-from edge_ser.emotion.scale import scores_from_unit
-from edge_ser.emotion.sphere import Partition, to_cartesian
 from edge_ser.errors import AudioError, DataError, MissingPathError, UsageError
 from edge_ser.label_table import Scores
 from edge_ser.progress import watched
 from edge_ser_export.builtin import default_calibration_samples
+from edge_ser_export.calibration.classes import Classes
 from edge_ser_export.calibration.sources import Candidate, list_candidates
 
 # Files looked into; ranges settle with far fewer, and decoding all of a corpus takes hours.
@@ -51,13 +51,13 @@ class Utterance:
     Attributes:
         path: where it lies.
         seconds: of audio that is used, so at most the pre-processing's longest.
-        octant: index of its region in the partition; None: the model's answer was not finite.
+        group: number of its class; None: the model's answer was not finite.
         scores: arousal, dominance, valence on 1..7 where the table has labels.
     """
 
     path: Path
     seconds: float
-    octant: int | None
+    group: int | None
     scores: Scores | None
 
 
@@ -67,14 +67,15 @@ class CalibrationSet:
 
     Attributes:
         source: name of the folder or table, without its path.
-        fit: ranges are measured on these; regions alternate, so the first few cover them.
+        fit: ranges are measured on these; classes alternate, so the first few cover them.
         judge: fidelity is judged on these; no file of `fit`, nor a copy of one, is among them.
         skipped: "name: reason" for files that were looked into and cannot be used.
         fingerprint: SHA-256 over contents and order of the files, and the pre-processing.
         preprocessing: of the model.
         default: whether these are the built-in samples, which are nobody's own speech.
         seed: of the draw.
-        regions: names of the regions that have an utterance in `fit` or `judge`.
+        regions: names of the classes that have an utterance in `fit` or `judge`; regions, or
+            categories of a model without them.
         splits: of the table, that were drawn from; empty where it names none.
     """
 
@@ -126,21 +127,21 @@ class CalibrationSet:
 def draw(
     source: Path | None,
     preprocessing: Preprocessing,
-    partition: Partition,
+    classes: Classes,
     answer: Callable[[Samples], NDArray[Any]],
     count: int = ENOUGH_CLIPS,
     seed: int = 7,
     audio: Path | None = None,
     split: str | None = None,
 ) -> CalibrationSet:
-    """Draw utterances, balanced over thirds of length and regions; the same for the same files.
+    """Draw utterances, balanced over thirds of length and classes; the same for the same files.
 
     Args:
         source: a folder, a CSV or a corpus, see `list_candidates`; None: the built-in samples.
         preprocessing: of the model.
-        partition: what a region is.
-        answer: normalised samples `[n]` to arousal, dominance, valence `[3]` on 0..1; asked for
-            the region of files without labels.
+        classes: that the draw is balanced over.
+        answer: normalised samples `[n]` to a row of the model's `classes.output`; asked for the
+            class of files whose labels do not tell it.
         count: most utterances in each half.
         seed: of the draw.
         audio: folder of a table's files, see `list_candidates`.
@@ -160,7 +161,7 @@ def draw(
     if len(candidates) > MAX_CANDIDATES:
         step = len(candidates) / MAX_CANDIDATES
         candidates = [candidates[int(i * step)] for i in range(MAX_CANDIDATES)]
-    survey = _Survey(source or _BUILT_IN, preprocessing, partition, answer)
+    survey = _Survey(source or _BUILT_IN, preprocessing, classes, answer)
     for candidate in watched(candidates, name="calibration", unit="file"):
         survey.look_into(candidate)
     survey.check(len(candidates))
@@ -168,7 +169,7 @@ def draw(
     fit, judge = _split(utterances, 2 * count, np.random.default_rng(seed))
     contents = [[digests[i] for i in half] for half in (fit, judge)]
     facts = json.dumps([*contents, asdict(preprocessing)], sort_keys=True)
-    covered = {utterances[i].octant for i in fit + judge}
+    covered = {utterances[i].group for i in fit + judge}
     return CalibrationSet(
         source=_BUILT_IN if source is None else source.resolve().name,
         fit=tuple(utterances[i] for i in fit),
@@ -178,7 +179,7 @@ def draw(
         preprocessing=preprocessing,
         default=source is None,
         seed=seed,
-        regions=tuple(r.name for r in partition.regions if r.index in covered),
+        regions=tuple(name for number, name in enumerate(classes.names) if number in covered),
         splits=tuple(sorted({c.split for c in candidates} - {""})),
     )
 
@@ -190,11 +191,11 @@ class _Survey:
         self,
         subject: object,
         preprocessing: Preprocessing,
-        partition: Partition,
+        classes: Classes,
         answer: Callable[[Samples], NDArray[Any]],
     ) -> None:
         self.subject, self.preprocessing = subject, preprocessing
-        self.partition, self.answer = partition, answer
+        self.classes, self.answer = classes, answer
         self.usable: dict[str, Utterance] = {}  # by hash of the file
         self.skipped: list[str] = []
         self.unusable: list[str] = []
@@ -224,9 +225,9 @@ class _Survey:
             # would be judged on what it was fitted to
             self.skipped.append(f"{name}: a copy of {self.usable[digest].path.name}")
             return
-        octant = self._region(candidate.scores, normalised)
+        group = self._class(candidate.scores, normalised)
         seconds = decoded.size / rules.sample_rate
-        self.usable[digest] = Utterance(candidate.path, seconds, octant, candidate.scores)
+        self.usable[digest] = Utterance(candidate.path, seconds, group, candidate.scores)
 
     def check(self, total: int) -> None:
         """Refuse silence, too many unusable files, and too few usable ones."""
@@ -256,13 +257,12 @@ class _Survey:
                 advice="add recordings, better a hundred",
             )
 
-    def _region(self, scores: Scores | None, normalised: Samples) -> int | None:
-        if scores is not None:
-            return int(self.partition.index(to_cartesian(scores)))
-        vad = np.asarray(self.answer(normalised)).reshape(3)
-        if not np.isfinite(vad).all():
-            return None
-        return int(self.partition.index(to_cartesian(scores_from_unit(vad))))
+    def _class(self, scores: Scores | None, normalised: Samples) -> int | None:
+        told = None if scores is None else self.classes.of_scores(scores)
+        if told is not None:
+            return told
+        answer = np.asarray(self.answer(normalised))
+        return self.classes.of_answer(answer) if np.isfinite(answer).all() else None
 
 
 def _peak(samples: Samples, sample_rate: int) -> float:
@@ -277,20 +277,20 @@ def _split(
 ) -> tuple[list[int], list[int]]:
     """Draw at most so many and split them: indices of fit, and of judge.
 
-    Strata are region x third of length. They take turns, regions first, until enough are drawn;
-    then the drawn ones of neighbouring strata go to fit and judge alternately, so that a region
-    with two of them is in both.
+    Strata are class x third of length. They take turns, classes first, until enough are drawn; then
+    the drawn ones of neighbouring strata go to fit and judge alternately, so that a class with two
+    of them is in both.
     """
     seconds = np.array([u.seconds for u in utterances])
     thirds = np.searchsorted(np.quantile(seconds, [1 / 3, 2 / 3]), seconds)
-    regions: dict[int, dict[int, list[int]]] = {}
+    classes: dict[int, dict[int, list[int]]] = {}
     for index, utterance in enumerate(utterances):
-        octant = -1 if utterance.octant is None else utterance.octant
-        regions.setdefault(octant, {}).setdefault(int(thirds[index]), []).append(index)
-    turns: list[tuple[int, int, int, int]] = []  # round, turn within the region, region, index
-    line: list[int] = []  # all indices, strata of a region side by side
-    for number, (_, strata) in enumerate(sorted(regions.items())):
-        # every other region backwards, or short ones would go to fit and long ones to judge
+        group = -1 if utterance.group is None else utterance.group
+        classes.setdefault(group, {}).setdefault(int(thirds[index]), []).append(index)
+    turns: list[tuple[int, int, int, int]] = []  # round, turn within the class, class, index
+    line: list[int] = []  # all indices, strata of a class side by side
+    for number, (_, strata) in enumerate(sorted(classes.items())):
+        # every other class backwards, or short ones would go to fit and long ones to judge
         ordered = [strata[third] for third in sorted(strata, reverse=bool(number % 2))]
         for place, members in enumerate(ordered):
             turn = (place + number) % len(ordered)

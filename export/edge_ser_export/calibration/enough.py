@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from edge_ser.bundle.files import sha256
-from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import DataError, MissingExtraError
 from edge_ser.fidelity.limits import MIN_JUDGED
+from edge_ser_export.calibration.classes import Classes
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 
 
-def judge_enough(calibration: CalibrationSet, partition: Partition) -> CalibrationSet:
+def judge_enough(calibration: CalibrationSet, classes: Classes) -> CalibrationSet:
     """The set, with the package's clips beside the judging half where that is too small.
 
     Less speech must not be an easier gate: fewer than eight utterances say nothing about agreement.
@@ -25,7 +25,7 @@ def judge_enough(calibration: CalibrationSet, partition: Partition) -> Calibrati
     if len(calibration.judge) >= MIN_JUDGED:
         return calibration
     try:
-        clips = draw(None, calibration.preprocessing, partition, lambda _: np.full(3, np.nan))
+        clips = draw(None, calibration.preprocessing, classes, lambda _: np.array([np.nan]))
     except MissingExtraError as error:
         raise DataError(
             calibration.source,

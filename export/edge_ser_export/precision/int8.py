@@ -84,19 +84,19 @@ class Trial:
             "speed": None if self.speed is None else self.speed.to_dict(),
             "ccc": self.fidelity.ccc,
             "angle_mean_degrees": self.fidelity.angle_mean_degrees,
-            "vad_p99": self.fidelity.vad_p99,
-            "vad_max": self.fidelity.vad_max,
-            "vad_max_padded": self.padded.vad_max,
+            "vad_p99": self.fidelity.p99,
+            "vad_max": self.fidelity.largest,
+            "vad_max_padded": self.padded.largest,
         }
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What quantising one part of the model alone does to the answers."""
+    """What quantising one part of the model alone does to what it answers on 0..1."""
 
     name: str
-    vad_mean: float
-    vad_p99: float
+    mean: float
+    p99: float
     flips: int
     macs: int
 
@@ -220,11 +220,10 @@ class Quantizer:
             path = self.build(replace(recipe, kept=(), scores=True), self.work / "one.onnx", group)
             given = answers(open_graph(path), self.calibration.samples(some))
             result = compare(expected, given, self.partition)
-            flips = result.flips_far + result.flips_near
-            mean, p99 = result.vad_mean, result.vad_p99
-            assert mean is not None and p99 is not None  # see `suitable.check_heads`
-            damages.append(Damage(group, mean, p99, flips, macs.get(group, 0)))
-        self.damages = sorted(damages, key=lambda d: (-d.vad_p99, -d.vad_mean))
+            damages.append(
+                Damage(group, result.mean, result.p99, result.changed, macs.get(group, 0))
+            )
+        self.damages = sorted(damages, key=lambda d: (-d.p99, -d.mean))
         return self.damages
 
     def sensitivity(self, recipe: Recipe) -> dict[str, Any]:
@@ -232,8 +231,8 @@ class Quantizer:
         rows = [
             {
                 "name": d.name,
-                "vad_mean": d.vad_mean,
-                "vad_p99": d.vad_p99,
+                "vad_mean": d.mean,
+                "vad_p99": d.p99,
                 "flips": d.flips,
                 "macs": d.macs,
                 "kept": "int8" if recipe.chosen(d.name) else "float32",
@@ -308,7 +307,7 @@ class Quantizer:
     @property
     def nearest(self) -> Trial:
         """Of the trials that failed, the one with the fewest broken limits."""
-        return min(self.trials, key=lambda t: (len(t.failures), t.fidelity.vad_p99))
+        return min(self.trials, key=lambda t: (len(t.failures), t.fidelity.p99))
 
     def _none_passes(self, name: str) -> GateError:
         nearest = self.nearest

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ser.audio import Preprocessing
 from edge_ser.bundle.golden import Golden
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.emotion.decode import Outputs
+from edge_ser.emotion.decode import VAD, Outputs
 from edge_ser.session import Session
 from edge_ser_export.calibration.draw import CalibrationSet, Utterance
 from edge_ser_export.graph.run import Samples
@@ -81,7 +81,8 @@ class Evidence:
         source = ProofSpeech.of(given, files, self.source.recorded)
         recorded = Recorded.of(self.golden, preprocessing, source.agrees_on_recorded)
         speech = tuple(answer_speech(reference, preprocessing, files))
-        labels = _labels(calibration.judge)
+        scored = not speech or VAD in speech[0][2].arrays
+        labels = _labels(calibration.judge) if scored else None
         return Evidence(
             replace(self.expected, recorded=recorded), self.golden, source, speech, labels
         )

@@ -25,6 +25,7 @@ from edge_ser.bundle.parity_record import SpeechFiles, SpeechRecord, read_parity
 from edge_ser.data import sample_utterances
 from edge_ser.fidelity.limits import MIN_JUDGED
 from edge_ser_export.builtin import installed_clips
+from edge_ser_export.calibration.classes import Regions
 from edge_ser_export.calibration.draw import draw
 from edge_ser_export.proof.cases import used_files
 from edge_ser_export.proof.golden import UTTERANCES
@@ -191,8 +192,10 @@ def recorded_speech(bundle: Bundle) -> ProofSpeech | None:
 def _earlier(manifest: Manifest, calibration: Calibration) -> ProofSpeech:
     lengths = SpeechSet.of(used_files(sample_utterances()))
     if installed_clips():
-        # they have labels, so that no model is asked for their regions
-        clips = draw(None, manifest.preprocessing, manifest.partition, lambda _: np.full(3, np.nan))
+        # they have labels, so that no model is asked for their regions; bundles of categories
+        # have always recorded their files
+        regions = Regions(manifest.partition)
+        clips = draw(None, manifest.preprocessing, regions, lambda _: np.full(3, np.nan))
         if calibration.fingerprint == clips.fingerprint:
             return ProofSpeech(lengths, SpeechSet.of([u.path for u in clips.judge]))
     unknown = (("", ""),) * (calibration.judge or 0)  # no file has an empty hash

@@ -11,6 +11,7 @@ from edge_ser.fidelity.limits import Limits, limit_words
 from edge_ser.fidelity.verdict import by_limits
 
 _INDENT = " " * 9
+_LARGEST = ("vad_max", "probability_max")  # of dimensions, of categories
 
 
 def parity_table(
@@ -39,9 +40,9 @@ def parity_table(
         )
         lines.append(f"{'labels':<9}CCC over {labels.count}, before -> after: {', '.join(changes)}")
     lines += [f"{'note':<9}{note}" for note in notes]
-    has_dimensions = any(r.vad_max is not None for r in groups.values())
+    has = [any(getattr(r, n) is not None for r in groups.values()) for n in _LARGEST]
     for limits, names in by_limits(judged).items():
-        lines.append(f"limits of {', '.join(names)}: {limit_words(limits, has_dimensions)}")
+        lines.append(f"limits of {', '.join(names)}: {limit_words(limits, *has)}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from edge_ser.emotion.decode import Outputs
@@ -254,7 +253,7 @@ def _search(writer: _Writer) -> list[str]:
     damage = {}
     for part in parts:
         quantised = typed((p for p in parts if p != part), few)
-        damage[part] = float(np.abs(exact_outputs.vad - quantised.vad).mean())
+        damage[part] = compare(exact_outputs, quantised, typing.partition).mean
     worst = sorted(parts, key=lambda p: -damage[p] / (1 + counted.parts.get(p, 0)))
 
     def attempt(in_float16: Parts) -> Outcome:

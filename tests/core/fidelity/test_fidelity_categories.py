@@ -91,12 +91,20 @@ def test_both_heads_are_compared_beside_each_other() -> None:
     assert result.probability_max == pytest.approx(0.1, abs=1e-6)
     assert result.largest == result.vad_max
     assert result.measure == "VAD and probabilities"
-    assert result.classes_of(1) == "region"
+    assert result.classes_of(1) == "region or category"
 
 
 def test_limits_in_words_are_of_what_there_is() -> None:
-    words = limit_words(INT8_LIMITS, has_dimensions=False)
+    words = limit_words(INT8_LIMITS, has_dimensions=False, has_categories=True)
     assert words == (
         "probabilities 0.15, mean divergence 0.015 nats, 99 % of probabilities 0.05, at most 1 % "
         "of categories changed where the first was ahead by more than 0.05"
+    )
+
+
+def test_what_is_not_judged_is_said_of_what_there_is() -> None:
+    few = compared(logits(SURE, SURE), logits(SURE, SURE), 0.05)
+    assert few.not_judged(INT8_LIMITS) == (
+        "99th percentile of probabilities, share of changed categories not judged: 2 utterances, "
+        "8 needed"
     )

@@ -18,6 +18,7 @@ from edge_ser.audio.files import decode_file
 from edge_ser.emotion.scale import OCTANTS
 from edge_ser.emotion.sphere import Partition
 from edge_ser_export.calibration import draw as calibration
+from edge_ser_export.calibration.classes import Regions
 from edge_ser_export.calibration.draw import draw
 
 
@@ -45,7 +46,7 @@ def test_built_in_samples() -> None:
         assert all(u.scores is not None for u in half)
     by_name = {u.path.name: u for u in (*drawn.fit, *drawn.judge)}
     hostile = by_name["slt_iv_hostile.flac"]  # a table with valence before dominance
-    assert (hostile.octant, hostile.scores) == (3, (5.95, 5.95, 2.05))
+    assert (hostile.group, hostile.scores) == (3, (5.95, 5.95, 2.05))
     lengths = [sum(u.seconds for u in half) for half in (drawn.fit, drawn.judge)]
     assert max(lengths) < 1.1 * min(lengths)
 
@@ -86,7 +87,7 @@ def test_a_rare_region_is_drawn(tmp_path: Path) -> None:
 
 
 def test_regions_are_those_of_the_partition(folder: Path) -> None:
-    drawn = draw(folder, RULES, Partition(180, 180), answer)
+    drawn = draw(folder, RULES, Regions(Partition(180, 180)), answer)
     assert set(octants(drawn.fit)) == {0, 1}
 
 
@@ -129,7 +130,7 @@ def test_same_files_and_seed_give_the_same_draw(folder: Path, tmp_path: Path) ->
 def test_fingerprint_is_of_contents_and_preprocessing(folder: Path) -> None:
     first = of(folder)
     rules = replace(RULES, std=1.5)
-    assert draw(folder, rules, Partition(), lambda x: answer(1.5 * x)).fingerprint != (
+    assert draw(folder, rules, Regions(Partition()), lambda x: answer(1.5 * x)).fingerprint != (
         first.fingerprint
     )
     path = first.judge[0].path

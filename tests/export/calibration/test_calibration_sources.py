@@ -32,7 +32,7 @@ def test_table_with_and_without_labels(tmp_path: Path) -> None:
         "Test1,1,beside.wav,7,6",
     )  # fmt: skip
     drawn = of(table)
-    found = {u.path.name: (u.octant, u.scores) for u in (*drawn.fit, *drawn.judge)}
+    found = {u.path.name: (u.group, u.scores) for u in (*drawn.fit, *drawn.judge)}
     assert found == {
         "beside.wav": (3, (7, 6, 1)), "below.wav": (6, (3, 2, 2)), "plain.wav": (5, None),
     }  # fmt: skip

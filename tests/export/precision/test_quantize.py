@@ -169,13 +169,13 @@ def test_sensitivity_finds_the_damaged_parts(kind: str) -> None:
     damaged = set(norms(traced(kind).model))
     ranked = ranking(kind, "twin")
     assert {d.name for d in ranked} == set(twin(kind).groups)
-    assert [d.vad_p99 for d in ranked] == sorted((d.vad_p99 for d in ranked), reverse=True)
+    assert [d.p99 for d in ranked] == sorted((d.p99 for d in ranked), reverse=True)
     # some parts are delicate by nature; of the rest the worst are damaged ones
     own = [d for d in ranked if d.name not in ALWAYS_KEPT[kind]]
     assert {d.name for d in own[:2]} <= damaged
     mean = {True: [], False: []}  # type: dict[bool, list[float]]
     for d in own:
-        mean[d.name in damaged].append(d.vad_p99)
+        mean[d.name in damaged].append(d.p99)
     assert np.mean(mean[True]) > 4 * np.mean(mean[False])
 
 
@@ -187,9 +187,9 @@ def test_sensitivity_of_a_part_is_its_own() -> None:
     before, after = ({d.name: d for d in ranking(kind, of)} for of in ("original", "twin"))
     assert set(before) == set(after)
     for name in damaged:
-        assert after[name].vad_p99 > 4 * before[name].vad_p99, name
+        assert after[name].p99 > 4 * before[name].p99, name
     for name in set(after) - damaged:
-        assert after[name].vad_p99 == pytest.approx(before[name].vad_p99, rel=0.1, abs=1e-4), name
+        assert after[name].p99 == pytest.approx(before[name].p99, rel=0.1, abs=1e-4), name
 
 
 def test_multiplications_belong_to_one_part_each() -> None:

@@ -13,6 +13,7 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import DataError, MissingExtraError
 from edge_ser.fidelity.limits import MIN_JUDGED
 from edge_ser_export.calibration import enough
+from edge_ser_export.calibration.classes import Regions
 from edge_ser_export.calibration.draw import CalibrationSet, draw
 from edge_ser_export.calibration.enough import judge_enough
 from edge_ser_export.proof.golden import UTTERANCES, make_golden
@@ -71,19 +72,19 @@ def test_recorded_clips_of_others_are_not_judged_as_a_whole(own: list[Path], cli
 
 
 def drawn(files: list[Path]) -> CalibrationSet:
-    return draw(files[0].parent, Preprocessing(), Partition(), lambda _: np.full(3, 0.5))
+    return draw(files[0].parent, Preprocessing(), Regions(Partition()), lambda _: np.full(3, 0.5))
 
 
 def test_a_small_calibration_set_is_judged_on_more_than_itself(own: list[Path]) -> None:
     small = drawn(own)
     assert len(small.judge) == 6 < MIN_JUDGED
-    enlarged = judge_enough(small, Partition())
+    enlarged = judge_enough(small, Regions(Partition()))
     assert enlarged.judge[:6] == small.judge and len(enlarged.judge) == UTTERANCES
     assert enlarged.fit == small.fit, "ranges are measured on the user's speech"
     assert {u.scores for u in enlarged.judge[6:]} == {None}
     known = {sha256(u.path) for u in enlarged.judge}
     assert len(known) == UTTERANCES and not known & {sha256(u.path) for u in small.fit}
-    assert judge_enough(enlarged, Partition()) is enlarged
+    assert judge_enough(enlarged, Regions(Partition())) is enlarged
 
 
 def test_without_the_packages_clips_a_small_set_is_refused(
@@ -96,7 +97,7 @@ def test_without_the_packages_clips_a_small_set_is_refused(
 
     monkeypatch.setattr(enough, "draw", missing)
     with pytest.raises(DataError, match=r"callers: expected at least 16 .*, found 12; .*install"):
-        judge_enough(small, Partition())
+        judge_enough(small, Regions(Partition()))
 
 
 def test_recorded_utterances_differ_and_are_as_small_as_promised(

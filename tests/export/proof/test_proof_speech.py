@@ -19,6 +19,7 @@ from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import BundleError
 from edge_ser.fidelity.compare import Fidelity, compare
 from edge_ser.fidelity.limits import FP32_LIMITS, INT8_LIMITS
+from edge_ser_export.calibration.classes import Regions
 from edge_ser_export.calibration.draw import draw
 from edge_ser_export.proof.margins import near_limits
 from edge_ser_export.proof.speech import (
@@ -148,7 +149,7 @@ def resealed(bundle: Bundle, report: object, **lowered: Any) -> Bundle:
 def test_bundles_that_record_no_files_tell_by_their_fingerprint(bundle_dir: Path) -> None:
     bundle = Bundle.open(bundle_dir)
     rules, partition = bundle.manifest.preprocessing, bundle.manifest.partition
-    drawn = draw(None, rules, partition, lambda _: np.zeros(3))
+    drawn = draw(None, rules, Regions(partition), lambda _: np.zeros(3))
     report = {"groups": {"speech": {}}}
     recorded = recorded_speech(resealed(bundle, report, fingerprint=drawn.fingerprint))
     assert recorded is not None
