@@ -102,7 +102,8 @@ def _temporary_place() -> str:
 
 def _unpack_into(folder: Path, archive: zipfile.ZipFile, path: Path) -> Unpacked:
     check_at_most(len(archive.infolist()), MAX_ZIP_ENTRIES, "entries", path)
-    members = [i for i in archive.infolist() if not i.is_dir()]
+    # an entry may have no name, which `is_dir` does not bear
+    members = [i for i in archive.infolist() if not i.filename.endswith("/")]
     outermost = outermost_manifest(i.filename for i in members)
     if outermost is None:
         raise BundleError(path, expected=f"a {MANIFEST} inside", found="none")

@@ -143,3 +143,16 @@ def test_an_encrypted_or_oddly_compressed_zip_is_refused(
         (tmp_path / "odd.zip").write_bytes(data)
         with pytest.raises(BundleError):
             Bundle.open(tmp_path / "odd.zip")
+
+
+def test_an_entry_without_a_name_is_none_of_the_bundle(
+    tiny_bundle: TinyBundle, zip_bundle: ZipBundle, tmp_path: Path
+) -> None:
+    packed = zip_bundle(tiny_bundle(), tmp_path / "tiny.zip", extra=[("nameless", b"mine")])
+    # a name ends where a zero is
+    packed.write_bytes(packed.read_bytes().replace(b"nameless", b"\0ameless"))
+    with zipfile.ZipFile(packed) as archive:
+        assert "" in archive.namelist()
+    bundle = Bundle.open(packed)
+    assert bundle.manifest.name == "tiny"
+    bundle.close()

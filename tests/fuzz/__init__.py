@@ -1,0 +1,1 @@
+"""Fuzzing of all that reads foreign bytes: `python -m fuzz TARGET --runs N`, in `tests/`."""
