@@ -33,6 +33,12 @@ COMMANDS = (
     "export", "build", "sign", "verify", "predict", "evaluate", "stress", "inspect", "report",
     "bench", "doctor", "train", "completion",
 )  # fmt: skip
+# Those that take the default bundle where none is named; others refuse to.
+_DEFAULTED = ("verify", "predict", "inspect", "bench", "doctor")
+
+
+def _words(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def build_parser(command: str | None = None) -> Parser:
@@ -47,8 +53,9 @@ def build_parser(command: str | None = None) -> Parser:
         prog="edge-ser",
         description="Speech emotion recognition on the device: export trained models, prove that "
         "they say the same, run them without torch.",
-        epilog="Where CKPT or BUNDLE is left out, the small default model is used. It was trained "
-        "on synthetic speech: it is for trying the pipeline, not for judging people.",
+        epilog=f"Where {_words(_DEFAULTED)} are given no BUNDLE, and export no CKPT, the small "
+        "default model is used. It was trained on synthetic speech: it is for trying the pipeline, "
+        "not for judging people.",
     )
     parser.add_argument("--version", action="version", version=f"edge-ser {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -75,6 +75,10 @@ def _torch_system(bundle: Bundle, path: Path, checkpoint: str | None) -> System:
         UsageError: the bundle's checkpoint is not in this package, and none was given.
     """
     with needs("export", "bench --runtime torch"):
+        from edge_ser_export.builtin import existing_checkpoint
+
+        if checkpoint is not None:
+            existing_checkpoint(checkpoint)
         import torch  # noqa: F401 - said before anything is measured
 
         from edge_ser_export.torch_session import torch_system

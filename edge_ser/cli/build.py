@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
         "the recorded utterances on it, and note the result in the bundle. Also for an engine of "
         "another GPU or version. Needs no torch.",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory or .zip")
     parser.add_argument(
         "--device",
         action=Several,

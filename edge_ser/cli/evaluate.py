@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         "macro-F1, accuracy, confusions. Needs no torch. With --min-ccc or --min-uar a gate: exit "
         "code 1 if it fails.",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory or .zip")
     add_corpus(parser)
     parser.add_argument("--split", default="Test1", help="to answer (default Test1); all: all rows")
     parser.add_argument(

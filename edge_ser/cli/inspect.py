@@ -26,7 +26,10 @@ def add_parser(commands: Any) -> None:
         help="show what a bundle is and where it came from",
         description="Verify a bundle's files and print its manifest, for people or as JSON.",
     )
-    parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE")
+    parser.add_argument(
+        "bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE",
+        help="directory or .zip (default: the default model)",
+    )  # fmt: skip
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print the manifest itself")
     shown.add_argument("--card", action="store_true", help="print the model card in the bundle")

@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
         nargs="*",
         type=Path,
         metavar="BUNDLE|RESULT.json",
-        help="bundles, and what edge-ser verify BUNDLE --json printed on devices",
+        help="at least one: bundles, and what edge-ser verify BUNDLE --json printed on devices",
     )
     parser.add_argument(
         "-o", "--out", action=Output, required=True, help="report.html or report.pdf"

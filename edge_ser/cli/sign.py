@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
         "Signing does. Who has the public key checks it with: edge-ser verify BUNDLE "
         "--trusted-key PUB.pem. Needs the sign extra.",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory or .zip")
     parser.add_argument(
         "--key",
         type=Path,

@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
         "codecs, levels, pace - and print how far the answers move, or how far a bundle moves from "
         "another one. Needs no torch. With --budget a gate: exit code 1 if it fails.",
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="directory or .zip")
     parser.add_argument("--audio", type=Path, metavar="DIR", required=True, help="folder of speech")
     parser.add_argument(
         "--groups",

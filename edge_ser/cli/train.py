@@ -118,11 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from edge_ser_export.checkpoints.load import load_checkpoint
-    from edge_ser_export.training.build import read_encoder
+    from edge_ser_export.builtin import existing_checkpoint
     from edge_ser_export.training.config import TrainConfig
-    from edge_ser_export.training.data import Corpus, read_training_labels
-    from edge_ser_export.training.train import Trainer
+    from edge_ser_export.training.labels import read_training_labels
 
     if arguments.out is None:
         raise UsageError("--out", expected="a run directory to write", found="none")
@@ -130,8 +128,16 @@ def _train(arguments: argparse.Namespace) -> int:
     _check(config, arguments)
     labels, audio = find_corpus(arguments.labels, arguments.audio)
     table = read_training_labels(labels, audio)
+    if arguments.teacher:
+        existing_checkpoint(arguments.teacher)
     for split in ("Train", "Development"):  # refuse before hours of decoding
         table.rows(split, 2)
+
+    from edge_ser_export.checkpoints.load import load_checkpoint  # torch: after what may be refused
+    from edge_ser_export.training.build import read_encoder
+    from edge_ser_export.training.data import Corpus
+    from edge_ser_export.training.train import Trainer
+
     _check_crop(config, read_encoder(config.encoder))
     teacher = load_checkpoint(arguments.teacher).model if arguments.teacher else None
     cache = arguments.cache or arguments.out / "cache"
@@ -164,18 +170,23 @@ def _tell_resume(trainer: Trainer, arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from edge_ser_export.checkpoints.load import load_checkpoint
-    from edge_ser_export.training.data import Corpus, read_training_labels
-    from edge_ser_export.training.evaluate import score_split
+    from edge_ser_export.builtin import existing_checkpoint
+    from edge_ser_export.training.labels import read_training_labels
 
     if arguments.cache is None and arguments.out is None:
         raise UsageError(
             "--cache", expected="a folder for decoded audio", found="neither --cache nor --out"
         )
-    checkpoint = load_checkpoint(arguments.evaluate)
+    existing_checkpoint(arguments.evaluate)
     labels, audio = find_corpus(arguments.labels, arguments.audio)
     table = read_training_labels(labels, audio)
     rows = table.rows(arguments.split)
+
+    from edge_ser_export.checkpoints.load import load_checkpoint  # torch: after what may be refused
+    from edge_ser_export.training.data import Corpus
+    from edge_ser_export.training.evaluate import score_split
+
+    checkpoint = load_checkpoint(arguments.evaluate)
     corpus = Corpus(table, audio, arguments.cache or arguments.out / "cache")
     config = checkpoint.config
     result = score_split(checkpoint.model, corpus, rows, config.preprocessing(), config.partition)

@@ -46,7 +46,10 @@ def add_parser(commands: Any) -> None:
         description="Check every file of a bundle and run its recorded utterances here. Needs no "
         "torch. With --reference the checkpoint itself is run beside it (needs the export extra).",
     )
-    parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE")
+    parser.add_argument(
+        "bundle", nargs="?", default=DEFAULT_BUNDLE, metavar="BUNDLE",
+        help="directory or .zip (default: the default model)",
+    )  # fmt: skip
     parser.add_argument("--reference", metavar="CKPT", help="compare with this checkpoint")
     parser.add_argument("--epoch", help="of a run directory given as reference")
     parser.add_argument(
@@ -163,6 +166,10 @@ def _line(figures: Measures) -> str:
 
 def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: ExitStack) -> int:
     with needs("export", "verify --reference"):
+        from edge_ser_export.builtin import existing_checkpoint
+
+        # torch comes after what may be refused without it
+        existing_checkpoint(arguments.reference, arguments.epoch)
         from edge_ser_export.checkpoints.load import load_checkpoint
         from edge_ser_export.proof.answers import off_by
         from edge_ser_export.proof.parity import parity_steps, run_parity

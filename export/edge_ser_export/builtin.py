@@ -11,6 +11,9 @@ from pathlib import Path
 
 from edge_ser.bundle.bundle import is_bundle
 from edge_ser.errors import CheckpointError, MissingExtraError, MissingPathError, did_you_mean
+from edge_ser.host.packages import is_installed
+from edge_ser.install import pip_extra
+from edge_ser_export.checkpoints.first_look import refuse_at_sight
 
 CHECKPOINT_NAMES = ("spectral", "wavlm-tiny")
 _PACKAGE = "edge_ser_export_data"
@@ -28,8 +31,12 @@ def find_checkpoint(source: str | Path) -> Path:
     return folder / f"{source}.safetensors"
 
 
-def existing_checkpoint(source: str | Path) -> Path:
+def existing_checkpoint(source: str | Path, epoch: str | None = None) -> Path:
     """Path of a checkpoint, as `find_checkpoint` gives it, where there may be one.
+
+    Args:
+        source: path or name.
+        epoch: of a run directory; see `first_look.find_run_files`.
 
     Raises:
         MissingPathError: nothing is there.
@@ -54,6 +61,7 @@ def existing_checkpoint(source: str | Path) -> Path:
             advice="give the checkpoint that it was made from, or run the bundle: edge-ser predict "
             f"{path}",
         )
+    refuse_at_sight(path, epoch)
     return path
 
 
@@ -88,11 +96,13 @@ def _folder(feature: str, name: str, instead: str) -> Path:
     except ModuleNotFoundError as error:
         if error.name != _PACKAGE:
             raise
+        # the extra first: with it alone, checkpoints and speech of the user's own are enough
+        first = "" if is_installed("torch") else f"`{pip_extra('export')}`, then "
+        second = "`pip install ./export/edge_ser_export_data` in edge-ser's source tree"
         raise MissingExtraError(
             feature,
             _PACKAGE,
             "",
-            advice=f"{instead} run `pip install ./export/edge_ser_export_data` in edge-ser's "
-            "source tree",
+            advice=f"{instead} run {first}{second}",
         ) from error
     return Path(str(package.__file__)).parent / name

@@ -140,7 +140,7 @@ class ExportOptions:
         if target.measures:
             speech = self.calibration or default_calibration_samples()
             list_candidates(speech, self.calibration_audio, self.calibration_split)
-        existing_checkpoint(self.source)
+        existing_checkpoint(self.source, self.epoch)
 
     def _check_lowering(self, target: Target) -> None:
         """Refuse options that the target has no use for."""

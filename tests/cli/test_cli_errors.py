@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge_ser.cli import build_parser
+
 Cli = Callable[..., Any]
 
 
@@ -210,3 +212,20 @@ def test_a_name_that_is_nearly_one_is_asked_for(
         more = ["--target", "onnx-int8"]
     done = cli(*words.replace("@", folder).split(), *more)
     assert f"; did you mean {near.replace('@', folder)}?" in done.error()
+
+
+def test_the_help_says_which_commands_have_a_default(cli: Cli, tmp_path: Path) -> None:
+    help_text = " ".join(build_parser().format_help().split())
+    said = help_text.split("Where ")[1].split(" are given no BUNDLE, and export no CKPT")[0]
+    defaulted = set(said.replace(" and ", ", ").split(", "))
+    for name, parser in build_parser().commands().items():
+        named = [a for a in parser.actions() if "BUNDLE" in str(a.metavar) and not a.option_strings]
+        if not named:
+            assert name not in defaulted
+        elif name in defaulted:
+            assert named[0].nargs in ("?", "*")
+            assert "default" in f"{named[0].help} {parser.description}", name
+        else:
+            needed = {"report": ["-o", tmp_path / "r.html"], "sign": ["--key", tmp_path / "k.pem"],
+                      "stress": ["--audio", tmp_path]}  # fmt: skip
+            assert "BUNDLE" in cli(name, *needed.get(name, [])).error()

@@ -25,7 +25,8 @@ from edge_ser.errors import GateError
 from edge_ser_export import pipeline
 from edge_ser_export.builtin import default_calibration_samples
 from edge_ser_export.checkpoints.own_format import save_checkpoint
-from edge_ser_export.training.data import Corpus, read_training_labels
+from edge_ser_export.training.data import Corpus
+from edge_ser_export.training.labels import read_training_labels
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,21 @@ def test_a_built_in_checkpoint_is_asked_for(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_is_told_of_the_extra_first(
+    without_data: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MissingExtraError) as caught:
+        builtin.find_checkpoint("spectral")
+    assert "edge-ser[export]" not in caught.value.advice
+    monkeypatch.setattr(builtin, "is_installed", {"torch": False}.get)
+    with pytest.raises(MissingExtraError) as caught:
+        builtin.find_checkpoint("spectral")
+    assert caught.value.advice == (
+        "give the path of another, or run `pip install 'edge-ser[export]'`, then "
+        f"`{INSTALL}` in edge-ser's source tree"
+    )
+
+
 def test_built_in_clips_are_asked_for_before_any_work(
     without_data: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,11 @@ from edge_ser.errors import CheckpointError
 from edge_ser_export.bounds import JSON_BYTES, check_bound
 
 CONFIG = "config.json"  # of Transformers: what a model's directory says of it
+# Its weights: one file, or shards with an index.
+_WHOLE = ("model.safetensors", "pytorch_model.bin")
+INDEX = ".index.json"
+# Whole files before shards, safetensors before pickles.
+WEIGHTS = (*_WHOLE, *(name + INDEX for name in _WHOLE))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,6 +49,22 @@ def refuse_adapters(folder: Path) -> None:
             advice="merge the adapter into the base first (peft: merge_and_unload), save that as a"
             " model of its own and give its directory",
         )
+
+
+def find_weights(folder: Path) -> Path:
+    """The file with a model's weights, or the index of its shards.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for name in WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(
+        folder,
+        expected=f"{' or '.join(_WHOLE)}, or one of them in shards with its {INDEX[1:]}",
+        found="neither",
+    )
 
 
 def hash_files(files: list[Path]) -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import existing_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.files import CONFIG, refuse_adapters
+from edge_ser_export.checkpoints.files import CONFIG, WEIGHTS, refuse_adapters
+from edge_ser_export.checkpoints.first_look import is_run_directory
 from edge_ser_export.checkpoints.own_format import is_own, load_own
 from edge_ser_export.checkpoints.published import load_published
-from edge_ser_export.checkpoints.run_directory import is_run_directory, load_run
-from edge_ser_export.checkpoints.weights import WEIGHTS
+from edge_ser_export.checkpoints.run_directory import load_run
 
 
 def load_checkpoint(
@@ -36,7 +36,7 @@ def load_checkpoint(
             for one whose regions have no neutral one.
         CheckpointError: of no known kind, unsafe, incomplete, or of another architecture.
     """
-    path = existing_checkpoint(source)
+    path = existing_checkpoint(source, epoch)
     weights: Path | None = None
     if _is_of_published(path):
         path, weights = path.parent, None if path.name == CONFIG else path

@@ -13,7 +13,13 @@ from torch import Tensor
 from edge_ser.errors import CheckpointError
 from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.files import CONFIG, folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.files import (
+    CONFIG,
+    find_weights,
+    folder_name,
+    hash_files,
+    read_json,
+)
 from edge_ser_export.checkpoints.labels import (
     category_names,
     check_outputs,
@@ -34,7 +40,7 @@ from edge_ser_export.checkpoints.sizes import (
     infer_encoder,
 )
 from edge_ser_export.checkpoints.tensors import build_and_fill
-from edge_ser_export.checkpoints.weights import find_weights, read_weights, unwrapped
+from edge_ser_export.checkpoints.weights import read_weights, unwrapped
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.reference import base_prefix, is_speech_encoder
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from edge_ser.errors import CheckpointError, UsageError
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import CONFIG, folder_name, hash_files, read_json
+from edge_ser_export.checkpoints.first_look import STATISTICS, find_run_files
 from edge_ser_export.checkpoints.labels import check_outputs
 from edge_ser_export.checkpoints.preprocessor import refuse_other_normalization
 from edge_ser_export.checkpoints.safe_pickle import load_state_dict, load_statistics
@@ -25,23 +26,8 @@ from edge_ser_export.checkpoints.sizes import (
 from edge_ser_export.checkpoints.tensors import build_and_fill
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 
-STATISTICS = "train_norm_stat.pkl"
-# Part of a run -> how the names of its tensors begin in the model.
-_EMOSPHERE = {
-    "ssl": "encoder.model.",
-    "pool": "pooling.",
-    "dim_ser": "vad_head.",
-    "sev_ser": "region_head.",
-}
-_CHALLENGE = {"ssl": "encoder.model.", "pool": "pooling.", "ser": "vad_head."}
 # Regions of the authors' finer grids, which count one extra for the neutral centre.
 _GRIDS = {8: (90, 90), 19: (60, 60), 33: (45, 45), 73: (30, 30)}
-_SHOWN = 6  # names listed in an error
-
-
-def is_run_directory(path: Path) -> bool:
-    """Whether parts of a run lie there."""
-    return any(p.stem.endswith(("_ssl", "_pool", "_ser")) for p in path.glob("*.pt"))
 
 
 def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Checkpoint:
@@ -57,12 +43,8 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
         UsageError: a radius for regions without a neutral one, or for a run without regions.
         CheckpointError: a part is missing, unsafe, or of another architecture.
     """
-    heads = {p.stem for p in path.glob("*_ser.pt")}
-    challenge = bool(heads) and not any(h.endswith(("_dim_ser", "_sev_ser")) for h in heads)
-    parts = _CHALLENGE if challenge else _EMOSPHERE
-    epoch = ("final" if challenge else "best") if epoch is None else epoch
-    files = {part: path / f"{epoch}_{part}.pt" for part in parts}
-    _check_files(path, epoch, files)
+    run = find_run_files(path, epoch)
+    files, challenge = run.parts, run.challenge
     statistics = load_statistics(path / STATISTICS)
     refuse_other_normalization(path, {})
     tensors = {part: load_state_dict(file) for part, file in files.items()}
@@ -78,7 +60,7 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
         if config.region_count != 8:
             notes.append("regions numbered by polar angle, then azimuth, the neutral one last")
     named = {f"{files[p].name}: {k}": v for p, part in tensors.items() for k, v in part.items()}
-    prefixes = {f"{files[part].name}: ": place for part, place in parts.items()}
+    prefixes = {f"{files[part].name}: ": place for part, place in run.prefixes.items()}
     described = [f for f in (path / CONFIG,) if f.is_file()]
     return Checkpoint(
         model=build_and_fill(config, named, path, prefixes),
@@ -86,7 +68,7 @@ def load_run(path: Path, epoch: str | None, neutral_radius: float | None) -> Che
         name=f"{'msp-baseline' if challenge else 'emosphere'}-{folder_name(path)}",
         sha256=hash_files([*files.values(), path / STATISTICS, *described]),
         notes=tuple(notes),
-        epoch=epoch,
+        epoch=run.epoch,
     )
 
 
@@ -123,36 +105,6 @@ def _emosphere_config(
         polar_step_degrees=polar,
         neutral_radius=neutral_radius,
     )
-
-
-def _check_files(path: Path, epoch: str, files: dict[str, Path]) -> None:
-    if not is_run_directory(path):
-        here = ", ".join(sorted(p.name for p in path.iterdir())[:_SHOWN]) or "nothing"
-        raise CheckpointError(
-            path,
-            expected="a run directory (best_ssl.pt, best_pool.pt, best_dim_ser.pt, best_sev_ser.pt,"
-            " train_norm_stat.pkl) or a published model (config.json and weights)",
-            found=here,
-        )
-    if not any(f.is_file() for f in files.values()):
-        names = [(f.name, f"_{part}.pt") for part in files for f in path.glob(f"*_{part}.pt")]
-        epochs = sorted({n.removesuffix(ending) for n, ending in names}, key=lambda e: (len(e), e))
-        # the last one where nothing says which was the best
-        other = next((e for e in ("best", "final") if e in epochs), epochs[-1])
-        raise CheckpointError(
-            path,
-            expected=f"epoch {epoch}",
-            found=f"epochs {', '.join(epochs)}",
-            advice=f"give --epoch {other}",
-        )
-    missing = [p.name for p in (*files.values(), path / STATISTICS) if not p.is_file()]
-    if missing:
-        raise CheckpointError(
-            path,
-            expected=f"all {'five' if len(files) == 4 else 'four'} files of a run",
-            found=f"no {', '.join(missing)}",
-            advice="copy them from the training machine; without them answers would be random",
-        )
 
 
 def _grid(regions: int, neutral_radius: float | None, file: Path) -> tuple[int, int]:

@@ -7,34 +7,14 @@ from pathlib import Path
 from torch import Tensor
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoints.files import read_json
+from edge_ser_export.checkpoints.files import INDEX, read_json
 from edge_ser_export.checkpoints.own_format import read_safetensors
 from edge_ser_export.checkpoints.safe_pickle import load_state_dict
 
-_WHOLE = ("model.safetensors", "pytorch_model.bin")
-_INDEX = ".index.json"
-# Whole files before shards, safetensors before pickles.
-WEIGHTS = (*_WHOLE, *(name + _INDEX for name in _WHOLE))
 _SHOWN = 4  # names listed in an error
 # How the names of a model begin that another one held while it was trained: torch's parallel and
 # compiled modules, Lightning's and other loops' `self.model`.
 _WRAPPERS = ("module.", "model.", "_orig_mod.")
-
-
-def find_weights(folder: Path) -> Path:
-    """The file with a model's weights, or the index of its shards.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            return folder / name
-    raise CheckpointError(
-        folder,
-        expected=f"{' or '.join(_WHOLE)}, or one of them in shards with its {_INDEX[1:]}",
-        found="neither",
-    )
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], list[Path]]:
@@ -46,7 +26,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], list[Path]]:
     Raises:
         CheckpointError: damaged or unsafe, or shards that are not those of their index.
     """
-    if not path.name.endswith(_INDEX):
+    if not path.name.endswith(INDEX):
         return _read(path), [path]
     shards = _shards(path)
     tensors: dict[str, Tensor] = {}
@@ -81,7 +61,7 @@ def weight_files(path: Path) -> list[Path]:
     Raises:
         CheckpointError: an index that names none, or others than lie beside it.
     """
-    if not path.name.endswith(_INDEX):
+    if not path.name.endswith(INDEX):
         return [path]
     return [path.parent / name for name in _shards(path)]
 
@@ -93,7 +73,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _shards(index: Path) -> dict[str, set[str]]:
     """Name of each shard -> names of its tensors."""
     table = read_json(index).get("weight_map")
-    suffix = Path(index.name.removesuffix(_INDEX)).suffix
+    suffix = Path(index.name.removesuffix(INDEX)).suffix
     shards: dict[str, set[str]] = {}
     for tensor, name in table.items() if isinstance(table, dict) else ():
         # a bare name: an index must not lead out of its folder

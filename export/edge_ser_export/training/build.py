@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from edge_ser.errors import CheckpointError, EdgeSerError
-from edge_ser_export.checkpoints.files import CONFIG, read_json, refuse_adapters
+from edge_ser_export.checkpoints.files import CONFIG, find_weights, read_json, refuse_adapters
 from edge_ser_export.checkpoints.sizes import encoder_config
-from edge_ser_export.checkpoints.weights import find_weights, weight_files
+from edge_ser_export.checkpoints.weights import weight_files
 from edge_ser_export.models.config import EncoderConfig, ModelConfig
 from edge_ser_export.models.encoders import find_encoder
 from edge_ser_export.models.joint import JointModel

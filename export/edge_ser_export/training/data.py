@@ -15,37 +15,9 @@ from torch import Tensor
 from edge_ser.audio import Preprocessing, from_int16, to_int16
 from edge_ser.audio.files import decode_file
 from edge_ser.emotion.scale import unit_from_scores
-from edge_ser.errors import DataError
-from edge_ser.label_table import ALL_SPLITS, SPLIT_COLUMN, LabelTable, find_corpus, read_labels
+from edge_ser.label_table import LabelTable
 from edge_ser.progress import watched
 from edge_ser_export.training.decoded import decoded
-
-
-def read_training_labels(path: Path, audio: Path) -> LabelTable:
-    """Read a label table, of which every row has labels and a file.
-
-    Args:
-        path: see `edge_ser.label_table.read_labels`.
-        audio: the folder that FileName is relative to.
-
-    Raises:
-        MissingPathError: the table or the folder is missing.
-        DataError: columns, numbers or audio files are missing or out of range.
-    """
-    table = read_labels(find_corpus(path, audio).table)
-    if not table.splits:
-        raise DataError(
-            path, expected=f"a column {SPLIT_COLUMN}, to train by", found=f"no {SPLIT_COLUMN}"
-        )
-    table.rows(ALL_SPLITS)
-    absent = [f for f in table.files if not (audio / f).is_file()]
-    if absent:
-        raise DataError(
-            audio,
-            expected=f"the {len(table.files)} files of {path.name}",
-            found=f"{len(absent)} missing, first {absent[0]}",
-        )
-    return table
 
 
 def batch_count(rows: int, size: int) -> int:

@@ -15,13 +15,15 @@ import soundfile
 from helpers.training_runs import Row, write_labels
 
 from edge_ser.errors import AudioError
-from edge_ser_export.training.data import Corpus, read_training_labels
+from edge_ser_export.training.data import Corpus
+from edge_ser_export.training.labels import read_training_labels
 
 COUNT, SECONDS = 40, 8
 _READ = """
 import sys
 from pathlib import Path
-from edge_ser_export.training.data import Corpus, read_training_labels
+from edge_ser_export.training.data import Corpus
+from edge_ser_export.training.labels import read_training_labels
 labels, audio, cache = map(Path, sys.argv[1:])
 corpus = Corpus(read_training_labels(labels, audio), audio, cache)
 print(*corpus.statistics(corpus.table.rows("Train")), corpus.fingerprint())

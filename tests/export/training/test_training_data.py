@@ -16,7 +16,8 @@ from edge_ser.audio import Preprocessing
 from edge_ser.cli import main
 from edge_ser.errors import DataError, MissingPathError
 from edge_ser.label_table import LabelTable
-from edge_ser_export.training.data import Corpus, batch_count, read_training_labels
+from edge_ser_export.training.data import Corpus, batch_count
+from edge_ser_export.training.labels import read_training_labels
 
 # --- the label table
 

@@ -20,7 +20,8 @@ from helpers.training_runs import (
 )
 
 from edge_ser.errors import UsageError
-from edge_ser_export.training.data import Corpus, read_training_labels
+from edge_ser_export.training.data import Corpus
+from edge_ser_export.training.labels import read_training_labels
 from edge_ser_export.training.train import TrainConfig, Trainer
 
 
