@@ -54,7 +54,7 @@ READ: dict[str, dict[str, str]] = {
 WRITTEN = {
     "export": ["--out"],
     "verify": ["--report"],
-    "predict": ["--out"],
+    "predict": ["--out", "--plot"],
     "evaluate": ["--save-answers", "--plot"],
     "stress": ["--report", "--json"],
     "report": ["--out"],
