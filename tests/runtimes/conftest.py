@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.fake_gpu import FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import FakeLibrary
+from helpers.fake_tensorrt import FakeTensorRT
 from helpers.manifest_parts import part
 
 from edge_ser.bundle.bundle import Bundle

@@ -1,7 +1,7 @@
 """What an ONNX file holds, read without the onnx package and without trusting it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,46 +9,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from helpers.onnx_files import (
+    Scan,
+    add_graph,
+    external,
+    field,
+    locations,
+    model_of,
+    several,
+    sparse,
+)
 from onnx import TensorProto, helper
 
 from edge_ser.bundle.onnx_graph import GraphFacts, Tensor, read_graph
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import BundleError
-
-
-def external(location: str) -> TensorProto:
-    """Three floats in another file."""
-    tensor = onnx.numpy_helper.from_array(np.zeros(3, np.float32), "w")
-    onnx.external_data_helper.set_external_data(tensor, location, offset=0, length=12)
-    tensor.ClearField("raw_data")
-    return tensor
-
-
-def sparse(values: str, indices: str) -> onnx.SparseTensorProto:
-    return onnx.SparseTensorProto(values=external(values), indices=external(indices), dims=[9])
-
-
-def add_graph(*initializers: TensorProto) -> onnx.GraphProto:
-    """y = x + w."""
-    info = helper.make_tensor_value_info
-    return helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])],
-        "add",
-        [info("x", TensorProto.FLOAT, [3])],
-        [info("y", TensorProto.FLOAT, [3])],
-        list(initializers),
-    )
-
-
-def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-
-
-def several() -> onnx.ModelProto:
-    """External data in every place that a graph of an export may have it."""
-    graph = add_graph(external("initializer.bin"), external("folder/ä.bin"))
-    graph.node.append(helper.make_node("Constant", [], ["k"], value=external("constant")))
-    return model_of(graph)
 
 
 def inner_graph() -> onnx.GraphProto:
@@ -118,29 +93,6 @@ FOREIGN: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         "weights of 17 dimensions",
     ),
 }  # fmt: skip
-
-
-def messages(message: object) -> Iterator[object]:
-    """A protocol buffer message and all in it, by its own reflection."""
-    yield message
-    for field, value in message.ListFields():  # type: ignore[attr-defined]
-        if field.message_type is None:
-            continue
-        for child in [value] if hasattr(value, "ListFields") else value:
-            yield from messages(child)
-
-
-def locations(model: onnx.ModelProto) -> set[str]:
-    return {
-        entry.value
-        for message in messages(model)
-        if isinstance(message, TensorProto)
-        for entry in message.external_data
-        if entry.key == "location"
-    }
-
-
-Scan = Callable[[bytes], set[str]]
 
 
 def facts(model: onnx.ModelProto) -> GraphFacts:
@@ -273,22 +225,6 @@ def test_of_a_repeated_value_the_last_counts_as_for_every_parser(scan: Scan) -> 
 # Encodings on which parsers differ: what a runtime could follow must not pass unseen
 
 
-def varint(value: int, length: int = 0) -> bytes:
-    out = []
-    while value or not out or len(out) < length:
-        out.append((value & 0x7F) | 0x80)
-        value >>= 7
-    out[-1] &= 0x7F
-    return bytes(out)
-
-
-def field(
-    number: int, content: bytes, high: int = 0, tag_length: int = 0, size_length: int = 0
-) -> bytes:
-    tag = varint(number << 3 | 2 | high, tag_length)
-    return tag + varint(len(content), size_length) + content
-
-
 def handmade(**encoding: int) -> bytes:
     """`add_graph` whose weights are in weights.bin, the entries' fields encoded as wished."""
     tensor = external("weights.bin")
@@ -332,77 +268,3 @@ def test_no_encoding_hides_a_file_from_the_scan_that_the_runtime_reads(
 
 
 # Damage
-
-
-def test_an_empty_file_is_refused(scan: Scan) -> None:
-    with pytest.raises(BundleError, match="expected an ONNX model, found an empty file"):
-        scan(b"")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"hello world, this is text", b"\xff" * 50, b"PK\x03\x04" * 9, b"\x3a\xff\xff\xff\xff\x7f"],
-)
-def test_other_content_is_refused(data: bytes, scan: Scan) -> None:
-    with pytest.raises(BundleError, match="expected an ONNX model, found a damaged or other file"):
-        scan(data)
-
-
-def test_a_location_that_is_no_text_is_refused(scan: Scan) -> None:
-    data = model_of(add_graph(external("abcdef"))).SerializeToString()
-    with pytest.raises(BundleError):
-        scan(data.replace(b"abcdef", b"\xff\xfe\xfd\xff\xfe\xfd"))
-
-
-def test_endless_nesting_is_refused(scan: Scan) -> None:
-    inner = b""
-    for _ in range(3000):
-        inner = field(1, field(5, field(6, inner)))  # node, attribute, graph
-    with pytest.raises(BundleError):
-        scan(field(7, inner))
-
-
-def test_truncation_is_refused_or_read(scan: Scan) -> None:
-    data = several().SerializeToString()
-    known = locations(several())
-    refused = 0
-    sizes = range(1, len(data), 3)
-    for size in sizes:
-        try:
-            assert scan(data[:size]) <= known
-        except BundleError:
-            refused += 1
-    assert refused > 0.9 * len(sizes)
-
-
-def test_random_damage_is_refused_or_read_like_onnx_reads_it(scan: Scan) -> None:
-    data = several().SerializeToString()
-    rng = np.random.default_rng(17)
-    refused = compared = 0
-    for _ in range(6000):
-        damaged = bytearray(data)
-        for position in rng.integers(0, len(data), rng.integers(1, 5)):
-            damaged[position] = rng.integers(256)
-        try:
-            found = scan(bytes(damaged))
-        except BundleError:
-            refused += 1
-            continue
-        try:
-            parsed = onnx.ModelProto.FromString(bytes(damaged))
-        except Exception:  # onnx's parser refuses more: such as bytes in a name that are no text
-            continue
-        compared += 1
-        assert found >= locations(parsed), "a file that a parser sees is seen"
-    assert refused > 250 and compared > 250
-
-
-def test_random_bytes_are_refused_or_read(scan: Scan) -> None:
-    rng = np.random.default_rng(23)
-    refused = 0
-    for _ in range(300):
-        try:
-            scan(rng.bytes(int(rng.integers(9, 200))))
-        except BundleError:
-            refused += 1
-    assert refused > 270

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -25,7 +24,6 @@ from edge_ser_export.calibration.draw import CalibrationSet
 from edge_ser_export.graph.products import find_products
 from edge_ser_export.graph.rewrite import optimize_for_cpu, save
 from edge_ser_export.graph.run import (
-    Share,
     answers,
     answers_in_pairs,
     open_graph,
@@ -36,11 +34,9 @@ from edge_ser_export.precision.int8 import (
     MIN_INTEGER_SHARE,
     Damage,
     Quantizer,
-    Trial,
 )
 from edge_ser_export.precision.recipes import CPUS, Recipe
 from edge_ser_export.proof.reference import Reference
-from edge_ser_export.proof.speed import Speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
 KINDS = ("spectral", "wavlm-tiny")
@@ -236,13 +232,6 @@ def test_what_a_recipe_quantises(tmp_path: Path) -> None:
     assert {p.group for p in products} - {p.group for p in find_products(only)} == {"stem 2"}
 
 
-def test_a_recipe_in_words() -> None:
-    assert str(Recipe("dynamic")) == "dynamic"
-    recipe = Recipe("static", scores=False, migrated=True, kept=("stem 1",))
-    assert str(recipe) == "static, migrated, attention scores in float32, stem 1 in float32"
-    assert (Recipe("dynamic").max_batch, recipe.max_batch) == (1, None)
-
-
 def test_only_dynamic_scales_let_a_neighbour_in(tmp_path: Path) -> None:
     """Why a dynamic bundle runs rows alone, and a static one need not."""
     quantizer = original("spectral")
@@ -358,29 +347,6 @@ def _forget() -> Iterator[None]:
     yield
     for cached in (original, twin, judged, ranking, drawn):
         cached.cache_clear()
-
-
-@pytest.mark.parametrize(("dynamic", "static", "chosen"), [
-    (1.50, 1.48, "static"), (1.60, 1.48, "dynamic"), (1.48, 1.50, "static"),
-])  # fmt: skip
-def test_of_two_within_the_noise_rows_that_may_share_a_run(
-    dynamic: float, static: float, chosen: str
-) -> None:
-    share = Share(1.0, 1.0, 1, 5.0, {})
-    judged: Any = None  # is not looked at
-    some = {
-        name: Trial(
-            Recipe(name),
-            1,
-            judged,
-            judged,
-            (),
-            share,
-            Speed(5.0, 2.0, 1.0, speedup, speedup, speedup, 9, "faster"),
-        )
-        for name, speedup in (("dynamic", dynamic), ("static", static))
-    }
-    assert max(some, key=lambda name: quantize._worth(some[name])) == chosen
 
 
 def test_the_search_says_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.fake_gpu import FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import FakeLibrary
+from helpers.fake_tensorrt import FakeTensorRT
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 PROFILE = {"batch": [1, 1, 32], "samples": [400, 80_000, 192_000]}

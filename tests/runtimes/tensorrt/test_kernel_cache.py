@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.fake_gpu import FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import FakeLibrary
+from helpers.fake_tensorrt import FakeTensorRT
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import sha256

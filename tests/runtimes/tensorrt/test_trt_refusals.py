@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.fake_gpu import NO_DEVICE, FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import NO_DEVICE, FakeLibrary
+from helpers.fake_tensorrt import FakeTensorRT
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle

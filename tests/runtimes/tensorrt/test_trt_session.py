@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gpu_timing import TimedSession
-from helpers.fake_gpu import WEIGHTS, FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import FakeLibrary
+from helpers.fake_tensorrt import WEIGHTS, FakeTensorRT
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.fake_gpu import FakeLibrary, FakeTensorRT
+from helpers.fake_gpu import FakeLibrary
+from helpers.fake_tensorrt import FakeTensorRT
 from helpers.keys import write_keys
 
 import edge_ser
