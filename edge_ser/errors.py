@@ -173,6 +173,10 @@ class MeasurementError(EdgeSerError, RuntimeError):
     """Something that was to be measured and did not run."""
 
 
+class ArchiveError(EdgeSerError, RuntimeError):
+    """A job over an archive that was not finished; what was answered is kept."""
+
+
 class GateError(EdgeSerError, RuntimeError):
     """A measured result outside its limit: the model works, but must not be shipped."""
 

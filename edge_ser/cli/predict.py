@@ -17,6 +17,11 @@ from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
 from edge_ser.cli.inputs import read_inputs
 from edge_ser.cli.outputs import Output
+from edge_ser.cli.predict_archive import (
+    add_archive_options,
+    check_archive_options,
+    run_archive,
+)
 from edge_ser.cli.predict_rows import ROW_PRINTERS, RowPrinter
 from edge_ser.cli.predict_segments import mean_answers, print_segments
 from edge_ser.cli.segment_rows import SEGMENT_PRINTERS
@@ -77,13 +82,17 @@ def add_parser(commands: Any) -> None:
         help="of the time that must be speech, 0 to 1 (default: what the bundle says, or 0.2)",
     )
     parser.add_argument(
-        "-o", "--out", action=Output, help="write there, as a whole, in place of stdout"
+        "-o",
+        "--out",
+        action=Output,
+        help="write there, as a whole, in place of stdout; a folder beside --engine",
     )
     add_runtime_options(parser)
     parser.add_argument(
         "--batch-size", type=int, default=8, help="files, or segments, per run (default 8)"
     )
     _add_segment_options(parser)
+    add_archive_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -137,6 +146,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch_size < 1:
         raise UsageError("--batch-size", expected="at least 1", found=str(arguments.batch_size))
     _check_segment_options(arguments)
+    check_archive_options(arguments)
+    if arguments.engine is not None:
+        return run_archive(arguments)
     if arguments.out is not None:
         from edge_ser.report.files import check_output_path
 
