@@ -10,6 +10,24 @@ from pathlib import Path, PurePosixPath
 _HEAD_BYTES = 4096
 _ZIP = b"PK\x03\x04"
 _POINTER = b"version https://git-lfs"
+_FRAMEWORK_BYTES = 1 << 16
+_CONVERT = "convert it to Transformers' layout first, or give the model that it was made from"
+# Kind, names of files of which one lies in its folder, a word of that file if it must be in it, and
+# what to do.
+_FRAMEWORKS = (
+    (
+        "SpeechBrain", ("hyperparams.yaml",), "speechbrain",
+        "its recipe is a program (hyperparams.yaml), which is not run; its output_norm mixes all"
+        " frames, so that no batch gives what a row gives alone; train a head on the same encoder",
+    ),
+    (
+        "FunASR (emotion2vec)", ("config.yaml", "configuration.json"), "emotion2vec",
+        "its data2vec 2.0 encoder is not one of Transformers'; use a model of another encoder",
+    ),
+    ("NeMo", ("*.nemo",), "", _CONVERT),
+    ("TensorFlow", ("tf_model.h5", "saved_model.pb"), "", "save it with Transformers for PyTorch"),
+    ("Flax", ("flax_model.msgpack",), "", "save it with Transformers for PyTorch"),
+)  # fmt: skip
 _MAGIC = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -22,6 +40,34 @@ _MAGIC = {
     b"fLaC": "a FLAC file",
     b"OggS": "an Ogg file",
 }
+
+
+def foreign_framework(content: object) -> str:
+    """Which framework's checkpoint a file's content is that cannot be loaded; "" of any other."""
+    if not isinstance(content, dict):
+        return ""
+    if "model" in content and ({"cfg", "args"} & set(content)):
+        return "a fairseq checkpoint, whose layers are not Transformers'; convert it first"
+    return ""
+
+
+def foreign_folder(folder: Path) -> tuple[str, str]:
+    """Which framework's checkpoint a directory is that cannot be loaded, and what to do.
+
+    Returns:
+        in words; twice "" for any other directory.
+    """
+    for kind, names, told, advice in _FRAMEWORKS:
+        for name in names:
+            for path in sorted(folder.glob(name))[:1]:
+                if not told or told in _head_of(path):
+                    return f"a {kind} checkpoint ({path.name})", advice
+    return "", ""
+
+
+def _head_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_FRAMEWORK_BYTES).decode("utf-8", "replace").lower()
 
 
 def foreign(path: Path) -> tuple[str, str]:

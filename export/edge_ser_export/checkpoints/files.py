@@ -17,6 +17,8 @@ _WHOLE = ("model.safetensors", "pytorch_model.bin")
 INDEX = ".index.json"
 # Whole files before shards, safetensors before pickles.
 WEIGHTS = (*_WHOLE, *(name + INDEX for name in _WHOLE))
+# Files of tensors, whatever their name.
+TENSORS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -60,10 +62,20 @@ def find_weights(folder: Path) -> Path:
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
+    logs = sorted(folder.glob("*.ckpt"))
+    if len(logs) == 1:
+        return logs[0]
     raise CheckpointError(
         folder,
         expected=f"{' or '.join(_WHOLE)}, or one of them in shards with its {INDEX[1:]}",
-        found="neither",
+        found=f"{len(logs)} .ckpt files: give the one that you want" if logs else "neither",
+    )
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether there is something for `find_weights` in a directory with `config.json`."""
+    return (folder / CONFIG).is_file() and (
+        any((folder / name).is_file() for name in WEIGHTS) or any(folder.glob("*.ckpt"))
     )
 
 

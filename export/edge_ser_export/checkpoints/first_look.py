@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ser.errors import CheckpointError
-from edge_ser_export.checkpoints.file_kind import foreign
-from edge_ser_export.checkpoints.files import CONFIG, WEIGHTS, find_weights, refuse_adapters
+from edge_ser_export.checkpoints.file_kind import foreign, foreign_folder
+from edge_ser_export.checkpoints.files import (
+    CONFIG,
+    TENSORS,
+    WEIGHTS,
+    find_weights,
+    has_weights,
+    refuse_adapters,
+)
 
 STATISTICS = "train_norm_stat.pkl"
 # Part of a run -> how the names of its tensors begin in the model.
@@ -79,17 +86,34 @@ def refuse_at_sight(path: Path, epoch: str | None = None) -> None:
     """
     if path.is_dir():
         refuse_adapters(path)
+        refuse_frameworks(path)
         if is_run_directory(path) or not (path / CONFIG).is_file():
             find_run_files(path, epoch)
         else:
             find_weights(path)
         return
-    if path.name in (CONFIG, *WEIGHTS) and (path.parent / CONFIG).is_file():
+    beside = (path.parent / CONFIG).is_file()
+    if beside and (path.name in (CONFIG, *WEIGHTS) or path.suffix in TENSORS):
         return  # of a published model, whose directory says what it is
     kind, advice = foreign(path)
     if kind:
         expected = "a safetensors file" if path.suffix == ".safetensors" else "a PyTorch checkpoint"
         raise CheckpointError(path, expected=expected, found=kind, advice=advice)
+
+
+def refuse_frameworks(path: Path) -> None:
+    """Say which framework's a directory is that has no weights that are read.
+
+    Raises:
+        CheckpointError: one that is known and cannot be loaded.
+    """
+    if not path.is_dir() or has_weights(path) or is_run_directory(path):
+        return
+    kind, advice = foreign_folder(path)
+    if kind:
+        raise CheckpointError(
+            path, expected="a checkpoint of a known kind", found=kind, advice=advice
+        )
 
 
 def _check_files(path: Path, epoch: str, files: dict[str, Path]) -> None:

@@ -22,16 +22,15 @@ _DIMENSION = {spelling: name for name, all_ in _SPELLINGS.items() for spelling i
 _PLACEHOLDER = re.compile(r"label_?\d+")  # what Transformers writes where nobody named the outputs
 
 
-def check_outputs(outputs: object, source: object) -> None:
-    """Refuse a head that gives anything but three numbers.
+def check_outputs(outputs: object, source: object, count: int = len(DIMENSIONS)) -> None:
+    """Refuse a head that gives another number of outputs than there are names.
 
     Raises:
         CheckpointError: it does.
     """
-    if outputs != len(DIMENSIONS):
-        raise CheckpointError(
-            source, expected="3 outputs (arousal, dominance, valence)", found=f"{outputs}"
-        )
+    if outputs != count:
+        dimensions = " (arousal, dominance, valence)" if count == len(DIMENSIONS) else ""
+        raise CheckpointError(source, expected=f"{count} outputs{dimensions}", found=f"{outputs}")
 
 
 def output_order(config: dict[str, Any], source: Path) -> tuple[list[int], list[str]]:
@@ -84,15 +83,17 @@ def output_order(config: dict[str, Any], source: Path) -> tuple[list[int], list[
     return [dimensions.index(name) for name in DIMENSIONS], []
 
 
-def category_names(config: dict[str, Any], source: Path) -> tuple[str, ...]:
+def category_names(config: dict[str, Any], source: Path, unnamed: bool = True) -> tuple[str, ...]:
     """Names of the categories of a classifier, in the order of its outputs; none of a regression.
 
-    A classifier that does not say which it is tells categories apart, unless its outputs are called
-    arousal, dominance and valence.
+    A model that does not say which it is tells categories apart, unless an output is called
+    arousal, dominance or valence.
 
     Args:
         config: content of `config.json`.
         source: its path, named in errors.
+        unnamed: whether outputs that nobody named are categories where nothing says what they are,
+            and not dimensions.
 
     Raises:
         CheckpointError: labels that are no names of categories, or of another kind of problem.
@@ -120,7 +121,8 @@ def category_names(config: dict[str, Any], source: Path) -> tuple[str, ...]:
             where, expected="a table of indices and labels", found=f"{table!r:.80}"
         ) from error
     spelled = {_DIMENSION.get(re.sub(r"[^a-z0-9]", "", name.lower())) for name in names.values()}
-    if problem is None and spelled == set(DIMENSIONS):
+    placeholders = all(_PLACEHOLDER.fullmatch(name.lower()) for name in names.values())
+    if problem is None and (spelled & set(DIMENSIONS) or (placeholders and not unnamed)):
         return ()
     if sorted(names) != list(range(len(table))) or len(names) < 2 or len(names) < len(table):
         raise CheckpointError(

@@ -12,8 +12,8 @@ from pathlib import Path
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import existing_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
-from edge_ser_export.checkpoints.files import CONFIG, WEIGHTS, refuse_adapters
-from edge_ser_export.checkpoints.first_look import is_run_directory
+from edge_ser_export.checkpoints.files import CONFIG, TENSORS, WEIGHTS, refuse_adapters
+from edge_ser_export.checkpoints.first_look import is_run_directory, refuse_frameworks
 from edge_ser_export.checkpoints.own_format import is_own, load_own
 from edge_ser_export.checkpoints.published import load_published
 from edge_ser_export.checkpoints.run_directory import load_run
@@ -42,6 +42,7 @@ def load_checkpoint(
         path, weights = path.parent, None if path.name == CONFIG else path
     refuse_adapters(path)
     published = (path / CONFIG).is_file() and not is_run_directory(path)
+    refuse_frameworks(path)
     if path.is_dir() and not published:
         return load_run(path, epoch, neutral_radius)
     for option, value in (("--epoch", epoch), ("--neutral-radius", neutral_radius)):
@@ -62,6 +63,8 @@ def load_checkpoint(
 
 def _is_of_published(path: Path) -> bool:
     """Whether a file is one of a published model's, whose directory says what it is."""
-    if path.name not in (CONFIG, *WEIGHTS) or not path.is_file() or is_own(path):
+    if not path.is_file() or not (path.parent / CONFIG).is_file():
         return False
-    return (path.parent / CONFIG).is_file()
+    if path.name == CONFIG:
+        return True
+    return (path.name in WEIGHTS or path.suffix in TENSORS) and not is_own(path)

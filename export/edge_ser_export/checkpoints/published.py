@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import CheckpointError
 from edge_ser_export.bounds import shown
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
@@ -44,6 +45,10 @@ from edge_ser_export.checkpoints.weights import read_weights, unwrapped
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.reference import base_prefix, is_speech_encoder
 
+# `model_type` of the MSP-Podcast challenge baseline.
+_BASELINE = "ser"
+# Of encoders that are given features which another program takes off the samples.
+_OF_SPECTRA = ("audio-spectrogram-transformer", "whisper", "wav2vec2-bert")
 # The linear layer below the mean, which only Transformers' own classifiers have.
 _PROJECTOR = "projector"
 # Whether frames are a learned mean of what all layers give: only their classifiers read it.
@@ -106,14 +111,14 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     """
     described = path / CONFIG
     config = read_json(described)
-    kind = _find_kind(config.get("model_type"), described)
+    _check_type(config, described)
     weights = find_weights(path) if weights is None else weights
     tensors, files = read_weights(weights)
     tensors = unwrapped(tensors)
-    if f"{_PROJECTOR}.weight" in tensors and is_speech_encoder(str(config["model_type"])):
-        kind = _classifier_kind(str(config["model_type"]), config, described)
+    given = _Files(config, described, tensors, weights)
+    kind = _find_kind(given)
     _check_config(config, kind, described)
-    joint, notes = kind.read(_Files(config, described, tensors, weights))
+    joint, notes = kind.read(given)
     assumed: list[str] = []
     if joint.has_dimensions:
         order, assumed = output_order(config, described)
@@ -131,18 +136,32 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     )
 
 
-def _find_kind(model_type: object, described: Path) -> _Kind:
-    if isinstance(model_type, str) and model_type in _KINDS:
-        return _KINDS[model_type]
-    # of Transformers, under the same head as audEERING's
-    if isinstance(model_type, str) and is_speech_encoder(model_type):
-        return _dimensional_kind(model_type)
-    known = " or ".join(f"{name} ({k.title})" for name, k in _KINDS.items())
+def _check_type(config: dict[str, Any], described: Path) -> None:
+    """Refuse what no kind here is, before its weights are read."""
+    model_type = config.get("model_type")
+    if isinstance(model_type, str) and (model_type == _BASELINE or is_speech_encoder(model_type)):
+        return
+    what = f"model_type {model_type if isinstance(model_type, str) else shown(model_type)}"
+    if model_type in _OF_SPECTRA:
+        what += ", whose encoder is given log-mel features and not samples"
+    elif config.get("auto_map"):
+        what += ", whose code lies in its repository and is not run"
     raise CheckpointError(
         described,
-        expected=f"model_type {known}, or another of Transformers' speech encoders",
-        found=f"model_type {model_type if isinstance(model_type, str) else shown(model_type)}",
+        expected=f"model_type {_BASELINE} (MSP-Podcast challenge baseline) or wav2vec2 (audEERING's"
+        " wav2vec 2.0 dimensional model), or another of Transformers' speech encoders",
+        found=what,
     )
+
+
+def _find_kind(files: _Files) -> _Kind:
+    model_type = str(files.config["model_type"])
+    if model_type == _BASELINE:
+        return _baseline_kind(files)
+    if f"{_PROJECTOR}.weight" in files.tensors:
+        return _classifier_kind(model_type, files)
+    # of Transformers, under the same head as audEERING's
+    return _dimensional_kind(model_type, files)
 
 
 def _check_config(config: dict[str, Any], kind: _Kind, described: Path) -> None:
@@ -164,7 +183,8 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
         files.part("ssl_model."), files.weights, files.config.get("num_attention_heads")
     )
     width, layers, outputs = head_sizes(files.part("ser_model."), files.weights)
-    check_outputs(outputs, files.weights)
+    categories = category_names(files.config, files.described, unnamed=False)
+    check_outputs(outputs, files.weights, len(categories) or len(DIMENSIONS))
     mean, std = files.config.get("mean"), files.config.get("std")
     check_statistics(files.described, mean, std)
     refuse_other_normalization(files.described.parent, files.config)
@@ -174,7 +194,9 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
         pooling="attentive-statistics",
         head_dim=width,
         head_layers=layers,
+        has_dimensions=not categories,
         region_count=0,
+        categories=categories,
         mean=float(files.config["mean"]),
         std=float(files.config["std"]),
         weights_licence="MIT",
@@ -185,13 +207,16 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
 def _dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
     encoder = encoder_config(files.config, str(files.described))
     masked = f"{base_prefix(encoder.kind)}.masked_spec_embed" in files.tensors
-    published = encoder.kind == "wav2vec2"
+    categories = category_names(files.config, files.described, unnamed=False)
+    published = encoder.kind == "wav2vec2" and not categories
     joint = ModelConfig(
-        family=f"{encoder.kind}-dimensional",
+        family=f"{encoder.kind}-{'classifier' if categories else 'dimensional'}",
         encoder=replace(encoder, mask_time_prob=0.05 if masked else 0.0),
-        pooling="mean",
+        pooling=files.config.get("pooling_mode") or "mean",
         head="tanh",
+        has_dimensions=not categories,
         region_count=0,
+        categories=categories,
         weights_licence="CC-BY-NC-SA-4.0" if published else "unknown",
     )
     return _as_extracted(joint, files)
@@ -247,9 +272,30 @@ def _classifier(files: _Files) -> tuple[ModelConfig, list[str]]:
     return joint, notes
 
 
-def _classifier_kind(model_type: str, config: dict[str, Any], described: Path) -> _Kind:
+def _head_of(files: _Files, unnamed: bool = False) -> str:
+    """Place of the head in the model: of categories or of dimensions."""
+    categories = category_names(files.config, files.described, unnamed)
+    return "category_head" if categories else "vad_head"
+
+
+def _baseline_kind(files: _Files) -> _Kind:
+    return _Kind(
+        title="MSP-Podcast challenge baseline",
+        prefixes={
+            "ssl_model.": "encoder.model.",
+            "pool_model.": "pooling.",
+            "ser_model.": f"{_head_of(files)}.",
+        },
+        last_layer="ser_model.out.0",
+        extracts_features=False,
+        poolings=("AttentiveStatisticsPooling",),
+        read=_challenge_baseline,
+    )
+
+
+def _classifier_kind(model_type: str, files: _Files) -> _Kind:
     """An encoder of Transformers under its `ForSequenceClassification`."""
-    head = "category_head" if category_names(config, described) else "vad_head"
+    head = _head_of(files, unnamed=True)
     return _Kind(
         title=f"Transformers' sequence classifier on {model_type}",
         prefixes={
@@ -266,31 +312,20 @@ def _classifier_kind(model_type: str, config: dict[str, Any], described: Path) -
     )
 
 
-def _dimensional_kind(model_type: str, title: str = "") -> _Kind:
-    """An encoder of Transformers under a head of two layers on the mean of its frames."""
+def _dimensional_kind(model_type: str, files: _Files) -> _Kind:
+    """An encoder of Transformers under a head of two layers on a pooling of its frames."""
+    head = _head_of(files)
+    # as some published classifiers call it
+    last = "output" if "classifier.output.weight" in files.tensors else "out_proj"
     return _Kind(
-        title=title or f"dimensional model on {model_type}",
-        prefixes={f"{base_prefix(model_type)}.": "encoder.model.", "classifier.": "vad_head."},
-        last_layer="classifier.out_proj",
+        title=f"{'classifier' if head == 'category_head' else 'dimensional model'} on {model_type}",
+        prefixes={
+            f"{base_prefix(model_type)}.": "encoder.model.",
+            f"classifier.{last}.": f"{head}.out_proj.",
+            "classifier.": f"{head}.",
+        },
+        last_layer=f"classifier.{last}",
         extracts_features=True,
-        poolings=("mean",),
+        poolings=("mean", "sum", "max"),
         read=_dimensional,
     )
-
-
-# By `model_type` of config.json.
-_KINDS = {
-    "ser": _Kind(
-        title="MSP-Podcast challenge baseline",
-        prefixes={
-            "ssl_model.": "encoder.model.",
-            "pool_model.": "pooling.",
-            "ser_model.": "vad_head.",
-        },
-        last_layer="ser_model.out.0",
-        extracts_features=False,
-        poolings=("AttentiveStatisticsPooling",),
-        read=_challenge_baseline,
-    ),
-    "wav2vec2": _dimensional_kind("wav2vec2", "audEERING's wav2vec 2.0 dimensional model"),
-}

@@ -6,6 +6,7 @@ plain containers, and statistics are read without an unpickler (`pickled_numbers
 
 from __future__ import annotations
 
+import argparse
 import math
 import pickle
 import warnings
@@ -18,9 +19,11 @@ from torch import Tensor
 from edge_ser.errors import CheckpointError
 from edge_ser_export.bounds import STATISTICS_BYTES, check_bound, shown
 from edge_ser_export.checkpoints.dense import check_dense
-from edge_ser_export.checkpoints.file_kind import foreign
+from edge_ser_export.checkpoints.file_kind import foreign, foreign_framework
 from edge_ser_export.checkpoints.pickled_numbers import NotNumbersError, read_pair
 
+# Where training loops keep the weights: Lightning, and most others.
+_STATE_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 _ADVICE = "do not open this file elsewhere unless you trust its source"
 
 
@@ -33,7 +36,8 @@ def load_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():  # about how the file was written, which nobody here chose
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+            with torch.serialization.safe_globals([argparse.Namespace]):  # Lightning's options
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except MemoryError:
         raise
     except OSError as error:
@@ -77,7 +81,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: as `load_torch`, or something other than named tensors.
     """
-    content = load_torch(path)
+    content = _state_in(load_torch(path), path)
     if not isinstance(content, dict) or not content:
         raise CheckpointError(path, expected="a state dict", found=type(content).__name__)
     strangers = [k for k, v in content.items() if not isinstance(k, str) or not torch.is_tensor(v)]
@@ -91,6 +95,24 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     if all(k.startswith("module.") for k in content):
         return {k.removeprefix("module."): v for k, v in content.items()}
     return content
+
+
+def _state_in(content: Any, path: Path) -> Any:
+    """The state dict of a model: the file's content, or what lies in it under a usual name."""
+    kind = foreign_framework(content)
+    if kind:
+        raise CheckpointError(path, expected="a model's tensors by name", found=kind)
+    if not isinstance(content, dict) or all(torch.is_tensor(v) for v in content.values()):
+        return content
+    held = [k for k in _STATE_KEYS if isinstance(content.get(k), dict) and content[k]]
+    if len(held) > 1:
+        raise CheckpointError(
+            path,
+            expected=f"one state dict, under {' or '.join(_STATE_KEYS)}",
+            found=f"several: {', '.join(held)}",
+            advice="save the one that you want alone: torch.save(content[NAME], path)",
+        )
+    return content[held[0]] if held else content
 
 
 def load_statistics(path: Path) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from edge_ser_export.bounds import (
     shown,
 )
 
-PoolingKind = Literal["style", "attentive-statistics", "mean"]
+PoolingKind = Literal["style", "attentive-statistics", "mean", "sum", "max"]
 HeadKind = Literal["regression", "tanh", "projected"]
 NormalizationKind = Literal["corpus", "utterance"]
 

@@ -142,6 +142,22 @@ class MeanPooling(nn.Module):
         return masked_mean(x, mask)
 
 
+class SumPooling(nn.Module):
+    """Sum over the valid frames."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return (x * mask.unsqueeze(-1)).sum(1)
+
+
+class MaxPooling(nn.Module):
+    """Largest of each number over the valid frames."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return (x + ((1.0 - mask) * MASKED_SCORE).unsqueeze(-1)).amax(1)
+
+
+_PLAIN_POOLINGS = {"mean": MeanPooling, "sum": SumPooling, "max": MaxPooling}
+
 # --- heads: [batch, pooled] -> [batch, k]
 
 
@@ -224,7 +240,7 @@ class JointModel(nn.Module):
             self.pooling = AttentiveStatisticsPooling(hidden)
             pooled = 2 * hidden
         else:
-            self.pooling = MeanPooling()
+            self.pooling = _PLAIN_POOLINGS[config.pooling]()
             pooled = hidden
         self.vad_head = self._head(pooled, 3 if config.has_dimensions else 0)
         self.region_head = self._head(pooled, config.region_count)
