@@ -149,6 +149,35 @@ def read_graph(data: bytes | mmap.mmap, where: object) -> GraphFacts:
     return reader.facts
 
 
+class GraphNode(NamedTuple):
+    """A node of a graph: its name, its operator, and the tensors that it reads and writes."""
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def read_nodes(data: bytes) -> list[GraphNode]:
+    """The nodes of a graph, in the order in which they are written: each after what it reads.
+
+    Args:
+        data: of an ONNX file that `read_graph` has read.
+    """
+    reader = _Reader(data)
+    graph = reader._only(reader._fields("model", 0, len(data)), 7, "graph")
+    places = [(a, b) for number, a, b in reader._fields("graph", *graph) if number == 1]
+    nodes = []
+    for place in places:
+        texts: dict[int, list[str]] = {}
+        for number, a, b in reader._fields("node", *place):
+            if number <= 4:
+                texts.setdefault(number, []).append(reader._text(a, b))
+        inputs, outputs, name, operator = (texts.get(number, []) for number in (1, 2, 3, 4))
+        nodes.append(GraphNode("".join(name), "".join(operator), tuple(inputs), tuple(outputs)))
+    return nodes
+
+
 class _ForeignPartError(Exception):
     """Sound, and nothing that an export writes."""
 

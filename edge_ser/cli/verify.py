@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.documents.check import check_bom
@@ -23,6 +23,7 @@ from edge_ser.cli.console import print_warning, step, steps, told_warnings
 from edge_ser.cli.export import add_parity_audio, parity_audio
 from edge_ser.cli.isolated import add_isolated
 from edge_ser.cli.outputs import Output
+from edge_ser.cli.where import add_where, find_where, print_where
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import GateError, UsageError
 from edge_ser.fidelity.limits import limit_words
@@ -36,6 +37,9 @@ from edge_ser.report.page import write_report
 from edge_ser.session import Session
 from edge_ser.verify import agrees_on_recorded, limits_of, verify
 from edge_ser.version import __version__
+
+if TYPE_CHECKING:
+    from edge_ser_runtimes.divergence import Divergence
 
 
 def add_parser(commands: Any) -> None:
@@ -57,6 +61,7 @@ def add_parser(commands: Any) -> None:
     )
     add_parity_audio(parser, "your own speech")
     add_runtime_options(parser)
+    add_where(parser)
     add_isolated(parser)
     parser.add_argument(
         "-o",
@@ -86,9 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.bundle, trust)
     bundle.manifest.check_evidence()
     check_bom(bundle)
+    with told_warnings():
+        where = find_where(bundle, arguments)
+    if where is not None and not arguments.json:
+        # before a verdict that ends the command
+        print_where(where, bool(arguments.reference or arguments.against))
     if arguments.reference:
         with ExitStack() as stack:
-            return _against_reference(bundle, arguments, stack)
+            return _against_reference(bundle, arguments, stack, where)
     for name in ("epoch", "neutral_radius", "parity_audio"):
         if getattr(arguments, name) not in (None, ()):
             raise UsageError(
@@ -99,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         here = run_on_device(bundle, session, *computing_words(session, arguments))
     if arguments.json:
         signed = {} if bundle.signer is None else {"signed_by": bundle.signer.id}
-        print(json.dumps(here.to_dict() | signed, indent=1))
+        print(json.dumps(here.to_dict() | signed | _where_record(where), indent=1))
     else:
         files = len(bundle.manifest.files)
         print(f"{here.bundle} ({here.target}): {files} files as recorded")
@@ -122,6 +132,10 @@ def run(arguments: argparse.Namespace) -> int:
         unrun = "; the engine was not run" if here.engine == "not run" else ""
         print(f"verified: this device gives the reference's answers, with {here.runtime}{unrun}")
     return 0
+
+
+def _where_record(where: Divergence | None) -> dict[str, Any]:
+    return {} if where is None else {"where": where.to_dict()}
 
 
 def _open(bundle: Bundle, arguments: argparse.Namespace) -> Session:
@@ -164,7 +178,9 @@ def _line(figures: Measures) -> str:
     return words
 
 
-def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: ExitStack) -> int:
+def _against_reference(
+    bundle: Bundle, arguments: argparse.Namespace, stack: ExitStack, where: Divergence | None
+) -> int:
     with needs("export", "verify --reference"):
         from edge_ser_export.builtin import existing_checkpoint
 
@@ -225,7 +241,7 @@ def _against_reference(bundle: Bundle, arguments: argparse.Namespace, stack: Exi
                 missing=speech.missing,
             )
     if arguments.json:
-        record = {"fingerprint": bundle.fingerprint, **parity.to_dict()}
+        record = {"fingerprint": bundle.fingerprint, **parity.to_dict(), **_where_record(where)}
         print(json.dumps(record, indent=1))
     elif parity.passed or not other:
         print(parity.table())
@@ -285,5 +301,5 @@ def _failed(bundle: Bundle, failures: Sequence[str]) -> GateError:
         f"verification of {bundle.manifest.name}",
         expected="the reference's answers",
         found="; ".join(failures),
-        advice="do not ship this bundle on this device",
+        advice="do not ship this bundle on this device; --where names the tensor that differs",
     )

@@ -123,6 +123,12 @@ class OpenVinoSession(BaseSession):
             ) from error
         return Outputs({n: np.concatenate([p[n] for p in parts]) for n in self._output_names})
 
+    def tensors(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
+        """As `BaseSession.tensors`, unpadded: shapes are those of other runtimes."""
+        self._check_open()
+        with self._lock:
+            return Outputs(self._infer(samples, lengths))
+
     def _infer(
         self, samples: NDArray[np.float32], lengths: NDArray[np.int64]
     ) -> dict[str, NDArray[np.float32]]:

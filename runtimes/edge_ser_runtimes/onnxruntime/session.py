@@ -22,6 +22,7 @@ class OrtSession(BaseSession):
         bundle: verified model.
         threads: for one operator; None: as many as the machine has physical cores.
         provider: "cpu" (default), or one that computes on a GPU: a name in `providers.PROVIDERS`.
+        rewrites: whether ONNX Runtime may rewrite the graph; otherwise it runs node by node.
 
     Raises:
         UsageError: no such provider.
@@ -32,7 +33,11 @@ class OrtSession(BaseSession):
     """
 
     def __init__(
-        self, bundle: Bundle, threads: int | None = None, provider: str | None = None
+        self,
+        bundle: Bundle,
+        threads: int | None = None,
+        provider: str | None = None,
+        rewrites: bool = True,
     ) -> None:
         super().__init__(bundle)
         provider = check_provider(provider)
@@ -44,6 +49,8 @@ class OrtSession(BaseSession):
         # It would keep a plan of its memory for every length that it ever met, without end; a run
         # without one takes a twentieth of a millisecond more.
         options.enable_mem_pattern = False
+        if not rewrites:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import sha256
@@ -125,3 +128,19 @@ def test_a_bundle_that_does_not_say_what_it_was_made_from(
     (line,) = err
     assert "pre-processing of emosphere-spectral: expected the checkpoint's: Preproc" in line
     assert "do not ship this bundle for this checkpoint" in line
+
+
+def test_the_layer_that_is_not_the_checkpoints_is_named(bundle: Path, verify: Verify) -> None:
+    manifest = Bundle.open(bundle).manifest
+    model, name = onnx.load(bundle / "model.onnx"), "encoder.layers.1.attention_norm.weight"
+    (weight,) = (w for w in model.graph.initializer if w.name == name)
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + np.float32(0.5), name))
+    onnx.save(model, bundle / "model.onnx")
+    seal(bundle, manifest)
+    code, out, err = verify("spectral", "--where")
+    assert code == 1 and len(err) == 1
+    lines = out.splitlines()
+    assert lines[0].endswith("against the checkpoint spectral in onnx without optimisations")
+    (marked,) = (line for line in lines if line.startswith("> "))
+    assert marked.split()[2:4] == ["layer_norm_2", "LayerNormalization"]
+    assert any(line.startswith("first ") and name in line for line in lines)
