@@ -26,6 +26,10 @@ _REMEDIES = (
         f"run: apt install libsndfile1, or {pip_again('soundfile')}",
     ),
     (
+        r"PortAudio library not found",
+        f"run: apt install libportaudio2, or {pip_again('sounddevice')}",
+    ),
+    (
         r"GLIBC(?:XX)?_(?P<version>[\d.]+)' not found",
         "this system is older than the library was made for: install an earlier version of it",
     ),

@@ -30,8 +30,8 @@ _WINDOWS = os.name == "nt"
 
 # A file of this folder each.
 COMMANDS = (
-    "export", "build", "sign", "verify", "predict", "evaluate", "stress", "inspect", "report",
-    "bench", "doctor", "train", "completion",
+    "export", "build", "sign", "verify", "predict", "listen", "evaluate", "stress", "inspect",
+    "report", "bench", "doctor", "train", "completion",
 )  # fmt: skip
 # Those that take the default bundle where none is named; others refuse to.
 _DEFAULTED = ("verify", "predict", "inspect", "bench", "doctor")

@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--channel",
-        type=_channel,
+        type=read_channel,
         default="mean",
         metavar="left|right|N|mean",
         help="of recordings with several (default: their mean)",
@@ -137,7 +137,8 @@ def _add_segment_options(parser: Any) -> None:
     )
 
 
-def _channel(text: str) -> Channel:
+def read_channel(text: str) -> Channel:
+    """A channel as the command line says it."""
     return int(text) if text.isdecimal() else cast("Channel", text)
 
 

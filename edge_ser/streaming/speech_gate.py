@@ -16,6 +16,8 @@ from edge_ser.errors import UsageError
 _FRAMES, _LEAST_SPEECH = 10, 3
 # Blocks of them that begin an utterance, and from how many the floor of noise is taken: 5 s.
 _STARTING, _REMEMBERED = 2, 50
+# Below a bit of 16: a microphone that is on is louder.
+_NOTHING_DBFS = -110.0
 # Utterances that nobody asked for, at most.
 _KEPT = 1000
 
@@ -94,10 +96,11 @@ class SpeechGate:
         return spans
 
     def _judge(self, levels: Samples) -> None:
-        self._levels.append(levels)
         self._blocks += 1
-        threshold = speech_level(np.concatenate(self._levels))
-        if np.count_nonzero(levels > threshold) >= _LEAST_SPEECH:
+        # nothing at all, as of a muted microphone, is not how quiet the room is
+        if float(levels.max()) > _NOTHING_DBFS:
+            self._levels.append(levels)
+        if self._levels and self._is_loud(levels):
             self._speech_run, self._silent_run = self._speech_run + 1, 0
         else:
             self._speech_run, self._silent_run = 0, self._silent_run + 1
@@ -106,6 +109,10 @@ class SpeechGate:
             self._turn()
         elif self.is_speech and self._silent_run == self._pause:
             self._end_utterance()
+
+    def _is_loud(self, levels: Samples) -> bool:
+        threshold = speech_level(np.concatenate(self._levels))
+        return int(np.count_nonzero(levels > threshold)) >= _LEAST_SPEECH
 
     def _end_utterance(self) -> None:
         self.is_speech = False

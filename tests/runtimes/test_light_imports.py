@@ -7,7 +7,7 @@ import pytest
 
 HEAVY = (
     "torch", "transformers", "onnx", "onnxscript", "optimum", "librosa", "scipy", "matplotlib",
-    "tensorrt", "tensorrt_rtx",
+    "tensorrt", "tensorrt_rtx", "sounddevice", "rich",
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ import edge_ser
 late = ("onnxruntime", "soundfile", "soxr", "tqdm", "argparse", "logging", "zipfile", "subprocess",
         "csv", "tempfile", "json", "hashlib", "edge_ser_runtimes", "edge_ser.bundle",
         "edge_ser.cli", "edge_ser.fidelity",
-        "edge_ser.scoring", "edge_ser.segments", "edge_ser.audio.ffmpeg")
+        "edge_ser.scoring", "edge_ser.segments", "edge_ser.streaming", "edge_ser.audio.ffmpeg")
 print([m for m in late if m in sys.modules])
 """
     done = python(code)

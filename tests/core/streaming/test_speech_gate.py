@@ -82,6 +82,11 @@ def test_what_is_as_loud_all_along_is_no_speech(signal: np.ndarray) -> None:
     assert heard(signal, 1600) == ([], [False] * 60)
 
 
+def test_a_microphone_that_is_switched_on_is_no_speech() -> None:
+    signal = np.concatenate([np.zeros(8 * RATE, np.float32), room(8)])
+    assert heard(signal, 160)[0] == []
+
+
 def test_a_click_is_no_utterance() -> None:
     signal = room(4)
     signal[30_000:30_100] += 0.5
