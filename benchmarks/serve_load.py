@@ -1,6 +1,6 @@
 """Is a request lost while gunicorn's workers are replaced and the server is restarted?
 
-`python benchmarks/serve_load.py --minutes 10` serves the default model with two forked workers that
+`python benchmarks/serve_load.py --minutes 60` serves the default model with two forked workers that
 are replaced after some 200 requests, restarts them all every minute (SIGHUP), and lets wrk post
 speech all the while. Needs gunicorn, and wrk (`apt install wrk`). Writes results/serve-load.md.
 """
