@@ -10,15 +10,13 @@ from typing import Any, Literal, NamedTuple
 from edge_ser.bench.records import Record
 from edge_ser.errors import UsageError
 from edge_ser.host.facts import same_machine
+from edge_ser.measure.stats import DISTURBED_SHARE
 
 # Of a history, so many of the latest runs are what is normal; between them lies the noise that no
 # single run can see.
 _LATEST_RUNS = 5
 # Smaller changes between two processes say nothing: where memory happens to lie makes as much.
 _LEAST_CHANGE = 0.03
-# Share of interrupted runs above which even the fastest are no longer the model's own.
-_BUSY = 0.3
-
 
 Verdict = Literal["better", "worse", "no difference", "not judged"]
 
@@ -120,7 +118,7 @@ def compare(
     for record in records:
         runs_here = runs_of.get(record.key, [])
         # one run that others interrupted must not keep the others from being compared with
-        calm = [r for r in runs_here if r.latency.preempted <= _BUSY]
+        calm = [r for r in runs_here if r.latency.preempted <= DISTURBED_SHARE]
         earlier = (calm or runs_here)[-_LATEST_RUNS:]
         if not earlier:
             unmatched.append(record.place)
@@ -186,7 +184,7 @@ def _change(place: str, metric: str, before: list[Span], now: Span, threshold: f
     if fast and now.fast is not None:
         quickest, slowest = now.fast / max(fast), now.fast / min(fast)
     verdict: Verdict = "no difference"
-    if max(now.busy, *(s.busy for s in before)) > _BUSY:
+    if max(now.busy, *(s.busy for s in before)) > DISTURBED_SHARE:
         verdict = "not judged"
     elif ratio.low > 1 and quickest > 1 + _LEAST_CHANGE:
         verdict = "worse"

@@ -8,10 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.errors import MissingPathError, UsageError
 from edge_ser.typed_json import Reader
+
+if TYPE_CHECKING:
+    from edge_ser.measure.process import Cold
 
 SCHEMA_VERSION = 1
 _KIND = "edge-ser-bench"
@@ -261,6 +264,33 @@ def read_history(path: Path) -> list[Record]:
     if not records:
         raise _foreign(str(path), "an empty file")
     return records
+
+
+def fresh_record(cold: Cold, first: float, longest: float, batch: int) -> Fresh:
+    """What fresh processes took.
+
+    Args:
+        cold: as it was measured.
+        first: seconds of the first file.
+        longest: seconds of the files for memory.
+        batch: how many of these ran at a time.
+    """
+    peaks = [p / 1e6 for p in cold.peaks]
+    e = cold.first_result
+    return Fresh(
+        first_result_ms=1000 * e.value,
+        low_ms=1000 * e.low,
+        high_ms=1000 * e.high,
+        parts_ms={name: 1000 * s for name, s in cold.parts.items()},
+        processes=e.count,
+        seconds=first,
+        peak_rss_mb=None if cold.peak_rss_bytes is None else cold.peak_rss_bytes / 1e6,
+        rss_low_mb=min(peaks, default=None),
+        rss_high_mb=max(peaks, default=None),
+        device_mb=None if cold.device_bytes is None else cold.device_bytes / 1e6,
+        memory_seconds=longest,
+        memory_batch=batch,
+    )
 
 
 def check_history(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_ser.audio import Samples
 from edge_ser.bench.complaints import not_run, too_small
-from edge_ser.bench.records import Against, EnergyUse, Fresh, Latency, Record, Work
+from edge_ser.bench.records import Against, EnergyUse, Fresh, Latency, Record, Work, fresh_record
 from edge_ser.bench.speech import FILE_RATE_HZ, speech, write_wav
 from edge_ser.bench.stages import stages
 from edge_ser.bench.work import Peaks, Products
@@ -21,7 +21,7 @@ from edge_ser.bundle.manifest import Manifest
 from edge_ser.errors import EdgeSerError, MeasurementError, UsageError
 from edge_ser.host.facts import available_memory, machine, state
 from edge_ser.measure.energy import find_meter, measure_energy
-from edge_ser.measure.process import Cold, ColdSystem, measure_cold
+from edge_ser.measure.process import ColdSystem, measure_cold
 from edge_ser.measure.stats import claim
 from edge_ser.measure.timing import Plan, Result, Timing, measure
 from edge_ser.scratch import scratch_folder
@@ -146,8 +146,8 @@ class Suite:
         """The records of each number of threads, batch and length in turn."""
         for threads in self.options.threads:
             fitting = [c for c in candidates if self._fits(c)]
-            fresh = self._fresh(fitting, threads, work)
-            with self._open(fitting, threads) as opened:
+            fresh, failed = self._fresh(fitting, threads, work)
+            with self._open(fitting, threads, failed) as opened:
                 for batch in self.options.batches:
                     for seconds in self.options.seconds:
                         yield self._one(opened, fresh, seconds, batch, threads, work)
@@ -159,10 +159,12 @@ class Suite:
         self.complain(too_small(candidate.name, candidate.memory_bytes, free))
         return False
 
-    def _fresh(self, candidates: Sequence[System], threads: int, work: Path) -> dict[str, Fresh]:
-        """First results and memory, in fresh processes."""
+    def _fresh(
+        self, candidates: Sequence[System], threads: int, work: Path
+    ) -> tuple[dict[str, Fresh], dict[str, MeasurementError]]:
+        """First results and memory, in fresh processes, and what failed; each by system."""
         if not self.options.processes:
-            return {}
+            return {}, {}
         batch = max(self.options.batches)
         systems, lengths = {}, {}
         for c in candidates:
@@ -178,13 +180,17 @@ class Suite:
             self.options.processes,
             progress=lambda name: self.progress(f"{name}: fresh process", 1),
         )
-        for error in errors.values():
-            self.complain(error)
-        return {name: _fresh_record(cold, *lengths[name], batch) for name, cold in colds.items()}
+        fresh = {name: fresh_record(cold, *lengths[name], batch) for name, cold in colds.items()}
+        return fresh, errors
 
     @contextmanager
-    def _open(self, candidates: Sequence[System], threads: int) -> Iterator[list[_Opened]]:
-        """Load systems; those that cannot be are told and left out."""
+    def _open(
+        self, candidates: Sequence[System], threads: int, failed: Mapping[str, MeasurementError]
+    ) -> Iterator[list[_Opened]]:
+        """Load systems; those that cannot be are told and left out.
+
+        What failed in a fresh process, too, is told for those that load: of others it is the same.
+        """
         opened: list[_Opened] = []
         for c in candidates:
             self.progress(f"{c.name}: load", 0)
@@ -200,6 +206,8 @@ class Suite:
                 self.complain(not_run(c.name, "a model that loads", error))
             else:
                 opened.append(_Opened(c, session, time.perf_counter() - started))
+                if c.name in failed:
+                    self.complain(failed[c.name])
         try:
             yield opened
         finally:
@@ -372,23 +380,7 @@ def _pipeline(opened: _Opened, rows: list[Samples]) -> Callable[[Any], Any]:
 
 def _against(result: Result, name: str, first: str) -> Against:
     ratio = result.ratio(name, first)
-    return Against(first, ratio.value, ratio.low, ratio.high, ratio.confidence, claim(ratio))
-
-
-def _fresh_record(cold: Cold, first: float, longest: float, batch: int) -> Fresh:
-    peaks = [p / 1e6 for p in cold.peaks]
-    e = cold.first_result
-    return Fresh(
-        first_result_ms=1000 * e.value,
-        low_ms=1000 * e.low,
-        high_ms=1000 * e.high,
-        parts_ms={name: 1000 * s for name, s in cold.parts.items()},
-        processes=e.count,
-        seconds=first,
-        peak_rss_mb=None if cold.peak_rss_bytes is None else cold.peak_rss_bytes / 1e6,
-        rss_low_mb=min(peaks, default=None),
-        rss_high_mb=max(peaks, default=None),
-        device_mb=None if cold.device_bytes is None else cold.device_bytes / 1e6,
-        memory_seconds=longest,
-        memory_batch=batch,
-    )
+    timings = (result.timings[name], result.timings[first])
+    interrupted = max(timing.preempted / len(timing.runs) for timing in timings)
+    verdict = claim(ratio, interrupted=interrupted)
+    return Against(first, ratio.value, ratio.low, ratio.high, ratio.confidence, verdict)

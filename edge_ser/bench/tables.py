@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from edge_ser.bench.compare import Comparison, Span
 from edge_ser.bench.records import Record, one_per_system, threads_of
 from edge_ser.bench.stages import STAGES
-from edge_ser.measure.stats import FEWEST_ROUNDS, TOO_FEW
+from edge_ser.measure.stats import DISTURBED, DISTURBED_SHARE, FEWEST_ROUNDS, TOO_FEW
 from edge_ser.printable import csv_cells
 
 Rows = list[tuple[str, ...]]
@@ -112,6 +112,11 @@ def notes(records: Sequence[Record]) -> list[str]:
         lines.append("ratios: of runs in the same round; = means that no difference was found")
     if any(r.against and r.against.verdict == TOO_FEW for r in records):
         lines.append(f"? of fewer than {FEWEST_ROUNDS} rounds nothing can be said: measure longer")
+    if any(r.against and r.against.verdict == DISTURBED for r in records):
+        lines.append(
+            f"? other programs interrupted more than {DISTURBED_SHARE:.0%} of the runs: measure on "
+            "a quiet machine"
+        )
     if any(r.work and r.work.peak_share for r in records):
         lines.append("of the peak: time of the model's matrix products alone, over its time")
     split = f"read .. answer: one file of 48 kHz, {split_length(records):g} s"
@@ -222,5 +227,5 @@ def _against(record: Record) -> str:
     a = record.against
     if a is None:
         return "1"
-    sign = {"no difference": "= ", TOO_FEW: "? "}.get(a.verdict, "")
+    sign = {"no difference": "= ", TOO_FEW: "? ", DISTURBED: "? "}.get(a.verdict, "")
     return f"{sign}{a.ratio:.2f} ({a.low:.2f}..{a.high:.2f}) {a.verdict}"

@@ -7,6 +7,7 @@ operating system's cache. That is what starting a program a second time costs.
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -184,7 +185,9 @@ def _start(name: str, system: ColdSystem, timeout: float) -> _Start:
         text = complaints.read().decode(errors="replace")
     if status or first is None or peak is None:
         complaint_lines = [line for line in text.splitlines() if line.strip()]
-        reason = complaint_lines[-1] if complaint_lines else f"exit status {status}"
+        # an error of ours says all that there is to say
+        last = re.sub(r"^edge_ser\.errors\.\w+: ", "", (complaint_lines or [""])[-1])
+        reason = last or f"exit status {status}"
         if late.is_set():
             reason = f"none after {timeout:g} s"
         elif status == -9:

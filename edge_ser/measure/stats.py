@@ -24,8 +24,15 @@ FEWEST_ROUNDS = 8
 # Smaller differences are not worth a claim, and where code lies in memory alone can make them.
 LEAST_DIFFERENCE = 0.01
 
+# Share of runs that other programs interrupted above which even the fastest are no longer the
+# system's own: times are not judged.
+DISTURBED_SHARE = 0.3
+
 TOO_FEW: Final = "too few rounds to judge"
-Claim = Literal["faster", "slower", "no difference", "too few rounds to judge"]
+DISTURBED: Final = "could not be judged"
+Claim = Literal[
+    "faster", "slower", "no difference", "too few rounds to judge", "could not be judged"
+]
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ def claim(
     estimate: Estimate,
     least: float = LEAST_DIFFERENCE,
     confidence: float = CLAIM_CONFIDENCE,
+    interrupted: float = 0.0,
 ) -> Claim:
     """What a ratio of times allows to say about its first system.
 
@@ -109,14 +117,18 @@ def claim(
         estimate: of `ratio(first, second)`.
         least: difference that is worth a claim, relative.
         confidence: that the interval must have.
+        interrupted: share of the runs in which another program took the processor away.
 
     Returns:
         "faster" or "slower" only where the whole interval lies beyond 1 and its median beyond
         `least`; otherwise "no difference", which says that none was found, not that there is none.
-        Of fewer rounds than the confidence needs, nothing is said but that.
+        Of fewer rounds than the confidence needs, and of runs of which more than `DISTURBED_SHARE`
+        were interrupted, nothing is said but that.
     """
     if estimate.confidence < confidence:
         return TOO_FEW
+    if interrupted > DISTURBED_SHARE:
+        return DISTURBED
     if estimate.high < 1 and estimate.value < 1 - least:
         return "faster"
     if estimate.low > 1 and estimate.value > 1 + least:

@@ -15,7 +15,13 @@ from edge_ser.bench.speech import speech, write_wav
 from edge_ser.bench.stages import STAGES, stages
 from edge_ser.bench.suite import Options, Suite, System
 from edge_ser.bench.work import Peaks, Products
-from edge_ser.errors import BundleError, EdgeSerError, MeasurementError, MissingPathError
+from edge_ser.errors import (
+    BundleError,
+    EdgeSerError,
+    MeasurementError,
+    MissingExtraError,
+    MissingPathError,
+)
 from edge_ser.measure.energy import Rails
 from edge_ser.measure.process import ColdSystem
 from edge_ser.measure.timing import Plan
@@ -279,3 +285,27 @@ def test_a_graph_that_cannot_be_counted(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(MeasurementError, match=r"model\.onnx: expected a graph that ONNX Runtime"):
         Peaks().work(Products(tmp_path / "model.onnx", 16_000), 1.0, 1, 1, 0.002)
+
+
+def test_what_a_fresh_process_lacks_is_told_once_and_plainly(
+    candidate: Callable[..., System],
+) -> None:
+    options = Options(seconds=(1.0,), plan=Plan(max_rounds=1, min_rounds=1), processes=1)
+    code = """
+from edge_ser.errors import MissingExtraError
+raise MissingExtraError("runtime x", "xlib", "x")
+"""
+    words = "runtime x: expected the Python module `xlib`, found it is not installed; run: pip"
+
+    def missing(threads: int) -> Any:
+        raise MissingExtraError("runtime x", "xlib", "x")
+
+    def fails(threads: int, first: Path, longest: Path, batch: int) -> ColdSystem:
+        return ColdSystem(code)
+
+    records, said = run(options, candidate("here", open=missing, cold=fails))
+    assert not records and len(said) == 1 and said[0].startswith(words), said
+    records, said = run(options, candidate("fresh", cold=fails))
+    assert len(records) == 1 and records[0].fresh is None
+    assert len(said) == 1
+    assert said[0].startswith(f"fresh in a fresh process: expected a first result, found {words}")

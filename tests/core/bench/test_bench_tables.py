@@ -43,6 +43,14 @@ def test_latency_rows_put_systems_of_a_length_together() -> None:
     assert len({len(row) for row in rows}) == 1
 
 
+def test_ratios_of_interrupted_runs_are_no_finding() -> None:
+    other = Against("a/onnx", 0.5, 0.4, 0.6, 0.99, "could not be judged")
+    records = [record(), record(system="b/onnx", against=other)]
+    assert tables.latency_rows(records)[2][-1] == "? 0.50 (0.40..0.60) could not be judged"
+    notes = " ".join(tables.notes(records))
+    assert "? other programs interrupted more than 30% of the runs: measure on a quiet" in notes
+
+
 def test_too_few_rounds_are_no_finding() -> None:
     few = Against("a/onnx", 1.01, 0.9, 1.1, 0.75, "too few rounds to judge")
     records = [record(), record(system="b/onnx", against=few)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_ser.measure import Estimate, claim, median, quantile, ratio
-from edge_ser.measure.stats import CLAIM_CONFIDENCE, FEWEST_ROUNDS
+from edge_ser.measure.stats import CLAIM_CONFIDENCE, DISTURBED_SHARE, FEWEST_ROUNDS
 
 
 def skewed(rng: np.random.Generator, count: int, typical: float = 0.01) -> list[float]:
@@ -90,6 +90,14 @@ def test_no_winner_inside_the_noise() -> None:
 )
 def test_claim(estimate: Estimate, said: str) -> None:
     assert claim(estimate) == said
+
+
+def test_runs_that_others_interrupted_are_not_judged() -> None:
+    surely = Estimate(0.9, 0.88, 0.92, 0.99, 20)
+    assert claim(surely, interrupted=DISTURBED_SHARE) == "faster"
+    assert claim(surely, interrupted=DISTURBED_SHARE + 0.01) == "could not be judged"
+    few = Estimate(0.5, 0.49, 0.51, 0.75, 3)
+    assert claim(few, interrupted=1.0) == "too few rounds to judge"
 
 
 def test_fewest_rounds_for_a_claim() -> None:
