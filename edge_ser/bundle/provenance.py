@@ -24,11 +24,13 @@ class CheckpointOrigin(OpenEnded):
         kind: such as `edge-ser` or `emosphere-run`; None: not told.
         sha256: of its weights; None: not told.
         assumed: because the checkpoint does not say, in words.
+        trained_on: speech that it learnt from, in words; None: not told.
     """
 
     kind: str | None = None
     sha256: str | None = None
     assumed: tuple[str, ...] = ()
+    trained_on: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ from edge_ser_export.checkpoints.first_look import refuse_at_sight
 
 CHECKPOINT_NAMES = ("spectral", "wavlm-tiny")
 _PACKAGE = "edge_ser_export_data"
+# As docs/model-card.md has it.
+_TRAINED_ON = (
+    "synthetic speech, which no person spoke, from a corpus of 14,200 clips (13.1 h) by "
+    "espeak-ng, and by flite through WORLD, that benchmarks/make_corpus.py makes"
+)
 
 
 def find_checkpoint(source: str | Path) -> Path:
@@ -29,6 +34,11 @@ def find_checkpoint(source: str | Path) -> Path:
         return Path(source)
     folder = _folder(f"the checkpoint {source}", "checkpoints", "give the path of another, or")
     return folder / f"{source}.safetensors"
+
+
+def trained_on(source: str | Path) -> str | None:
+    """Speech that a checkpoint learnt from, in words; None where it is not one of ours."""
+    return _TRAINED_ON if str(source) in CHECKPOINT_NAMES else None
 
 
 def existing_checkpoint(source: str | Path, epoch: str | None = None) -> Path:

@@ -12,6 +12,7 @@ from edge_ser.audio.sound import SoundLimits
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.manifest import Manifest, TensorSpec
 from edge_ser.bundle.provenance import CheckpointOrigin, Provenance, made_now
+from edge_ser_export.builtin import trained_on
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.command import place_name, spell_command
 from edge_ser_export.models.encoders import find_encoder
@@ -89,7 +90,12 @@ def describe_architecture(checkpoint: Checkpoint) -> dict[str, Any]:
 def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
     versions = {name: importlib.metadata.version(name) for name in ("edge-ser", *_PACKAGES)}
     return Provenance(
-        checkpoint=CheckpointOrigin(checkpoint.kind, checkpoint.sha256, tuple(checkpoint.notes)),
+        checkpoint=CheckpointOrigin(
+            checkpoint.kind,
+            checkpoint.sha256,
+            tuple(checkpoint.notes),
+            trained_on(options.source),
+        ),
         command=spell_command(options),
         options=_describe_options(checkpoint, options),
         versions=versions,

@@ -76,6 +76,18 @@ def test_a_damaged_signature_is_shown_as_such(cli: Cli, bundle_dir: Path) -> Non
     assert done.out.splitlines()[2].startswith("signature      not readable: expected JSON")
 
 
+@pytest.mark.parametrize("bytes_left", [0, 100, 900])
+def test_a_truncated_signature_ends_with_2_and_nothing_is_run(
+    bytes_left: int, cli: Cli, bundle_dir: Path, keys: KeyPair
+) -> None:
+    assert cli("sign", bundle_dir, "--key", keys.private).code == 0
+    signature = bundle_dir / "model.sig"
+    signature.write_bytes(signature.read_bytes()[:bytes_left])
+    done = cli("verify", bundle_dir, "--trusted-key", keys.public)
+    assert "model.sig: expected JSON" in done.error()
+    assert done.out == ""
+
+
 def test_sign_refuses_what_it_cannot_sign_with(
     cli: Cli, bundle_dir: Path, keys: KeyPair, tmp_path: Path
 ) -> None:

@@ -157,8 +157,11 @@ def _metric(kind: str, value: float, against: str) -> Json:
 
 
 def _data(manifest: Manifest, record: ParityRecord | None) -> list[Json]:
-    """Speech that the bundle was made and proved with."""
+    """Speech that the model learnt from, and that the bundle was made and proved with."""
     components = []
+    learnt = manifest.provenance.checkpoint.trained_on
+    if learnt is not None:
+        components.append(_dataset("training", "training", learnt, []))
     calibration = manifest.lowered.calibration if manifest.lowered is not None else None
     if calibration is not None:
         rows = [(k, str(v)) for k, v in vars(calibration).items() if v not in (None, (), "")]

@@ -117,9 +117,9 @@ def origin_rows(manifest: Manifest) -> list[Row]:
 
 
 def speech_rows(manifest: Manifest) -> list[Row]:
-    """What it was made from, of speech: no checkpoint says what it was trained on."""
+    """What it was made from, of speech."""
     return [
-        ("speech that it was trained on", NOT_STATED),
+        ("speech that it was trained on", stated(manifest.provenance.checkpoint.trained_on)),
         ("speech of the calibration", calibration_words(manifest)),
     ]
 

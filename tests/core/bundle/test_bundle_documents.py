@@ -81,7 +81,8 @@ def test_card_and_note_say_what_the_manifest_says(sealed: Path) -> None:
     for text in (card, note):
         assert f"| {manifest.parity.utterances} |" in text
         assert f"{manifest.preprocessing.max_seconds:g} s; what follows is not heard" in text
-        assert f"| speech that it was trained on | {NOT_STATED} |" in text
+        learnt = manifest.provenance.checkpoint.trained_on
+        assert f"| speech that it was trained on | {plain(learnt or NOT_STATED)} |" in text
     assert str(manifest.provenance.checkpoint.sha256) in card
     for duty in ("Art. 5(1)(f)", "Art. 50(3)", "**No claim of conformity is made.**"):
         assert duty in note
@@ -120,8 +121,15 @@ def test_what_nobody_said_is_not_stated(bundle_dir: Path) -> None:
     (bundle_dir / "parity.json").unlink()
     seal(bundle_dir, manifest)
     card = (bundle_dir / CARD).read_text()
-    for what in ("licence of the weights", "parameters", "kind of checkpoint", "made by",
-                 "SHA-256 of the checkpoint", "compared with the checkpoint"):  # fmt: skip
+    for what in (
+        "licence of the weights",
+        "parameters",
+        "speech that it was trained on",
+        "kind of checkpoint",
+        "made by",
+        "SHA-256 of the checkpoint",
+        "compared with the checkpoint",
+    ):
         assert f"| {what} | {NOT_STATED} |" in card, what
     assert yaml.safe_load(card.split("---")[1])["license"] == "unknown"
     model = bom_of(bundle_dir)["metadata"]["component"]
@@ -154,6 +162,7 @@ def test_libraries_have_the_versions_that_the_bundle_was_proved_with(bundle_dir:
 def test_speech_of_the_proof_is_data_with_its_hashes(bundle_dir: Path) -> None:
     seal(bundle_dir, Bundle.open(bundle_dir).manifest)
     data = [c for c in bom_of(bundle_dir)["components"] if c["type"] == "data"]
+    assert data.pop(0)["description"].startswith("synthetic speech, which no person spoke")
     assert [c["description"] for c in data] == [
         "proof: lengths and files",
         "proof: recorded answers",
@@ -162,7 +171,7 @@ def test_speech_of_the_proof_is_data_with_its_hashes(bundle_dir: Path) -> None:
     hashed = "sha256 8180554dab283822c3d44c8131763d300397572046b9d20cd98629d6114d8bd9"
     assert files["edge-ser:rms_iv_hostile.flac"] == hashed
     refs = bom_of(bundle_dir)["metadata"]["component"]["modelCard"]["modelParameters"]["datasets"]
-    assert refs == [{"ref": "data:proof-1"}, {"ref": "data:proof-2"}]
+    assert refs == [{"ref": f"data:{name}"} for name in ("training", "proof-1", "proof-2")]
 
 
 # --- foreign text

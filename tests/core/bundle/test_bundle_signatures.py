@@ -19,6 +19,7 @@ from helpers.keys import KeyPair, write_ed25519_keys, write_keys
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.files import DOCUMENTS
 from edge_ser.bundle.keys import PrivateKey, PublicKey
 from edge_ser.bundle.signing import sign_bundle
 from edge_ser.bundle.trust import UNASKED, Trust
@@ -145,7 +146,7 @@ def test_an_altered_statement_is_refused(signed: Path, keys: KeyPair) -> None:
         open_trusted(signed, keys.public)
 
 
-@pytest.mark.parametrize("name", ["golden.npz", "model.onnx", "parity.json"])
+@pytest.mark.parametrize("name", ["golden.npz", "model.onnx", "parity.json", *DOCUMENTS])
 def test_an_altered_file_is_refused_signed_or_not(name: str, signed: Path, keys: KeyPair) -> None:
     data = bytearray((signed / name).read_bytes())
     data[-1] ^= 1
