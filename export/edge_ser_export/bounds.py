@@ -48,6 +48,10 @@ FIELD_SAMPLES = Bound(12 * 16_000, "one frame sees no more than the 12 s that mo
 JSON_BYTES = Bound(16 << 20, "an index of shards takes about 100 kB")
 # Two pickled numbers.
 STATISTICS_BYTES = Bound(4096, "two pickled floats take about a hundred bytes")
+# What a PyTorch file's pickle describes: of tuples that share parts, each part counts each time.
+PICKLE_BYTES = Bound(64 << 20, "names and shapes of a thousand tensors take about 100 kB")
+TUPLE_PARTS = Bound(100_000, "a shape has up to ten numbers")
+HASHED_PARTS = Bound(10_000_000, "a key is a text, and a thousand tensors have as many")
 # Bytes of tensors for one byte of their file: some are stored once under two names.
 SHARED_TENSORS = Bound(2, "a file has a byte for each byte of a tensor, but for tied weights")
 

@@ -21,6 +21,7 @@ from edge_ser_export.bounds import STATISTICS_BYTES, check_bound, shown
 from edge_ser_export.checkpoints.dense import check_dense
 from edge_ser_export.checkpoints.file_kind import foreign, foreign_framework
 from edge_ser_export.checkpoints.pickled_numbers import NotNumbersError, read_pair
+from edge_ser_export.checkpoints.written_out import check_written_out
 
 # Where training loops keep the weights: Lightning, and most others.
 _STATE_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -31,14 +32,17 @@ def load_torch(path: Path) -> Any:
     """Content of a `.pt` / `.bin` file: tensors, numbers, strings and containers of them.
 
     Raises:
-        CheckpointError: damaged, or it asks for anything else to be run.
+        CheckpointError: damaged, too large once written out, or it asks for anything else to be
+            run.
     """
     try:
         with warnings.catch_warnings():  # about how the file was written, which nobody here chose
             warnings.simplefilter("ignore")
+            is_zip = _is_zip(path)
+            check_written_out(path, is_zip)
             with torch.serialization.safe_globals([argparse.Namespace]):  # Lightning's options
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except MemoryError:
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except (MemoryError, CheckpointError):
         raise
     except OSError as error:
         raise _damaged(path, error) from error

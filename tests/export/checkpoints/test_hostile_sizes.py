@@ -115,7 +115,9 @@ FORMS: dict[str, tuple[Lay, str]] = {
     "deviation of 400 digits": (lambda p: own(p, std=10**400), "std like 1.0"),
     "nested JSON": (lambda p: published(p, DEEP), "JSON"),
     "nested JSON in metadata": (lambda p: own_text(p, DEEP), "JSON"),
-    "shared tuples": (lambda p: own(p, ".pt", hidden_size=nested(200)), "hidden_size like"),
+    "shared tuples": (
+        lambda p: own(p, ".pt", hidden_size=nested(200)), "parts of a tuple in a pickle up to"),
+    "some shared tuples": (lambda p: own(p, ".pt", hidden_size=nested(15)), "hidden_size like"),
     "no model type": (lambda p: published(p, model_type=[]), "model_type []"),
     "type of a table": (lambda p: published(p, model_type={"a": 1}), "model_type {'a': 1}"),
     "version of a tensor": (
