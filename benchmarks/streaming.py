@@ -142,12 +142,13 @@ class Shared:
         )
 
 
-def sharing(bundle: Path, speech: np.ndarray) -> Shared:
+def sharing(bundle: Path, speech: np.ndarray, seconds: float = 40) -> Shared:
     """Time the parts of a graph in turn, and compare what they give.
 
     Args:
         bundle: of the spectral model.
         speech: normalised, at the model's rate.
+        seconds: to time for.
     """
     size, hop = round(WINDOW * RATE), round(HOP * RATE)
     old_frames = (size - FRAME) // STEP + 1 - hop // STEP  # that the window before has, too
@@ -175,7 +176,7 @@ def sharing(bundle: Path, speech: np.ndarray) -> Shared:
             "rest": lambda _: rest.run(None, {**row, middle: frames}),
         }
         # one thread: its processor's time is not disturbed by what else runs
-        plan = Plan(min_rounds=40, max_seconds=40)
+        plan = Plan(min_rounds=40, max_seconds=seconds)
         timings = measure(systems, None, plan, clock=time.process_time).timings
     return Shared(**{name: 1000 * timings[name].median().value for name in systems}, apart=apart)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from helpers.documents import check_documents
 from helpers.export_sessions import open_session
 from helpers.tiny_models import Published, published_classifier, save_safetensors
 
 import edge_ser
+from edge_ser.audio.files import decode_file
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import CARD
 from edge_ser.emotion.heads import softmax
@@ -245,3 +247,31 @@ def test_the_mean_over_a_long_recording_is_of_categories(bundle: Path, clips: li
     assert len(pieces) > 1 and whole is not None
     assert whole.category in NAMES
     assert sum(whole.categories.values()) == pytest.approx(1)
+
+
+def test_a_stream_of_it_has_categories_and_no_running_mean(
+    bundle: Path, clips: list[Path], tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = decode_file(clips[0], 16_000)
+    with edge_ser.load(bundle, threads=1) as ser:
+        stream = ser.stream(16_000, window=1.0)
+        estimates = stream.push(samples) + stream.flush()
+        expected = list(ser.segments(samples, 16_000, window=1.0, hop=0.5, batch_size=1))
+    assert [e.emotion for e in estimates] == [s.emotion for s in expected]
+    assert all(e.smoothed is None for e in estimates)
+    with clips[0].open("rb") as file:
+        wav = io.BytesIO()
+        soundfile.write(wav, soundfile.read(file)[0], 16_000, format="WAV")
+    wav.seek(0)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(wav, encoding="latin-1"))
+    done = cli(
+        "listen", bundle, "-", "--window", 1, "--on-poor", "warn",
+        "--counters", tmp_path / "c.json", *ONE,
+    )  # fmt: skip
+    answers = [line for line in done.out.splitlines() if "  end " not in line]
+    assert done.code == 0 and len(answers) == len(estimates)
+    assert all(any(f"{name} " in line and "%" in line for name in NAMES) for line in answers)
+    counters = json.loads((tmp_path / "c.json").read_text())
+    assert sum(counters["categories"].values()) == len(estimates)
+    assert counters["regions"] == {} and counters["reference"]["recorded_answers"] is None
+    assert counters["scores"]["arousal"]["mean"] is None
