@@ -11,7 +11,7 @@ import numpy as np
 from edge_ser.audio import Channel, Samples
 from edge_ser.audio.hearing import Hearing, PoorNotice
 from edge_ser.audio.inputs import Array, Source, are_numbers, hear
-from edge_ser.audio.long_audio import CutNotice, warn_caller
+from edge_ser.audio.long_audio import CutNotice, Long, check_long, warn_caller
 from edge_ser.batching import check_batch_size, in_batches
 from edge_ser.emotion.decode import Emotion, Outputs
 from edge_ser.errors import DamagedAudioWarning, EdgeSerError, UsageError
@@ -118,18 +118,22 @@ class Recognizer:
         return self.bundle.manifest
 
     @overload
-    def __call__(self, audio: Source) -> Emotion: ...  # type: ignore[overload-overlap]
+    def __call__(self, audio: Source, *, long: Long = ...) -> Emotion: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, audio: Array, sample_rate: float) -> Emotion: ...
+    def __call__(self, audio: Array, sample_rate: float, *, long: Long = ...) -> Emotion: ...
     @overload
-    def __call__(self, audio: Sequence[Source]) -> list[Emotion]: ...
+    def __call__(self, audio: Sequence[Source], *, long: Long = ...) -> list[Emotion]: ...
     @overload
-    def __call__(self, audio: Sequence[Array], sample_rate: float) -> list[Emotion]: ...
+    def __call__(
+        self, audio: Sequence[Array], sample_rate: float, *, long: Long = ...
+    ) -> list[Emotion]: ...
 
     def __call__(
         self,
         audio: Source | Array | Sequence[Source] | Sequence[Array],
         sample_rate: float | None = None,
+        *,
+        long: Long = "first",
     ) -> Emotion | list[Emotion]:
         """Recognise the emotion of one utterance, or of each of a list.
 
@@ -138,22 +142,30 @@ class Recognizer:
                 list of files, or a list of such samples.
             sample_rate: Hz, of samples, the same for all of a list; not of files, which say their
                 own.
+            long: what is answered of audio longer than the bundle's `max_seconds`: the "first" of
+                them, or the "mean" over all of it, in pieces of that length.
 
         Raises:
             MissingPathError: no such file.
             AudioError: audio that cannot be read, is too short, not finite, or silent.
-            UsageError: samples without their rate, a file with one, or no audio at all.
+            UsageError: samples without their rate, a file with one, no audio at all, or another
+                `long`.
 
         Warns:
             errors.LongAudioWarning: audio goes on after the bundle's `max_seconds`, and the rest is
                 not used.
             errors.DamagedAudioWarning: a file is damaged; what lies before that is used.
         """
+        check_long(long)
         if not isinstance(audio, list | tuple) or are_numbers(audio):
             one = cast("Source | Array", audio)
+            if long == "mean":
+                return self._mean(one, sample_rate)
             utterance = self.prepare(one, sample_rate)
             return self.decode(self.infer([utterance]), [utterance])[0]
         sources = list(audio)
+        if long == "mean":
+            return [self._mean(source, sample_rate) for source in sources]
 
         def prepared(index: int) -> Utterance:
             return self.prepare(sources[index], sample_rate, f"samples[{index}]")
@@ -165,6 +177,12 @@ class Recognizer:
                 raise outcome
             results[index] = outcome
         return cast("list[Emotion]", results)
+
+    def _mean(self, audio: Source | Array, sample_rate: float | None) -> Emotion:
+        from edge_ser.segments.mean import mean_of  # an answer to one utterance needs none of it
+
+        window = self.manifest.preprocessing.max_seconds
+        return mean_of(self.segments(audio, sample_rate, window=window))
 
     @overload
     def each(

@@ -40,6 +40,19 @@ _JSON: dict[Any, tuple[type, str]] = {
 }
 
 
+def _why_none(error: Exception) -> str:
+    """Why a text is no JSON, in words for who did not write it."""
+    if isinstance(error, json.JSONDecodeError):
+        if not error.doc.strip():
+            return "nothing"
+        place = f"line {error.lineno}, column {error.colno}"
+        is_cut = error.pos >= len(error.doc.rstrip())
+        return f"a text that ends too soon, at {place}" if is_cut else f"none at {place}"
+    if isinstance(error, RecursionError):
+        return "parts in one another without end"
+    return str(error)
+
+
 class OpenEnded:
     """Base of dataclasses whose further fields are skipped, as a later version may add some."""
 
@@ -69,7 +82,7 @@ class Reader:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise self.error(
-                where, expected="JSON", found=str(error), advice=self.advice
+                where, expected="JSON", found=_why_none(error), advice=self.advice
             ) from error
 
     def read(self, kind: type[T], data: object, where: str) -> T:

@@ -51,8 +51,8 @@ def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Dec
             subject,
             expected=f"the program {PROGRAM}, which decodes what libsndfile does not read",
             found="none on the PATH",
-            advice=f"install it, or run where there is one: {PROGRAM} -i {name} -ac 1 "
-            f"{shlex.quote(path.stem + '.wav')}",
+            advice=f"install it (apt install {PROGRAM}), or run where there is one: "
+            f"{PROGRAM} -i {name} -ac 1 {shlex.quote(path.stem + '.wav')}",
         )
     length = None if max_seconds is None else max_seconds + LOOKAHEAD_SECONDS
     wav, said = _run(_command(program, path, length), subject)

@@ -1,14 +1,30 @@
-"""Says that audio was longer than what the model takes of it."""
+"""Audio that is longer than what the model takes of it: what is answered, and what is said."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from typing import Literal, get_args
 
-from edge_ser.errors import LongAudioWarning
+from edge_ser.errors import LongAudioWarning, UsageError, did_you_mean
+
+# What one answer to it is of: its first seconds, or all of it.
+Long = Literal["first", "mean"]
 
 # Warnings of one recogniser; more say nothing new.
 MAX_CUTS_TOLD = 10
+
+
+def check_long(long: str) -> None:
+    """Refuse another word than those of `Long`.
+
+    Raises:
+        UsageError: naming them, and the way to an answer for each piece.
+    """
+    words = get_args(Long)
+    if long not in words:
+        advice = "call ser.segments(audio)" if long == "segments" else did_you_mean(long, words)
+        raise UsageError("long", expected=" or ".join(words), found=repr(long), advice=advice)
 
 
 class CutNotice:

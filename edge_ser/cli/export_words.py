@@ -95,6 +95,10 @@ def _print_lowered(lowered: Lowering | None) -> None:
             f"({speed.candidate_ms:.1f} ms for {speed.seconds:g} s of speech, one thread)"
             + (f"; {speed.outcome}: {speed.why}" if speed.why else "")
         )
+        if speed.why and lowered.integer_share is not None:
+            lines.append(
+                "another run may choose another recipe, as times decide: --recipe settles it"
+            )
     calibration = lowered.calibration
     if calibration is not None:
         lines.append(

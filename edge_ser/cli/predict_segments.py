@@ -8,9 +8,9 @@ from edge_ser.audio.inputs import Source
 from edge_ser.cli.console import print_error
 from edge_ser.cli.segment_rows import SegmentPrinter
 from edge_ser.emotion.decode import Emotion
-from edge_ser.errors import AudioError, EdgeSerError
+from edge_ser.errors import EdgeSerError
 from edge_ser.recognizer import Recognizer
-from edge_ser.segments.segment import Overall
+from edge_ser.segments.mean import mean_of, refuse_unanswered
 from edge_ser.segments.stream import Segments
 from edge_ser.segments.track import Track
 from edge_ser.segments.turns import Turn
@@ -74,30 +74,6 @@ def mean_answers(
     for position, source in enumerate(sources):
         try:
             index = recognizer.segments(source, window=window, hop=hop, batch_size=batch_size)
-            reason = ""
-            for segment in index:
-                reason = reason or segment.reason
-            refuse_unanswered(index.overall, reason)
-            assert index.overall.emotion is not None
-            yield position, index.overall.emotion
+            yield position, mean_of(index)
         except EdgeSerError as error:
             yield position, error
-
-
-def refuse_unanswered(overall: Overall, reason: str) -> None:
-    """Say that nothing of a recording was answered.
-
-    Args:
-        overall: of it.
-        reason: of its first piece.
-
-    Raises:
-        AudioError: nothing was.
-    """
-    if not overall.answered:
-        raise AudioError(
-            overall.source,
-            expected="a piece that can be answered",
-            found=f"none of {overall.segments}: {reason}",
-            advice="check the microphone or the channel that was recorded",
-        )

@@ -13,7 +13,8 @@ from edge_ser.cli.common import add_corpus, needs
 from edge_ser.cli.console import print_note
 from edge_ser.cli.options import add_fields, given_words, read_fields
 from edge_ser.cli.outputs import Output
-from edge_ser.errors import UsageError
+from edge_ser.errors import MissingExtraError, UsageError
+from edge_ser.host.packages import is_installed
 from edge_ser.label_table import find_corpus
 
 # What training writes into a run directory.
@@ -111,6 +112,8 @@ def _check_crop(config: TrainConfig, encoder: EncoderConfig) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    if not is_installed("torch"):  # before paths, and without importing it
+        raise MissingExtraError("edge-ser train", "torch", "export")
     with needs("export", "train"):
         if arguments.evaluate:
             return _evaluate(arguments)

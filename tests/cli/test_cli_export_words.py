@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.evidence import LoweredShare, Lowering, SpeedRecord
 from edge_ser.cli import main
+from edge_ser.cli.export_words import _print_lowered
 
 pytestmark = pytest.mark.usefixtures("traced_once")
 
@@ -60,3 +62,14 @@ def test_a_name_is_a_name(
 ) -> None:
     assert main(["export", option, value]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("why", "said"), [("", False), ("12 rounds in 8 s", True)])
+def test_times_that_could_not_be_judged_may_choose_otherwise(
+    why: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = SpeedRecord(seconds=3.0, candidate_ms=1.0, speedup=2.0, outcome="unsure", why=why)
+    share = LoweredShare(encoder=0.97, everything=0.9)
+    _print_lowered(Lowering(recipe="static", integer_share=share, speed=speed))
+    words = "another run may choose another recipe, as times decide: --recipe settles it"
+    assert (words in capsys.readouterr().out) is said

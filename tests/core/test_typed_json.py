@@ -143,3 +143,19 @@ def test_fields_of_a_later_version_are_skipped_where_that_is_asked_for() -> None
 def test_what_is_no_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(BundleError, match=r"^parity: expected JSON, found .*; export again$"):
         READER.parse(text, "parity")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 2,', "a text that ends too soon, at line 1, column 9"),
+        ('{"a": 2,\n}', "none at line 2, column 1"),
+        (" \n", "nothing"),
+        ("[" * 200_000, "parts in one another without end"),
+        (b"\xff\xfe{", "'utf-16-le' codec can't decode byte"),
+    ],
+    ids=["cut", "wrong", "empty", "deep", "coded"],
+)
+def test_why_it_is_none_is_said_for_who_did_not_write_it(text: str | bytes, words: str) -> None:
+    with pytest.raises(BundleError, match=f"^parity: expected JSON, found {words}"):
+        READER.parse(text, "parity")

@@ -15,7 +15,7 @@ from helpers.signals import make_syllables
 import edge_ser
 from edge_ser.audio.files import read_file
 from edge_ser.audio.long_audio import MAX_CUTS_TOLD
-from edge_ser.errors import LongAudioWarning
+from edge_ser.errors import AudioError, LongAudioWarning, UsageError
 
 
 @pytest.fixture
@@ -156,3 +156,34 @@ def test_it_can_be_made_an_error_or_silence(ser: edge_ser.Recognizer) -> None:
             ser(signal(14), 16_000)
         warnings.simplefilter("ignore", LongAudioWarning)
         assert ser(signal(14), 16_000).seconds == 12.0
+
+
+def test_the_mean_of_all_of_it_is_what_the_command_gives(
+    ser: edge_ser.Recognizer, tmp_path: Path, told: list[warnings.WarningMessage]
+) -> None:
+    path, short = write(tmp_path / "long.wav", 30.0), write(tmp_path / "short.wav", 3.0)
+    index = ser.segments(path, window=12.0)
+    list(index)
+    expected = index.overall.emotion
+    assert expected is not None
+    for emotion in (ser(path, long="mean"), *ser([path], long="mean")):
+        assert emotion == expected and emotion.seconds == 30.0
+    x = signal(30.0)
+    assert ser(x, 16_000, long="mean").arousal == pytest.approx(expected.arousal, abs=1e-3)
+    assert told == []
+    # what the model takes whole has its usual answer
+    assert ser(short, long="mean").arousal == pytest.approx(ser(short).arousal, abs=1e-5)
+    assert ser(path, long="first") == ser(path)
+
+
+def test_another_word_for_long_audio_is_refused(ser: edge_ser.Recognizer) -> None:
+    x = signal(1.0)
+    with pytest.raises(UsageError, match=r"expected first or mean, found 'segments'; call ser.seg"):
+        ser(x, 16_000, long="segments")  # type: ignore[call-overload]
+    with pytest.raises(UsageError, match=r"found 'meen'; did you mean mean\?"):
+        ser([x], 16_000, long="meen")  # type: ignore[call-overload]
+
+
+def test_a_long_silence_has_no_mean(ser: edge_ser.Recognizer) -> None:
+    with pytest.raises(AudioError, match=r"a piece that can be answered, found none of 3"):
+        ser(np.zeros(16_000 * 30, np.float32), 16_000, long="mean")

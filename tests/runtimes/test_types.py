@@ -35,6 +35,8 @@ GOOD = {
     "ser(paths)": EMOTIONS,
     "ser(names)": EMOTIONS,
     'ser(["a.wav", Path("b.wav"), stream])': EMOTIONS,
+    'ser("a.wav", long="mean")': EMOTION,
+    'ser(arrays, 16_000, long="first")': EMOTIONS,
     "ser([])": EMOTIONS,
     "ser(arrays, 16_000)": EMOTIONS,
     "ser([ints, floats], 16_000)": EMOTIONS,
@@ -50,7 +52,7 @@ GOOD = {
 }
 FILES, SAMPLES = "str | Path | BinaryIO", "ndarray[Any, Any]"
 BAD = {
-    "ser(ints)": f"audio: {SAMPLES}, sample_rate: float) -> Emotion",
+    "ser(ints)": f"audio: {SAMPLES}, sample_rate: float, .*) -> Emotion",
     "ser([floats, floats])": f'List item 1 has incompatible type .*; expected "{FILES}"',
     'ser(["a.wav", ints])': f'List item 1 has incompatible type .*; expected "{FILES}"',
     'ser([ints, "a.wav"], 16_000)': f'List item 1 .* "str"; expected "{SAMPLES}"',
@@ -61,7 +63,7 @@ BAD = {
     "ser.each(paths, 16_000)": f'incompatible type "list\\[Path]"; expected "Iterable[{SAMPLES}]"',
     'edge_ser.load(runtime="openvno")': "expected \"Literal['auto', 'onnx', 'openvino', 'trt']\"",
     'edge_ser.load(provider="gpu")': "expected \"Literal['cpu', 'cuda', 'tensorrt', 'rtx'] | None",
-    "ser(None)": f"audio: {FILES}) -> Emotion",
+    "ser(None)": f"audio: {FILES}, .*) -> Emotion",
 }
 
 

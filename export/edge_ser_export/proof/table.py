@@ -30,9 +30,9 @@ def parity_table(
     """
     lines = []
     if any(r.vad_max is not None for r in groups.values()):
-        lines += _point_lines(groups)
+        lines += _point_lines(groups, judged)
     if any(r.probability_max is not None for r in groups.values()):
-        lines += _category_lines(groups)
+        lines += _category_lines(groups, judged)
     if labels is not None:
         changes = (
             f"{d} {labels.before[d]:.4f} -> {labels.after[d]:.4f} ({labels.change[d]:+.4f})"
@@ -66,9 +66,18 @@ def _agreement(r: Fidelity) -> list[str]:
     return lines
 
 
-def _point_lines(groups: Mapping[str, Fidelity]) -> list[str]:
+def _verdict(name: str, group: Fidelity, judged: Mapping[str, Limits]) -> str:
+    """Whether a row is within its limits: of lower precision its numbers are never nothing."""
+    if name not in judged:
+        return "not judged"
+    return "OUTSIDE" if group.failures(judged[name]) else "within"
+
+
+def _point_lines(groups: Mapping[str, Fidelity], judged: Mapping[str, Limits]) -> list[str]:
     head = f"{'parity':<9}{'runs':>5}{'VAD max':>10}{'mean':>10}{'logits max':>12}"
-    lines = [head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'borderline':>11}"]
+    lines = [
+        head + f"{'angle max':>11}{'radius max':>12}{'regions same':>14}{'borderline':>11}  limits"
+    ]
     for name, r in groups.items():
         logits = "-" if r.logits_max is None else f"{r.logits_max:.1e}"
         far = f"{r.regions_far - r.flips_far}/{r.regions_far}"
@@ -76,14 +85,15 @@ def _point_lines(groups: Mapping[str, Fidelity]) -> list[str]:
         lines.append(
             f"{name:<9}{r.count:>5}{r.vad_max:>10.1e}{r.vad_mean:>10.1e}{logits:>12}"
             f"{r.angle_max_degrees:>10.4f}°{r.radius_max:>12.1e}{far:>14}{near:>11}"
+            f"  {_verdict(name, r, judged)}"
         )
         lines += [_INDENT + line for line in _agreement(r)]
     return lines
 
 
-def _category_lines(groups: Mapping[str, Fidelity]) -> list[str]:
+def _category_lines(groups: Mapping[str, Fidelity], judged: Mapping[str, Limits]) -> list[str]:
     head = f"{'parity':<9}{'runs':>5}{'probability max':>17}{'99 %':>10}{'mean':>10}"
-    lines = [head + f"{'divergence':>12}{'categories same':>17}{'near a tie':>11}"]
+    lines = [head + f"{'divergence':>12}{'categories same':>17}{'near a tie':>11}  limits"]
     for name, r in groups.items():
         far, flips = r.categories_far or 0, r.category_flips_far or 0
         near = r.count - far
@@ -91,5 +101,6 @@ def _category_lines(groups: Mapping[str, Fidelity]) -> list[str]:
             f"{name:<9}{r.count:>5}{r.probability_max:>17.1e}{r.probability_p99:>10.1e}"
             f"{r.probability_mean:>10.1e}{r.divergence_mean:>12.1e}{f'{far - flips}/{far}':>17}"
             f"{f'{near - (r.category_flips_near or 0)}/{near}':>11}"
+            f"  {_verdict(name, r, judged)}"
         )
     return lines

@@ -87,7 +87,7 @@ def test_without_ffmpeg_the_command_is_told(
     with pytest.raises(AudioError) as caught:
         decode_file(path, RATE)
     assert str(caught.value).endswith(
-        "found none on the PATH; install it, or run where there is one: "
+        "found none on the PATH; install it (apt install ffmpeg), or run where there is one: "
         "ffmpeg -i 'a note.m4a' -ac 1 'a note.wav'"
     )
 

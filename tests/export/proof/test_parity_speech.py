@@ -245,6 +245,18 @@ def test_table_tells_agreement() -> None:
         assert word in table, word
 
 
+def test_every_row_says_whether_it_is_within_its_limits() -> None:
+    parity = run(only("case 3", 0.1))
+    failed = {failure.split(":")[0] for failure in parity.failures}
+    assert failed and failed < set(parity.groups)
+    lines = parity.table().splitlines()
+    assert lines[0].endswith("borderline  limits")
+    for name in parity.groups:
+        (row,) = (line for line in lines if line.split()[0] == name)
+        said = "not judged" if name not in parity.verdict.judged else "within"
+        assert row.endswith(f"  {'OUTSIDE' if name in failed else said}"), row
+
+
 def test_limits_of_lower_precision_are_looser_in_order() -> None:
     order = (FP32_LIMITS, FP16_LIMITS, INT8_LIMITS)
     for name in ("vad", "region_logits", "margin"):
