@@ -34,7 +34,7 @@ COMMANDS = (
     "report", "bench", "doctor", "train", "completion",
 )  # fmt: skip
 # Those that take the default bundle where none is named; others refuse to.
-_DEFAULTED = ("verify", "predict", "inspect", "bench", "doctor")
+_DEFAULTED = ("verify", "predict", "inspect", "bench", "doctor", "listen")
 
 
 def _words(names: Sequence[str]) -> str:

@@ -65,7 +65,8 @@ class _Given(NamedTuple):
 
 def names_path(action: argparse.Action) -> bool:
     """Whether what is given for an argument may be a path."""
-    return action.type is Path or str(action.metavar).endswith(("BUNDLE", "CKPT", "FILE"))
+    words = ("BUNDLE", "CKPT", "FILE")
+    return action.type is Path or any(word in str(action.metavar) for word in words)
 
 
 def refuse_overwriting(actions: Sequence[argparse.Action], arguments: argparse.Namespace) -> None:

@@ -45,6 +45,7 @@ READ: dict[str, dict[str, str]] = {
         "--compare": "speed.jsonl",
     },
     "doctor": {"bundles": "bundle"},
+    "listen": {"inputs": "bundle"},
     "train": {
         "labels": "labels.csv", "--audio": "", "--teacher": "run/best.safetensors",
         "--evaluate": "",
@@ -58,6 +59,7 @@ WRITTEN = {
     "evaluate": ["--save-answers", "--plot"],
     "stress": ["--report", "--json"],
     "report": ["--out"],
+    "listen": ["--counters"],
     "bench": ["--json", "--csv", "--markdown", "--plot"],
     "train": ["--out", "--cache"],
 }
