@@ -44,7 +44,8 @@ def add_parser(commands: Any) -> None:
         "inputs",
         nargs="*",
         metavar="[BUNDLE] [-]",
-        help="an optional bundle (default: the default model); - for WAV or raw samples on stdin in place of a microphone",
+        help="an optional bundle (default: the default model); - for WAV or raw samples on stdin "
+        "in place of a microphone",
     )
     parser.add_argument("--rate", type=float, metavar="HZ", help="of raw samples, or of the device")
     parser.add_argument(

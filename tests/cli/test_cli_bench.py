@@ -45,7 +45,9 @@ def test_the_default_bundle_is_measured(real: list[Record]) -> None:
     assert (one.seconds, ten.seconds, one.batch, one.threads) == (1, 10, 1, 1)
     assert 0 < one.latency.p50_ms < ten.latency.p50_ms
     assert one.rtf < 1 and one.latency.rounds == 8
-    assert one.size_mb == pytest.approx(2.985, abs=0.01)
+    listed = (file for file in DEFAULT_BUNDLE.iterdir() if file.name != "manifest.json")
+    size = sum(file.stat().st_size for file in listed)
+    assert one.size_mb == pytest.approx(size / 1e6, abs=1e-6) and 2.9 < one.size_mb < 3.1
     assert one.fresh is not None
     assert list(one.fresh.parts_ms) == ["import", "load", "first"]
     assert sum(one.fresh.parts_ms.values()) < one.fresh.first_result_ms
@@ -141,10 +143,12 @@ def test_csv_and_markdown(
 
 def test_budgets_that_hold(cli: Cli, measured: list[Record], real: list[Record]) -> None:
     measured += real
-    budgets = ("latency_ms=1000@1s", "size_mb=3", "rss_mb=1000", "rtf=0.9")
+    budgets = ("latency_ms=1000@1s", "size_mb=3.1", "rss_mb=1000", "rtf=0.9")
     done = cli("bench", "--seconds", "1,10", "--budget", *budgets)
     assert done.code == 0 and done.err == ""
-    assert done.out.endswith("budgets: latency_ms=1000@1s, size_mb=3, rss_mb=1000, rtf=0.9: kept\n")
+    assert done.out.endswith(
+        "budgets: latency_ms=1000@1s, size_mb=3.1, rss_mb=1000, rtf=0.9: kept\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ READ: dict[str, dict[str, str]] = {
     "sign": {"bundle": "bundle", "--key": "key.pem"},
     "verify": {
         "bundle": "bundle", "--reference": "m.safetensors", "--parity-audio": "a.wav",
-        "--trusted-key": "key.pem",
+        "--trusted-key": "key.pem", "--against": "",
     },
     "predict": {"inputs": "a.wav", "--bundle": "bundle", "--turns": "turns.csv"},
     "evaluate": {
