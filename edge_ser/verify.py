@@ -156,8 +156,9 @@ def agrees_on_recorded(bundle: Bundle) -> bool:
     """
     manifest, record = bundle.manifest, read_parity_record(bundle)
     judged = [manifest.parity.judged.get(RECORDED)] if manifest.parity is not None else []
-    if record is not None and RECORDED in record.judged:
-        judged.append(record.judged[RECORDED].to_dict())
+    recorded = {} if record is None or record.judged is None else record.judged
+    if RECORDED in recorded:
+        judged.append(recorded[RECORDED].to_dict())
     known = [limits for limits in judged if limits is not None]
     return not known or any(
         limits.get(name) is not None for limits in known for name in OF_THE_WHOLE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import PARITY
@@ -12,7 +12,11 @@ from edge_ser.fidelity.limits import Limits
 from edge_ser.typed_json import Reader
 
 # what a later version adds is skipped
-_READER = Reader(BundleError, advice="export again", strict=False)
+EVIDENCE_READER = Reader(BundleError, advice="export again", strict=False)
+# How the source of speech begins that came with this package.
+OF_PACKAGE = "the package's"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class SpeechFiles:
     @property
     def words(self) -> str:
         """Source and names; all speech of the package is synthetic, which is said."""
-        synthetic = ", synthetic" if self.source.startswith("the package's") else ""
+        synthetic = ", synthetic" if self.source.startswith(OF_PACKAGE) else ""
         names = ", ".join(name for name, _ in self.files)
         count = f"{len(self.files)} file{'s' if len(self.files) != 1 else ''}"
         return f"{count} of {self.source}{synthetic}: {names}"
@@ -57,13 +61,13 @@ class ParityRecord:
 
     Attributes:
         limits: that were applied; None: not told.
-        judged: what decided: limits by name of the group; empty: not told.
+        judged: what decided: limits by name of the group; None: not told.
         groups: comparisons by name of the group.
         speech: that it was judged on; None: not told.
     """
 
     limits: Limits | None = None
-    judged: dict[str, Limits] = field(default_factory=dict)
+    judged: dict[str, Limits] | None = None
     groups: dict[str, Any] = field(default_factory=dict)
     speech: SpeechRecord | None = None
 
@@ -74,7 +78,20 @@ def read_parity_record(bundle: Bundle) -> ParityRecord | None:
     Raises:
         BundleError: it is damaged.
     """
-    if PARITY not in {f.path for f in bundle.manifest.files}:
+    return read_evidence_file(bundle, PARITY, ParityRecord)
+
+
+def read_evidence_file(bundle: Bundle, name: str, kind: type[T]) -> T | None:
+    """A JSON file of a bundle that tells of its proof; None if its manifest lists no such file.
+
+    Args:
+        bundle: that was opened.
+        name: of the file.
+        kind: dataclass of its content.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    if name not in {f.path for f in bundle.manifest.files}:
         return None
-    data = _READER.parse(bundle.read(PARITY), PARITY)
-    return _READER.read(ParityRecord, data, PARITY)
+    return EVIDENCE_READER.read(kind, EVIDENCE_READER.parse(bundle.read(name), name), name)

@@ -11,10 +11,15 @@ from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.files import PARITY, SENSITIVITY
-from edge_ser.bundle.parity_record import SpeechFiles, SpeechRecord
+from edge_ser.bundle.parity_record import (
+    EVIDENCE_READER,
+    ParityRecord,
+    SpeechFiles,
+    read_evidence_file,
+)
+from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import BundleError, UsageError
 from edge_ser.fidelity.limits import Limits
-from edge_ser.typed_json import Reader
 
 # Longer than any utterance, and than any difference of VAD.
 _LARGEST = 1e9
@@ -25,9 +30,6 @@ UNIT = ("vad_max", "probability_max")
 Vad = tuple[float, float, float]
 # One group's measures: numbers, or numbers per dimension.
 _Table = dict[str, float | dict[str, float] | None]
-
-# what a later version adds is skipped
-_READER = Reader(BundleError, advice="export again", strict=False)
 
 
 @dataclass(frozen=True)
@@ -109,25 +111,23 @@ class Evidence:
     def least_ccc(self) -> float | None:
         """Concordance of the worst dimension, on speech if it has a group; None: not told."""
         for name in ("speech", "single"):
-            values = [v for k, v in self.groups.get(name, {}).items() if k.startswith("ccc.")]
+            group = self.groups.get(name, {})
+            values = [group[key] for d in DIMENSIONS if (key := f"ccc.{d}") in group]
             if values:
                 return min(values)
         return None
 
 
-@dataclass(frozen=True)
-class _Parity:
-    """As `parity.json` has it; earlier versions wrote fewer measures."""
+@dataclass(frozen=True, kw_only=True)
+class _Parity(ParityRecord):
+    """All of `parity.json`; earlier versions wrote fewer measures."""
 
     passed: bool
     failures: tuple[str, ...]
     groups: dict[str, _Table]
     utterances: tuple[Utterance, ...]
-    limits: Limits | None = None
-    judged: dict[str, Limits] | None = None
     not_judged: tuple[str, ...] = ()
     labels: _Table | None = None
-    speech: SpeechRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ def load_evidence(bundle: Bundle) -> Evidence:
     Raises:
         BundleError: the bundle has none, or it is damaged.
     """
-    data = _load(bundle, PARITY)
-    if data is None:
+    recorded = read_evidence_file(bundle, PARITY, _Parity)
+    if recorded is None:
         raise BundleError(bundle.root, expected=PARITY, found="none", advice="export again")
-    return read_evidence(data, PARITY)
+    return _evidence(recorded)
 
 
 def read_evidence(data: object, source: str) -> Evidence:
@@ -181,7 +181,10 @@ def read_evidence(data: object, source: str) -> Evidence:
     Raises:
         BundleError: a field that is missing or wrong.
     """
-    recorded = _READER.read(_Parity, data, source)
+    return _evidence(EVIDENCE_READER.read(_Parity, data, source))
+
+
+def _evidence(recorded: _Parity) -> Evidence:
     groups = {name: measures(group) for name, group in recorded.groups.items()}
     judged, used = recorded.judged, recorded.speech
     if judged is None:
@@ -213,10 +216,8 @@ def load_damage(bundle: Bundle) -> tuple[Damage, ...]:
     Raises:
         BundleError: the file is damaged.
     """
-    data = _load(bundle, SENSITIVITY)
-    if data is None:
-        return ()
-    return _READER.read(_Sensitivity, data, SENSITIVITY).groups
+    recorded = read_evidence_file(bundle, SENSITIVITY, _Sensitivity)
+    return () if recorded is None else recorded.groups
 
 
 def measures(table: Mapping[str, Any]) -> Measures:
@@ -228,11 +229,3 @@ def measures(table: Mapping[str, Any]) -> Measures:
         elif value is not None:
             flat[name] = value
     return flat
-
-
-def _load(bundle: Bundle, name: str) -> object:
-    """A JSON file of a bundle; None if its manifest lists no such file."""
-    if name not in {f.path for f in bundle.manifest.files}:
-        return None
-    data = _READER.parse(bundle.read(name), name)
-    return data if data is not None else _READER.read(dict[str, Any], data, name)

@@ -21,7 +21,12 @@ from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Calibration
 from edge_ser.bundle.files import sha256
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.bundle.parity_record import SpeechFiles, SpeechRecord, read_parity_record
+from edge_ser.bundle.parity_record import (
+    OF_PACKAGE,
+    SpeechFiles,
+    SpeechRecord,
+    read_parity_record,
+)
 from edge_ser.data import sample_utterances
 from edge_ser.fidelity.limits import MIN_JUDGED
 from edge_ser_export.builtin import installed_clips
@@ -30,7 +35,7 @@ from edge_ser_export.calibration.draw import draw
 from edge_ser_export.proof.cases import used_files
 from edge_ser_export.proof.golden import UTTERANCES
 
-SAMPLES, CLIPS = "the package's samples", "the package's calibration clips"
+SAMPLES, CLIPS = f"{OF_PACKAGE} samples", f"{OF_PACKAGE} calibration clips"
 # Of the user's speech, so many are judged as a whole; as many as a calibration set draws.
 _MOST_JUDGED = 64
 

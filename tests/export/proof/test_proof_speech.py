@@ -163,7 +163,8 @@ def test_bundles_that_record_no_files_tell_by_their_fingerprint(bundle_dir: Path
 
 @pytest.mark.parametrize("record", [7, {}, {"lengths": {"source": "x"}, "agreement": None}])
 def test_a_damaged_record_is_refused(record: object, bundle_dir: Path) -> None:
-    bundle = resealed(Bundle.open(bundle_dir), {"groups": {}, "speech": record})
+    bundle = resealed(Bundle.open(bundle_dir), {"groups": {}})
+    (bundle.root / PARITY).write_text(json.dumps({"groups": {}, "speech": record}))
     with pytest.raises(BundleError, match=r"parity.json: speech.*; export again"):
         recorded_speech(bundle)
 
