@@ -40,7 +40,7 @@ from edge_ser_export.precision.search import Outcome, Parts, count_multiplicatio
 from edge_ser_export.proof.speed import SAME_SPEED, Speed, graph_speed
 from edge_ser_export.trace.capture import EXTERNAL_DATA_BYTES
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 # Less of the encoder's arithmetic in integers, and "INT8" would be the wrong name.
 MIN_INTEGER_SHARE = 0.95
 # Length of the utterance that shares and times are taken for.
@@ -162,7 +162,7 @@ class Quantizer:
             self.progress(f"timing: {trial.recipe}")
             speed = graph_speed(self.baseline, path, SPEECH_SECONDS)
             trial = replace(trial, speed=speed)
-            _LOG.debug("%s: %.2f times float32", trial.recipe, speed.speedup)
+            _log.debug("%s: %.2f times float32", trial.recipe, speed.speedup)
             self.trials[-1] = trial
             if best is None or _worth(trial) > _worth(best[1]):
                 best = path, trial
@@ -265,7 +265,7 @@ class Quantizer:
             return Outcome.FAILS
 
         worst = [d.name for d in self.rank(recipe) if recipe.chosen(d.name)]
-        _LOG.debug("parts by the damage of eight bits, worst first: %s", ", ".join(worst))
+        _log.debug("parts by the damage of eight bits, worst first: %s", ", ".join(worst))
         self._giving_back = Pace(2 * len(worst))
         try:
             passed = give_back(worst, attempt) is not None
@@ -289,7 +289,7 @@ class Quantizer:
         size = sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*"))
         trial = Trial(recipe, size, fidelity, padded, tuple(failures), share)
         self.trials.append(trial)
-        _LOG.debug("%s: %s", recipe, "; ".join(failures) or "passes")
+        _log.debug("%s: %s", recipe, "; ".join(failures) or "passes")
         return trial
 
     def _search_left(self) -> str:
