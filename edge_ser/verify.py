@@ -101,23 +101,27 @@ def judge(bundle: Bundle, runs: RecordedRuns) -> Verdict:
         RECORDED: compare(golden.reference, runs.single, manifest.partition, limits.margin),
         BATCHED: compare(golden.reference, runs.batched, manifest.partition, limits.margin),
     }
-    asked = dict.fromkeys(groups, limits)
-    own = golden.own_in(runs.computation)
-    if own is not None:
-        asked[OWN] = own_limits(manifest.target, runs.computation == "trt")
-        both = concatenate([runs.single, runs.batched])
+    limits_by_group = dict.fromkeys(groups, limits)
+    own_answers = golden.own_in(runs.computation)
+    if own_answers is not None:
+        limits_by_group[OWN] = own_limits(manifest.target, runs.computation == "trt")
+        all_outputs = concatenate([runs.single, runs.batched])
         once = np.arange(2 * count) < count  # a clip that ran twice is one clip
         groups[OWN] = compare(
-            concatenate([own, own]), both, manifest.partition, asked[OWN].margin, once
+            concatenate([own_answers, own_answers]),
+            all_outputs,
+            manifest.partition,
+            limits_by_group[OWN].margin,
+            once,
         )
     else:
-        asked = {name: limits.of_count(count) for name in groups}
+        limits_by_group = {name: limits.of_count(count) for name in groups}
         few = " and statistics" if limits.has_agreement and count < MIN_JUDGED else ""
         notes += (
             f"{count} clips, recorded by an earlier version: the bundle's own answers{few} "
             "are not judged",
         )
-    return Verdict(groups, asked, notes)
+    return Verdict(groups, limits_by_group, notes)
 
 
 def limits_of(bundle: Bundle) -> tuple[Limits, tuple[str, ...]]:
@@ -130,19 +134,19 @@ def limits_of(bundle: Bundle) -> tuple[Limits, tuple[str, ...]]:
         BundleError: `parity.json` is damaged.
     """
     manifest, record = bundle.manifest, read_parity_record(bundle)
-    most = ceiling(manifest.target)
+    loosest = ceiling(manifest.target)
     notes = []
-    limits = stricter(manifest.limits, most)
-    weaker = weaker_words(manifest.limits, most)
+    limits = stricter(manifest.limits, loosest)
+    weaker = weaker_words(manifest.limits, loosest)
     if weaker:
         notes.append(
             f"the manifest's limits are weaker than {manifest.target} allows, and were replaced: "
             f"{weaker}"
         )
-    other = None if record is None else record.limits
-    if other is not None and other != manifest.limits:
+    in_parity = None if record is None else record.limits
+    if in_parity is not None and in_parity != manifest.limits:
         notes.append("manifest and parity.json disagree about the limits: the stricter were taken")
-        limits = stricter(limits, other)
+        limits = stricter(limits, in_parity)
     return limits, tuple(notes)
 
 
@@ -159,7 +163,7 @@ def agrees_on_recorded(bundle: Bundle) -> bool:
     recorded = {} if record is None or record.judged is None else record.judged
     if RECORDED in recorded:
         judged.append(recorded[RECORDED].to_dict())
-    known = [limits for limits in judged if limits is not None]
-    return not known or any(
-        limits.get(name) is not None for limits in known for name in OF_THE_WHOLE
+    told_limits = [limits for limits in judged if limits is not None]
+    return not told_limits or any(
+        limits.get(name) is not None for limits in told_limits for name in OF_THE_WHOLE
     )

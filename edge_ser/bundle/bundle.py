@@ -231,12 +231,12 @@ class Bundle:
     def _check_hash(self, entry: FileEntry, named: Path) -> None:
         assert self._held is not None  # whoever verifies has opened it
         is_graph = entry.path == self.manifest.graph and entry.bytes <= MAX_KEPT_BYTES
-        found, data = self._held.hash(entry.path, keep=is_graph)
-        if found != entry.sha256:
+        digest, data = self._held.hash(entry.path, keep=is_graph)
+        if digest != entry.sha256:
             raise BundleError(
                 named,
                 expected=f"sha256 {entry.sha256[:12]}...",
-                found=f"{found[:12]}...",
+                found=f"{digest[:12]}...",
                 advice="the file was altered; copy the bundle again",
             )
         if is_graph:

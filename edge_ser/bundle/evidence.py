@@ -280,9 +280,9 @@ class Lowering(Attempt):
         """
         plain = _plain(record)
         lowering = _READER.read(cls, plain, "lowered")
-        kept = _plain(lowering.to_dict())
-        if kept != plain:
-            lost = [name for name, value in plain.items() if kept.get(name) != value]
+        read_back = _plain(lowering.to_dict())
+        if read_back != plain:
+            lost = [name for name, value in plain.items() if read_back.get(name) != value]
             raise BundleError("lowered", expected="known fields only", found=", ".join(lost))
         return lowering
 

@@ -45,6 +45,6 @@ def no_bundle(path: Path, expected: str, found: str) -> BundleError:
         expected: a bundle, in words.
         found: what is there, where nothing better is known.
     """
-    known, advice = describe_foreign(path)
+    content, advice = describe_foreign(path)
     advice = advice or "make one with: edge-ser export"
-    return BundleError(path, expected=expected, found=known or found, advice=advice)
+    return BundleError(path, expected=expected, found=content or found, advice=advice)

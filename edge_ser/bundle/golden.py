@@ -77,8 +77,8 @@ class Golden:
         """Write as compressed npz."""
         arrays: dict[str, Any] = {_NAMES: np.array(self.names), **self.reference.arrays}
         arrays |= {f"{_SAMPLES}{i}": x for i, x in enumerate(self.samples)}
-        for runtime, own in self.own.items():
-            arrays |= {f"{runtime}.{name}": array for name, array in own.arrays.items()}
+        for runtime, answers in self.own.items():
+            arrays |= {f"{runtime}.{name}": array for name, array in answers.arrays.items()}
         np.savez_compressed(path, **arrays)
 
     @classmethod

@@ -103,12 +103,12 @@ class HeldFiles:
         """Whether another directory has taken this one's place; False where nothing tells."""
         if self._directory is None:
             return False
-        here = os.fstat(self._directory)
+        held_status = os.fstat(self._directory)
         try:
-            there = self._root.stat()
+            path_status = self._root.stat()
         except OSError:
             return True
-        return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
+        return (held_status.st_dev, held_status.st_ino) != (path_status.st_dev, path_status.st_ino)
 
     def close(self) -> None:
         """Let go of the directory; files are found by its path from then on."""

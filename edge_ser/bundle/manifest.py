@@ -257,8 +257,12 @@ class Manifest:
                 found=f"schema {version}",
                 advice="upgrade edge-ser" if newer else "export the model again",
             )
-        told = {"schema", "task", "regions"}  # for other readers; here the code knows them
-        fields = {k: v for k, v in data.items() if k not in (*_PARTS, *told)}
+        for_other_readers = {
+            "schema",
+            "task",
+            "regions",
+        }  # for other readers; here the code knows them
+        fields = {k: v for k, v in data.items() if k not in (*_PARTS, *for_other_readers)}
         if version == _HEADLESS_VERSION:
             manifest = _with_heads(_READER.read(cls, fields | {"heads": []}, source))
         else:
@@ -292,10 +296,10 @@ def _check_task(data: dict[str, Any], source: str) -> None:
 
 def _parts(data: dict[str, Any], source: str) -> dict[str, dict[str, Any]]:
     """The parts that are there, as JSON has them; {} stands for one that is not."""
-    there = {name: data[name] for name in _PARTS if data.get(name) not in (None, {})}
-    for name, part in there.items():
+    present = {name: data[name] for name in _PARTS if data.get(name) not in (None, {})}
+    for name, part in present.items():
         _READER.read(dict[str, Any], part, f"{source}: {name}")
-    return there
+    return present
 
 
 def _with_heads(manifest: Manifest) -> Manifest:

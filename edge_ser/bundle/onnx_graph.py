@@ -196,16 +196,16 @@ class _Reader:
 
     def _fields(self, message: str, start: int, end: int) -> list[_Field]:
         """The fields of a message, all of which are known; of a number the end is -1."""
-        data, known = self._data, _TAGS[message]
+        data, tags = self._data, _TAGS[message]
         fields: list[_Field] = []
-        most = MAX_GRAPH_FIELDS - self._field_count
+        fields_left = MAX_GRAPH_FIELDS - self._field_count
         position = start
         while position < end:
             tag = data[position]
             position += 1
             if tag > 0x7F:
                 tag, position = self._varint(position - 1, end)
-            wire = known.get(tag)
+            wire = tags.get(tag)
             if wire == 2:
                 size = data[position]
                 position += 1
@@ -222,7 +222,7 @@ class _Reader:
                 size = 8 if wire == 1 else 4
                 fields.append((tag >> 3, position, position + size))
                 position += size
-            if len(fields) > most:
+            if len(fields) > fields_left:
                 raise _ForeignPartError(f"more than {MAX_GRAPH_FIELDS} fields")
         if position != end:
             raise ValueError("a field ends after its message")

@@ -80,15 +80,15 @@ def made_now(environment: Mapping[str, str] = os.environ) -> str:
     Raises:
         UsageError: `SOURCE_DATE_EPOCH` is no such number.
     """
-    told = environment.get("SOURCE_DATE_EPOCH")
+    epoch = environment.get("SOURCE_DATE_EPOCH")
     try:
-        seconds = time.time() if told is None else int(told)
+        seconds = time.time() if epoch is None else int(epoch)
         date = datetime.fromtimestamp(int(seconds), timezone.utc)
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
             "SOURCE_DATE_EPOCH",
             expected="whole seconds since 1970",
-            found=f"{told!r:.40}",
+            found=f"{epoch!r:.40}",
             advice="set it to a number, or unset it",
         ) from error
     return date.isoformat().replace("+00:00", "Z")

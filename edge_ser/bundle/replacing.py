@@ -44,14 +44,14 @@ def put_in_place(work: Path, path: Path) -> None:
     if _exchange(work, path):
         remove_tree(work)
     else:
-        old = path.with_name(_aside_prefix(path) + uuid.uuid4().hex[:8])
-        os.replace(path, old)
+        aside = path.with_name(_aside_prefix(path) + uuid.uuid4().hex[:8])
+        os.replace(path, aside)
         try:
             os.replace(work, path)
         except BaseException:
-            os.replace(old, path)
+            os.replace(aside, path)
             raise
-        remove_tree(old)
+        remove_tree(aside)
 
 
 def _exchange(one: Path, other: Path) -> bool:

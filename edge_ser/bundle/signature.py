@@ -233,12 +233,12 @@ def check_signature(
             advice="do not use it",
         )
     signed = signature.files()
-    others = [n for n, sha256 in _files(manifest, fingerprint).items() if signed.get(n) != sha256]
-    if others:
+    unsigned = [n for n, sha256 in _files(manifest, fingerprint).items() if signed.get(n) != sha256]
+    if unsigned:
         raise SignatureError(
             bundle,
             expected="the files that were signed",
-            found=f"others since: {', '.join(others)}",
+            found=f"others since: {', '.join(unsigned)}",
             advice="do not use it, or have its maker sign it again",
         )
     return signer

@@ -39,8 +39,8 @@ def styles(groups: Iterable[str], devices: Iterable[str] = ()) -> dict[str, tupl
     """Shape and class of the marks of each group; devices have the last one, over the others."""
     names = list(dict.fromkeys(groups))
     last = len(SHAPES) - 1
-    own = {g: (SHAPES[i % last], f"group{i % last}") for i, g in enumerate(names)}
-    return own | {d: (SHAPES[last], f"group{last}") for d in devices}
+    style_of = {g: (SHAPES[i % last], f"group{i % last}") for i, g in enumerate(names)}
+    return style_of | {d: (SHAPES[last], f"group{last}") for d in devices}
 
 
 def scatter(dimension: int, utterances: Sequence[Utterance], style: Style) -> str:
@@ -89,7 +89,7 @@ class Flip:
 
 def flips(utterances: Sequence[Utterance], partition: Partition) -> list[Flip]:
     """All changed regions, the farthest from a boundary first."""
-    found = []
+    marks = []
     for u in utterances:
         if u.candidate_vad is None or u.reference_vad is None:
             continue
@@ -97,8 +97,8 @@ def flips(utterances: Sequence[Utterance], partition: Partition) -> list[Flip]:
         before, after = partition.index(points).tolist()
         if before != after:
             names = (str(partition.regions[before]), str(partition.regions[after]))
-            found.append(Flip(u, *names, float(partition.margin(points)[0])))
-    return sorted(found, key=lambda f: -f.margin)
+            marks.append(Flip(u, *names, float(partition.margin(points)[0])))
+    return sorted(marks, key=lambda f: -f.margin)
 
 
 def sphere(
@@ -166,13 +166,13 @@ def sphere(
 
 def length(utterances: Sequence[Utterance], limits: Limits, style: Style) -> str:
     """Largest difference on 0..1 (y) against seconds of audio (x), both on log scales."""
-    told = [(u, u.seconds, u.largest) for u in utterances if u.seconds and u.largest is not None]
+    points = [(u, u.seconds, u.largest) for u in utterances if u.seconds and u.largest is not None]
     measure = "VAD" if any(u.vad_max is not None for u in utterances) else "probabilities"
     floor = (limits.vad or 1.0) * _ZERO_SHARE
     # twice the limit, so that its name has room above it
-    values = [max(v, floor) for _, _, v in told] + [2 * (limits.vad or 1.0)]
+    values = [max(v, floor) for _, _, v in points] + [2 * (limits.vad or 1.0)]
     decades = _decades(min(values), max(values))
-    seconds = [s for _, s, _ in told]
+    seconds = [s for _, s, _ in points]
     low, high = min(seconds, default=0.1) / 1.3, max(seconds, default=10.0) * 1.3
     x = Scale(low, high, 78, 626, log=True)
     y = Scale(decades[0], decades[-1], 388, 52, log=True)
@@ -180,7 +180,7 @@ def length(utterances: Sequence[Utterance], limits: Limits, style: Style) -> str
     step = -(-len(decades) // 7)
     names = ("seconds of audio", f"largest difference of {measure}, on 0..1")
     parts = [axes(x, y, ticks, decades[::-step], names, ("{:g}".format, "{:.0e}".format), 24)]
-    for u, audio, value in told:
+    for u, audio, value in points:
         note = f"{u.name} ({u.group}): {audio:g} s, {value:.1e}"
         parts.append(_mark(u, style, x(audio), y(max(value, floor)), note))
     # named where few marks are: between one frame and the shortest speech
@@ -189,7 +189,7 @@ def length(utterances: Sequence[Utterance], limits: Limits, style: Style) -> str
             at = y(limit)
             parts.append(line(x.start, at, x.end, at, "limit"))
             parts.append(label(x.start + 50, at + off, f"{words} {brief(limit)}", class_="note"))
-    largest = max((v for _, _, v in told), default=0.0)
+    largest = max((v for _, _, v in points), default=0.0)
     return drawing(
         "length",
         "Difference against length",
@@ -210,19 +210,19 @@ def sensitivity(damage: Sequence[Damage]) -> str:
     parts = []
     for index, d in enumerate(rows):
         top = index * pitch
-        kept = "kept" if d.kept == "float32" else "lowered"
+        state = "kept" if d.kept == "float32" else "lowered"
         cost = f"{d.vad_p99:.2g}, {d.flips} flips"
         width = max(x(d.vad_p99) - x.start, 1.0)
-        told = f"{d.name}: 99 % of answers within {d.vad_p99:.3g}, mean {d.vad_mean:.3g}, "
-        told += f"{d.flips} changed class, {d.macs:,} MACs, {d.kept} in this bundle"
+        note = f"{d.name}: 99 % of answers within {d.vad_p99:.3g}, mean {d.vad_mean:.3g}, "
+        note += f"{d.flips} changed class, {d.macs:,} MACs, {d.kept} in this bundle"
         parts.append(
             element(
                 "g",
-                element("title", text(told)),
-                label(x.start, top + 21, _shortened(d.name), class_=f"bar-name {kept}"),
+                element("title", text(note)),
+                label(x.start, top + 21, _shortened(d.name), class_=f"bar-name {state}"),
                 label(x.end, top + 21, cost, "end", "number"),
                 element(
-                    "rect", x=x.start, y=top + 28, width=width, height=10, class_=f"bar {kept}"
+                    "rect", x=x.start, y=top + 28, width=width, height=10, class_=f"bar {state}"
                 ),
             )
         )
@@ -296,6 +296,10 @@ def _decades(low: float, high: float) -> list[float]:
     return [10.0**e for e in range(first, max(last, first + 1) + 1)]
 
 
-def _shortened(name: str, most: int = 34) -> str:
+def _shortened(name: str, max_length: int = 34) -> str:
     """A name that fits; what tells layers apart is at both of its ends."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
+    return (
+        name
+        if len(name) <= max_length
+        else f"{name[: max_length // 2 - 1]}…{name[-(max_length // 2) :]}"
+    )

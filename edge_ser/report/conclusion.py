@@ -60,8 +60,10 @@ def conclude(
         if not run.passed and not run.failures:
             failures.append(f"{name}: recorded as failed")
     ran_engine = written is not None and written.ran_engine
-    tried = ran_engine or any(run.engine == "ran" for run in runs)
-    not_run = () if manifest.engine is None or tried else _engine_words(manifest.engine, runs)
+    ran_somewhere = ran_engine or any(run.engine == "ran" for run in runs)
+    not_run = (
+        () if manifest.engine is None or ran_somewhere else _engine_words(manifest.engine, runs)
+    )
     if failures or not evidence.passed:
         words = "Failed: do not ship it"
         return Conclusion("bad", words, tuple(failures), tuple(not_judged), not_run)
@@ -82,12 +84,12 @@ def device_name(number: int, runs: Sequence[DeviceRun]) -> str:
 
 def _only_shown(evidence: Evidence) -> list[str]:
     """Groups and limits that nothing decides about, with why."""
-    asked = any(limits.ccc is not None for limits in evidence.judged.values())
+    judges_agreement = any(limits.ccc is not None for limits in evidence.judged.values())
     shown = [name for name in evidence.groups if name not in evidence.judged]
     alone = [
         name
         for name in evidence.groups
-        if asked and name in evidence.judged and evidence.judged[name].ccc is None
+        if judges_agreement and name in evidence.judged and evidence.judged[name].ccc is None
     ]
     notes = [f"{', '.join(shown)}: shown only; no limit is for it"] if shown else []
     if alone:

@@ -65,8 +65,8 @@ class Utterance:
     @property
     def largest(self) -> float | None:
         """Largest difference of what is on 0..1; None if there was no answer."""
-        told = [v for v in (self.vad_max, self.probability_max) if v is not None]
-        return max(told, default=None)
+        differences = [v for v in (self.vad_max, self.probability_max) if v is not None]
+        return max(differences, default=None)
 
     def __post_init__(self) -> None:
         for name in ("seconds", "vad_max", "probability_max"):
@@ -186,7 +186,7 @@ def read_evidence(data: object, source: str) -> Evidence:
 
 def _evidence(recorded: _Parity) -> Evidence:
     groups = {name: measures(group) for name, group in recorded.groups.items()}
-    judged, used = recorded.judged, recorded.speech
+    judged, speech = recorded.judged, recorded.speech
     if judged is None:
         judged = {} if recorded.limits is None else _judged_earlier(groups, recorded.limits)
     return Evidence(
@@ -197,7 +197,7 @@ def _evidence(recorded: _Parity) -> Evidence:
         groups=groups,
         labels=None if recorded.labels is None else measures(recorded.labels),
         utterances=recorded.utterances,
-        speech=tuple(s for s in (used.lengths, used.agreement) if s) if used else (),
+        speech=tuple(s for s in (speech.lengths, speech.agreement) if s) if speech else (),
     )
 
 

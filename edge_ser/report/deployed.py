@@ -85,13 +85,13 @@ def evident(
     """The rows; see `deployed_section`."""
     checkpoint = manifest.provenance.checkpoint
     compared = "this page, run with --reference" if reference else PARITY
-    known = bool(reference) and checkpoint.sha256 not in (None, reference)
+    is_named = bool(reference) and checkpoint.sha256 not in (None, reference)
     trained = f"sha256 {reference or checkpoint.sha256 or _UNTOLD}"
     rows = [
         Evident(
             "Which model was trained?",
             "hash of the checkpoint",
-            f"{trained}, another than it was exported from" if known else trained,
+            f"{trained}, another than it was exported from" if is_named else trained,
             f"{MANIFEST}: provenance.checkpoint",
         ),
         Evident(
@@ -148,13 +148,13 @@ def _same_answers(manifest: Manifest, evidence: Evidence, place: str) -> Evident
 
 
 def _same_as_a_whole(evidence: Evidence, place: str) -> Evident:
-    asked = [limits.ccc for limits in evidence.judged.values() if limits.ccc is not None]
-    limit = f", limit {max(asked):g}" if asked else ", shown and not judged"
-    least = evidence.least_ccc
+    ccc_limits = [limits.ccc for limits in evidence.judged.values() if limits.ccc is not None]
+    limit = f", limit {max(ccc_limits):g}" if ccc_limits else ", shown and not judged"
+    worst_ccc = evidence.least_ccc
     return Evident(
         "Do they agree as a whole? (BP5)",
         "concordance (CCC) of both, of the worst dimension",
-        _UNTOLD if least is None else f"{least:.6f}{limit}",
+        _UNTOLD if worst_ccc is None else f"{worst_ccc:.6f}{limit}",
         f"{place}: groups",
     )
 
@@ -162,7 +162,7 @@ def _same_as_a_whole(evidence: Evidence, place: str) -> Evident:
 def _speech(evidence: Evidence) -> str:
     if not evidence.speech:
         return _UNTOLD
-    names = [f"{len(used.files)} files of {used.source}" for used in evidence.speech]
+    names = [f"{len(speech.files)} files of {speech.source}" for speech in evidence.speech]
     return ", ".join(dict.fromkeys(names))
 
 

@@ -66,9 +66,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     try:
-        old = _status(path)
-        if old is None or stat.S_ISREG(old.st_mode):
-            mode = None if old is None else stat.S_IMODE(old.st_mode)
+        status_before = _status(path)
+        if status_before is None or stat.S_ISREG(status_before.st_mode):
+            mode = None if status_before is None else stat.S_IMODE(status_before.st_mode)
             with replacement(_resolved(path), mode) as work:
                 work.write_bytes(data)
         else:

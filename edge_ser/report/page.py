@@ -268,13 +268,13 @@ def _device_utterances(runs: Sequence[DeviceRun]) -> list[Utterance]:
 
 def _damage(damage: Sequence[Damage]) -> str:
     total = sum(d.macs for d in damage)
-    kept = [d for d in damage if d.kept == "float32"]
-    share = sum(d.macs for d in kept) / total if total else 0.0
+    wide = [d for d in damage if d.kept == "float32"]
+    share = sum(d.macs for d in wide) / total if total else 0.0
     return section(
         "Sensitivity",
         paragraph(
             "99th percentile of the answers' difference, on 0..1, when one part alone is computed "
-            f"in lower precision. {len(kept)} of {len(damage)} parts are kept in float32, with "
+            f"in lower precision. {len(wide)} of {len(damage)} parts are kept in float32, with "
             f"{share:.1%} of the multiplications."
         ),
         element(

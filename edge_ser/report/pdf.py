@@ -29,15 +29,15 @@ def find_browser() -> str:
     Raises:
         UsageError: there is none.
     """
-    found = next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
-    if found is None:
+    browser = next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+    if browser is None:
         raise UsageError(
             "report as PDF",
             expected="Chromium, Chrome or Edge, which print it",
             found="none on this machine",
             advice=_ADVICE,
         )
-    return found
+    return browser
 
 
 def print_pdf(html: str) -> bytes:
@@ -54,7 +54,7 @@ def print_pdf(html: str) -> bytes:
         page, printed = folder / "page.html", folder / "page.pdf"
         page.write_text(html, encoding="utf-8")
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [browser, *_options(folder), f"--print-to-pdf={printed}", page.as_uri()],
                 cwd=folder, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
@@ -62,8 +62,8 @@ def print_pdf(html: str) -> bytes:
             raise _unprinted(browser, str(error)) from error
         content = printed.read_bytes() if printed.is_file() else b""
         if not content.startswith(b"%PDF-"):
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise _unprinted(browser, lines[-1] if lines else f"exit code {done.returncode}")
+            lines = process.stderr.decode(errors="replace").strip().splitlines()
+            raise _unprinted(browser, lines[-1] if lines else f"exit code {process.returncode}")
         return content
 
 

@@ -208,11 +208,11 @@ def _broken(attempt: Attempt) -> str:
 
 def _kept(attempt: Attempt) -> str:
     """Which parts an attempt leaves in float32, the first of them by name."""
-    kept = attempt.kept_in_float32
-    if not kept:
-        return "" if kept is None else "nothing kept in float32"
-    more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
-    return f"in float32: {', '.join(kept[:_MOST_NAMED])}{more}"
+    parts = attempt.kept_in_float32
+    if not parts:
+        return "" if parts is None else "nothing kept in float32"
+    more = f" and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
+    return f"in float32: {', '.join(parts[:_MOST_NAMED])}{more}"
 
 
 def _figures(attempt: Attempt, refusal: Refusal) -> dict[str, str]:

@@ -75,13 +75,15 @@ def calibration_words(calibration: Calibration) -> str:
     source = calibration.source or "an unnamed source"
     synthetic = " (synthetic speech, the package's own)" if calibration.default else ""
     words = f"{calibration.fit} utterances of {source}{synthetic}, judged on {calibration.judge}"
-    known = f"; fingerprint of all {calibration.fingerprint}" if calibration.fingerprint else ""
-    return f"{words} others{known}"
+    fingerprint = (
+        f"; fingerprint of all {calibration.fingerprint}" if calibration.fingerprint else ""
+    )
+    return f"{words} others{fingerprint}"
 
 
 def _speech(evidence: Evidence) -> list[str]:
     """Lists of the speech that the comparisons were made on."""
     if evidence.speech:
-        return [used.words for used in evidence.speech]
+        return [speech.words for speech in evidence.speech]
     names = [u.name for u in evidence.utterances if u.group in ("speech", "files")]
     return [f"as named by the comparisons: {', '.join(dict.fromkeys(names))}"] if names else []

@@ -47,25 +47,25 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
 
 def mark(shape: str, x: float, y: float, class_: str, note: str = "", size: float = 3.0) -> str:
     """One mark of a plot, with a note for who points at it."""
-    told = (element("title", text(note)),) if note else ()
+    title = (element("title", text(note)),) if note else ()
     if shape == "square":
         s = size * 0.9
         return element(
-            "rect", *told, x=x - s, y=y - s, width=2 * s, height=2 * s, class_=f"mark {class_}"
+            "rect", *title, x=x - s, y=y - s, width=2 * s, height=2 * s, class_=f"mark {class_}"
         )
     if shape == "cross":
         s = size * 1.1
         path = f"M{x - s:.1f} {y - s:.1f}L{x + s:.1f} {y + s:.1f}"
         path += f"M{x - s:.1f} {y + s:.1f}L{x + s:.1f} {y - s:.1f}"
-        return element("path", *told, d=path, class_=f"mark {class_}")
+        return element("path", *title, d=path, class_=f"mark {class_}")
     if shape in ("triangle", "diamond"):
         s = size * 1.3
         corners = [(x, y - s), (x + s, y + s * 0.8), (x - s, y + s * 0.8)]
         if shape == "diamond":
             corners = [(x, y - s), (x + s, y), (x, y + s), (x - s, y)]
         path = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in corners) + "Z"
-        return element("path", *told, d=path, class_=f"mark {class_}")
-    return element("circle", *told, cx=x, cy=y, r=size, class_=f"mark {class_}")
+        return element("path", *title, d=path, class_=f"mark {class_}")
+    return element("circle", *title, cx=x, cy=y, r=size, class_=f"mark {class_}")
 
 
 def arrow(x1: float, y1: float, x2: float, y2: float, class_: str, head: float = 6.0) -> str:

@@ -210,8 +210,8 @@ def _state(measure: _Measure, values: Measures, limits: Limits, own: Limits | No
     """How a value stands to the limit of its group."""
     limit = getattr(own, measure.limit) if own is not None and measure.limit else None
     if limit is None:
-        asked = bool(measure.limit) and getattr(limits, measure.limit) is not None
-        return "unjudged" if asked else "plain"
+        is_judged = bool(measure.limit) and getattr(limits, measure.limit) is not None
+        return "unjudged" if is_judged else "plain"
     value = values[measure.key]
     broken = value < limit if measure.least else value > limit
     return "broken" if broken else "kept"
@@ -310,8 +310,8 @@ def flip_table(changed: Sequence[Flip]) -> str:
         for f in changed[:_MOST_LISTED]
     ]
     more = len(changed) - len(rows)
-    rest = element("p", f"And {more} nearer to a boundary.") if more else ""
-    return _table(head, rows, "words") + rest
+    more_words = element("p", f"And {more} nearer to a boundary.") if more else ""
+    return _table(head, rows, "words") + more_words
 
 
 def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

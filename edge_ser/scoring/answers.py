@@ -58,12 +58,12 @@ def read_answers(path: Path) -> dict[str, Scores]:
         answers[name] = scores
     if not answers:
         raise DataError(path, expected="answers", found="none")
-    most = max(float(scores.max()) for scores in answers.values())
-    if most <= 1:
+    highest = max(float(scores.max()) for scores in answers.values())
+    if highest <= 1:
         raise DataError(
             path,
             expected="scores on 1..7",
-            found=f"none above {most:g}",
+            found=f"none above {highest:g}",
             advice="turn 0..1 into 6 y + 1",
         )
     return answers
@@ -92,16 +92,16 @@ def match_names(files: Sequence[str], names: Iterable[str]) -> dict[int, str]:
     Returns:
         names by position in `files`, in order; clips without one are left out.
     """
-    known = dict.fromkeys(names)
+    wanted_names = dict.fromkeys(names)
     by_last_part: dict[str, list[str]] = {}
-    for name in known:
+    for name in wanted_names:
         by_last_part.setdefault(PurePath(name).name, []).append(name)
     clips = Counter(PurePath(file).name for file in set(files))
     matched = {}
     for index, file in enumerate(files):
         last = PurePath(file).name
         alike = by_last_part.get(last, [])
-        if file in known:
+        if file in wanted_names:
             matched[index] = file
         elif len(alike) == 1 and clips[last] == 1:
             matched[index] = alike[0]

@@ -95,12 +95,14 @@ def score_categories(
     Raises:
         DataError: fewer than two clips have a label that the model knows.
     """
-    known = meaning(names)
-    truth = np.array([known.get(_folded(label), -1) for label in labels], np.int64)
+    meanings = meaning(names)
+    truth = np.array([meanings.get(_folded(label), -1) for label in labels], np.int64)
     counted = truth >= 0
-    others = Counter(label or "none" for label, ok in zip(labels, counted, strict=True) if not ok)
+    other_labels = Counter(
+        label or "none" for label, ok in zip(labels, counted, strict=True) if not ok
+    )
     if counted.sum() < 2:
-        listed = ", ".join(f"{name!r}" for name, _ in others.most_common(_SHOWN))
+        listed = ", ".join(f"{name!r}" for name, _ in other_labels.most_common(_SHOWN))
         raise DataError(
             subject,
             expected=f"labels of the model's categories, {', '.join(names)}",
@@ -121,7 +123,7 @@ def score_categories(
         accuracy=float(np.trace(confusion) / confusion.sum()),
         confusion=tuple(map(tuple, confusion.tolist())),
         each=each,
-        others=dict(others.most_common()),
+        others=dict(other_labels.most_common()),
     )
 
 
@@ -152,8 +154,8 @@ def _confusion(truth: Counts, answers: Counts, count: int) -> Counts:
 
 def _uar(confusion: Counts) -> float:
     labelled = confusion.sum(1)
-    there = labelled > 0
-    return float((confusion.diagonal()[there] / labelled[there]).mean())
+    occurs = labelled > 0
+    return float((confusion.diagonal()[occurs] / labelled[occurs]).mean())
 
 
 def _interval(truth: Counts, answers: Counts, count: int) -> tuple[float, float]:
@@ -161,8 +163,8 @@ def _interval(truth: Counts, answers: Counts, count: int) -> tuple[float, float]
     rng = np.random.default_rng(_SEED)
     draws = []
     for _ in range(_DRAWS):
-        some = rng.integers(0, truth.size, truth.size)
-        draws.append(_uar(_confusion(truth[some], answers[some], count)))
+        drawn = rng.integers(0, truth.size, truth.size)
+        draws.append(_uar(_confusion(truth[drawn], answers[drawn], count)))
     low, high = np.quantile(draws, [_OUTSIDE, 1 - _OUTSIDE])
     return float(low), float(high)
 

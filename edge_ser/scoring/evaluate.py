@@ -141,12 +141,12 @@ def evaluate(
     """
     place = None if audio is None else Path(audio)
     clips = read_clips(Path(labels), place, split, category_column)
-    other = None if answers is None else read_answers(Path(answers))
+    reference_answers = None if answers is None else read_answers(Path(answers))
     source = "" if answers is None else Path(answers).name
     if isinstance(bundle, Recognizer):
-        return evaluate_clips(bundle, clips, batch_size, other, source)
+        return evaluate_clips(bundle, clips, batch_size, reference_answers, source)
     with load(bundle) as recognizer:
-        return evaluate_clips(recognizer, clips, batch_size, other, source)
+        return evaluate_clips(recognizer, clips, batch_size, reference_answers, source)
 
 
 def evaluate_clips(
@@ -184,9 +184,9 @@ def evaluate_clips(
             found=f"some, for {manifest.name}, which is compared by its categories",
             advice="drop --answers",
         )
-    some, outputs, unusable = _answer(recognizer, clips, batch_size, progress)
+    answered, outputs, unusable = _answer(recognizer, clips, batch_size, progress)
     result = Evaluation(
-        bundle=manifest.name, target=manifest.target, clips=some, answers=None, dimensions={},
+        bundle=manifest.name, target=manifest.target, clips=answered, answers=None, dimensions={},
         regions=(), geometric=None, head=None, reference=None, unusable=unusable,
     )  # fmt: skip
     if of_points:
@@ -199,7 +199,7 @@ def evaluate_clips(
             result,
             probabilities=shares,
             categories=score_categories(
-                manifest.categories, some.names(), shares.argmax(1), clips.table
+                manifest.categories, answered.names(), shares.argmax(1), clips.table
             ),
         )
     return result
@@ -286,20 +286,21 @@ def _against(
     clips, scores = result.clips, result.answers
     assert scores is not None  # the caller has asked
     matched = answers_to(clips.files, answers)
-    both = list(matched)
-    if len(both) < 2:
+    names = list(matched)
+    if len(names) < 2:
         raise DataError(
             source,
             expected="answers to the clips of the split",
-            found=f"{len(both)} of {len(clips.files)} among {len(answers)} files",
+            found=f"{len(names)} of {len(clips.files)} among {len(answers)} files",
         )
-    others = np.stack(list(matched.values()))
+    reference_scores = np.stack(list(matched.values()))
     reference, candidate = (
-        Outputs.of(unit_from_scores(s).astype(np.float32)) for s in (others, scores[both])
+        Outputs.of(unit_from_scores(s).astype(np.float32))
+        for s in (reference_scores, scores[names])
     )
     manifest = recognizer.manifest
     return ReferenceScores(
         source,
         compare(reference, candidate, manifest.partition, manifest.limits.margin),
-        label_fidelity(clips.scores()[both], reference, candidate),
+        label_fidelity(clips.scores()[names], reference, candidate),
     )

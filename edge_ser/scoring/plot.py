@@ -49,8 +49,8 @@ def figure(evaluation: Evaluation) -> Any:
         axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel="label, 1..7")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("answer, 1..7")
-    said = f"{evaluation.bundle} ({evaluation.target}): {count} clips of {clips.table}, "
-    drawing.text(0.01, -0.02, f"{said}split {clips.split}", fontsize=8, color="0.35", va="top")
+    title = f"{evaluation.bundle} ({evaluation.target}): {count} clips of {clips.table}, "
+    drawing.text(0.01, -0.02, f"{title}split {clips.split}", fontsize=8, color="0.35", va="top")
     return drawing
 
 
@@ -81,9 +81,9 @@ def _confusions(evaluation: Evaluation, scores: CategoryScores) -> Any:
         fontsize=10,
         loc="left",
     )
-    said = f"{evaluation.bundle} ({evaluation.target}): {scores.clips} clips of "
-    said += f"{evaluation.clips.table}, split {evaluation.clips.split}"
-    drawing.text(0.01, -0.02, said, fontsize=8, color="0.35", va="top")
+    title = f"{evaluation.bundle} ({evaluation.target}): {scores.clips} clips of "
+    title += f"{evaluation.clips.table}, split {evaluation.clips.split}"
+    drawing.text(0.01, -0.02, title, fontsize=8, color="0.35", va="top")
     return drawing
 
 

@@ -80,8 +80,8 @@ def _interval(labels: Floats, answers: Floats) -> tuple[Floats, Floats]:
     count = len(labels)
     draws = np.empty((_DRAWS, labels.shape[1]))
     for draw in range(_DRAWS):
-        some = rng.integers(0, count, count)
-        draws[draw] = ccc(answers[some], labels[some])
+        drawn = rng.integers(0, count, count)
+        draws[draw] = ccc(answers[drawn], labels[drawn])
     outside = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [outside, 1 - outside], axis=0)
     return low, high

@@ -44,9 +44,11 @@ def _dimension_rows(evaluation: Evaluation) -> Rows:
 def _category_parts(scores: CategoryScores) -> list[str]:
     """The means, each category, and which is taken for which."""
     rows: Rows = [("category", "clips", "recall", "precision", "F1")]
-    for name, one in scores.each.items():
-        figures = (one.recall, one.precision, one.f1)
-        rows.append((name, str(one.clips), *("-" if f is None else f"{f:.3f}" for f in figures)))
+    for name, category in scores.each.items():
+        figures = (category.recall, category.precision, category.f1)
+        rows.append(
+            (name, str(category.clips), *("-" if f is None else f"{f:.3f}" for f in figures))
+        )
     parts = [
         f"categories: UAR {scores.uar:.3f} (95 % interval {scores.uar_low:.3f} .. "
         f"{scores.uar_high:.3f}), macro-F1 {scores.macro_f1:.3f}, accuracy {scores.accuracy:.1%} "
@@ -61,9 +63,9 @@ def _category_parts(scores: CategoryScores) -> list[str]:
 
 def _confusion_rows(regions: Sequence[str], counts: Sequence[Sequence[int]]) -> Rows:
     """Only classes that have a label or an answer, as finer grids have dozens."""
-    used = [i for i in range(len(regions)) if any(counts[i]) or any(row[i] for row in counts)]
-    rows: Rows = [(_CORNER, *(regions[i] for i in used))]
-    return rows + [(regions[i], *(str(counts[i][j] or ".") for j in used)) for i in used]
+    shown = [i for i in range(len(regions)) if any(counts[i]) or any(row[i] for row in counts)]
+    rows: Rows = [(_CORNER, *(regions[i] for i in shown))]
+    return rows + [(regions[i], *(str(counts[i][j] or ".") for j in shown)) for i in shown]
 
 
 def _reference_text(reference: ReferenceScores) -> str:

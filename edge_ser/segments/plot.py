@@ -66,14 +66,14 @@ def write_plot(path: Path, track: Track, min_speech: float) -> None:
 
 
 def _note(track: Track, course: Course) -> str:
-    said = f"{len(track)} segments"
+    note = f"{len(track)} segments"
     if course.is_binned:
         width = course.edges[0, 1] - course.edges[0, 0]
-        said += (
+        note += (
             f", as means over {width:.3g} s; the band is a standard deviation of the segments "
             "to either side, the region that of most of the time"
         )
-    return f"{said}. Grey: hardly any speech. Line at {_NEUTRAL:g}: neutral."
+    return f"{note}. Grey: hardly any speech. Line at {_NEUTRAL:g}: neutral."
 
 
 def _draw_scores(axes: Any, course: Course, column: int, name: str, min_speech: float) -> None:
@@ -178,10 +178,10 @@ def _label_time(axes: Any, course: Course) -> None:
 
 
 def _clock(seconds: float, longest: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, seconds_left = divmod(round(seconds), 60)
     if longest < 3600:
-        return f"{minutes}:{rest:02}"
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+        return f"{minutes}:{seconds_left:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds_left:02}"
 
 
 def _add_legend(drawing: Any, shades: dict[int, tuple[str, str]]) -> None:

@@ -79,11 +79,11 @@ class Track:
         name = segment.speaker
         self._speakers.append(self._people.setdefault(name, len(self._people)) if name else -1)
 
-    def course(self, most: int) -> Course:
+    def course(self, limit: int) -> Course:
         """The course of the recording in at most so many pieces; at least one was taken.
 
         Of segments that overlap each stands for the time around its middle. Where there are more
-        than `most`, what is given is their mean over `most` equal parts of the recording.
+        than `limit`, what is given is their mean over `limit` equal parts of the recording.
         """
         numbers = np.array(self._numbers).reshape(-1, _WIDTH)
         edges = _apart(numbers[:, :2])
@@ -100,7 +100,7 @@ class Track:
             tuple(self._people),
             is_binned=False,
         )
-        return course if len(numbers) <= most else _binned(course, most)
+        return course if len(numbers) <= limit else _binned(course, limit)
 
 
 def _apart(edges: Floats) -> Floats:

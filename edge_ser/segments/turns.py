@@ -117,15 +117,15 @@ def turns_of(turns: Sequence[Turn], source: str, subject: object) -> list[Turn]:
     """
     name = Path(source)
     names = {"", source, name.name, name.stem, rttm_word(name.name), rttm_word(name.stem)}
-    chosen = [turn for turn in turns if turn.file in names]
-    if not chosen:
-        others = sorted({turn.file for turn in turns})
+    turns_of_file = [turn for turn in turns if turn.file in names]
+    if not turns_of_file:
+        other_files = sorted({turn.file for turn in turns})
         raise DataError(
             subject,
             expected=f"turns of {name.stem}",
-            found=f"those of {', '.join(others[:3])}{', ...' if others[3:] else ''}",
+            found=f"those of {', '.join(other_files[:3])}{', ...' if other_files[3:] else ''}",
         )
-    return chosen
+    return turns_of_file
 
 
 def rttm_word(text: str) -> str:
@@ -210,21 +210,21 @@ def cut_turns(
     feed = _Feed(blocks)
     for turn in turns:
         start, end = round(turn.start * sample_rate), round(turn.end * sample_rate)
-        least = end - _ROUNDING * sample_rate
+        earliest_end = end - _ROUNDING * sample_rate
         for _ in feed.until(start):
             pass
         start = max(start, feed.position)
         samples = feed.until(end)
         if end - start <= longest:
-            whole = np.concatenate([np.zeros(0, np.float32), *samples])
-            windows = iter([Window(0, whole, whole.size)])
+            audio = np.concatenate([np.zeros(0, np.float32), *samples])
+            windows = iter([Window(0, audio, audio.size)])
         else:
             windows = cut_windows(samples, rule)
         for window in windows:
             # what rounds to nothing is a piece, too; what lies after the end is none
-            if window.samples.size or feed.position >= least:
+            if window.samples.size or feed.position >= earliest_end:
                 yield window._replace(start=start + window.start, speaker=turn.speaker)
-        if feed.position < least:
+        if feed.position < earliest_end:
             where = f"the turn of line {turn.line}" if turn.line else "a turn"
             raise AudioError(
                 subject,

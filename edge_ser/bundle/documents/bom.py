@@ -89,8 +89,8 @@ def _model(manifest: Manifest, data: Sequence[Json], files: Sequence[FileEntry])
     }
     licence = facts.licence(manifest)
     if licence:
-        known = spdx(licence)
-        name = {"name": licence} if known is None else {"id": known}
+        identifier = spdx(licence)
+        name = {"name": licence} if identifier is None else {"id": identifier}
         component["licenses"] = [{"license": name}]
     return component
 
@@ -131,8 +131,8 @@ def _metrics(manifest: Manifest) -> list[Json]:
         return []
     checkpoint = "against the checkpoint"
     metrics = [
-        _metric(f"largest difference of {what}, on 0 to 1", value, checkpoint)
-        for what, value in (
+        _metric(f"largest difference of {figure}, on 0 to 1", value, checkpoint)
+        for figure, value in (
             ("a dimension", parity.vad_max),
             ("a probability", parity.probability_max),
         )

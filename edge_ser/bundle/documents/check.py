@@ -78,15 +78,18 @@ def check_bom(bundle: Bundle) -> None:
 def _compare(hashes: Mapping[str, str], parts: tuple[_Part, ...], where: str) -> None:
     """Refuse other files than the manifest's, or other hashes."""
     listed = [(part.name, part.hashes) for part in parts if part.type == "file"]
-    told = {name: {h.content for h in given if h.alg == HASH} for name, given in listed}
+    digests_of = {name: {h.content for h in given if h.alg == HASH} for name, given in listed}
     for name, sha256 in hashes.items():
-        if told.get(name) != {sha256}:
-            found = ", ".join(f"{digest:.12}..." for digest in sorted(told.get(name, ()))) or "none"
+        if digests_of.get(name) != {sha256}:
+            found = (
+                ", ".join(f"{digest:.12}..." for digest in sorted(digests_of.get(name, ())))
+                or "none"
+            )
             raise BundleError(
                 where, expected=f"{name} with sha256 {sha256:.12}...", found=found, advice=_ADVICE
             )
-    others = sorted(set(told) - set(hashes))
-    if others or len(listed) > len(told):
+    others = sorted(set(digests_of) - set(hashes))
+    if others or len(listed) > len(digests_of):
         raise BundleError(
             where,
             expected="each file of the bundle once",

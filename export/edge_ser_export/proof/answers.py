@@ -23,29 +23,33 @@ def ask(session: Session, rows: list[Samples]) -> list[Answer]:
     try:
         outputs = infer(session, rows)
     except BundleError as error:  # of the batch: a runtime does not say which row it was
-        what = error.subject
-        name = what.name if isinstance(what, Path) else what  # the report goes to other machines
+        subject = error.subject
+        name = (
+            subject.name if isinstance(subject, Path) else subject
+        )  # the report goes to other machines
         return [f"{name}: expected {error.expected}, found {error.found}"] * len(rows)
     answers: list[Answer] = []
     for row in range(len(rows)):
-        one = outputs.rows(slice(row, row + 1))
-        finite = all(np.isfinite(array).all() for array in one.arrays.values())
-        answers.append(one if finite else "outputs: expected finite numbers, found NaN or infinity")
+        row_outputs = outputs.rows(slice(row, row + 1))
+        finite = all(np.isfinite(array).all() for array in row_outputs.arrays.values())
+        answers.append(
+            row_outputs if finite else "outputs: expected finite numbers, found NaN or infinity"
+        )
     return answers
 
 
 def difference(reference: Outputs, candidate: Answer) -> dict[str, Any]:
     """A row of `parity.json`: the largest differences of one utterance, and both answers."""
     row: dict[str, Any] = {"vad_max": None, "logits_max": None}
-    given = None if isinstance(candidate, str) else candidate.arrays
+    arrays = None if isinstance(candidate, str) else candidate.arrays
     for name, (key, largest) in _DIFFERENCES.items():
         if name in reference.arrays:
-            row[key] = None if given is None else largest(reference.arrays[name], given[name])
+            row[key] = None if arrays is None else largest(reference.arrays[name], arrays[name])
     for name, key in ((VAD, "vad"), (CATEGORY_LOGITS, "category_logits")):
         if name in reference.arrays:
             row[f"reference_{key}"] = _rounded(reference.arrays[name])
-            row[f"candidate_{key}"] = None if given is None else _rounded(given[name])
-    return row if given is not None else {**row, "failure": candidate}
+            row[f"candidate_{key}"] = None if arrays is None else _rounded(arrays[name])
+    return row if arrays is not None else {**row, "failure": candidate}
 
 
 def off_by(row: dict[str, Any]) -> str:

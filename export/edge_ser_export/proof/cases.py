@@ -129,10 +129,10 @@ def file_pairs(
         for index, (name, file_rate, channels, kind, subtype) in enumerate(FILES):
             progress(f"file: {name}")
             # the first is longer than what is used, so that the cut is compared too
-            wanted = preprocessing.max_seconds + 1 if index == 0 else 3.0
-            voice = decode_file(speech[index % len(speech)], file_rate, wanted)
+            seconds = preprocessing.max_seconds + 1 if index == 0 else 3.0
+            voice = decode_file(speech[index % len(speech)], file_rate, seconds)
             if index == 0:
-                voice = np.tile(voice, -(-int(wanted * file_rate) // voice.size))
+                voice = np.tile(voice, -(-int(seconds * file_rate) // voice.size))
             # channels differ, so that taking one of them is not the same as their mean
             gains = np.linspace(1.0, 0.4, channels, dtype=np.float32)
             path = folder / f"{index}.{kind.lower()}"
@@ -151,8 +151,8 @@ def _normalized(preprocessing: Preprocessing, samples: Samples) -> Samples:
     if preprocessing.normalization == "corpus":
         x = (x - preprocessing.mean) / (preprocessing.std + preprocessing.eps)
     else:
-        wide = x.double()
-        variance = wide.var(unbiased=False)
-        x = ((wide - wide.mean()) / (variance + preprocessing.eps).sqrt()).float()
+        samples64 = x.double()
+        variance = samples64.var(unbiased=False)
+        x = ((samples64 - samples64.mean()) / (variance + preprocessing.eps).sqrt()).float()
     normalized: Samples = x.numpy()
     return normalized

@@ -89,14 +89,17 @@ class Parity:
         Recorded speech is judged so, too, unless it is of others than the caller's.
         """
         elsewhere = "speech" in self.groups or bool(self.missing)
-        whole = {"speech"}
+        judged_as_a_whole = {"speech"}
         if self.agrees_on_recorded:
-            whole |= {RECORDED, BATCHED}
+            judged_as_a_whole |= {RECORDED, BATCHED}
         if not elsewhere:
-            whole |= set(self.groups)
-        each = self.limits.of_each
-        asked = {name: self.limits if name in whole else each for name in self.groups}
-        return Verdict(self.groups, asked)
+            judged_as_a_whole |= set(self.groups)
+        limits_of_each = self.limits.of_each
+        limits_by_group = {
+            name: self.limits if name in judged_as_a_whole else limits_of_each
+            for name in self.groups
+        }
+        return Verdict(self.groups, limits_by_group)
 
     @property
     def not_judged(self) -> list[str]:
@@ -140,9 +143,9 @@ class Parity:
         group = next((g for g in ("speech", "single") if g in self.groups), None)
         agreement = None
         if group is not None:
-            whole = self.groups[group]
+            fidelity = self.groups[group]
             names = [f.name for f in fields(Agreement) if f.name != "group"]
-            agreement = Agreement(group=group, **{n: getattr(whole, n) for n in names})
+            agreement = Agreement(group=group, **{n: getattr(fidelity, n) for n in names})
         return ParitySummary(
             passed=self.passed,
             utterances=len(self.utterances),
@@ -190,9 +193,9 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 def _category_flips(groups: Iterable[Fidelity]) -> int | None:
     """Utterances that changed category; None without categories."""
-    told = [r for r in groups if r.probability_max is not None]
-    flips = sum((r.category_flips_far or 0) + (r.category_flips_near or 0) for r in told)
-    return flips if told else None
+    answered = [r for r in groups if r.probability_max is not None]
+    flips = sum((r.category_flips_far or 0) + (r.category_flips_near or 0) for r in answered)
+    return flips if answered else None
 
 
 def run_parity(
