@@ -81,6 +81,17 @@ class OpenedModel:
         model._fingerprint = fingerprint
         return model
 
+    def lent(self) -> OpenedModel:
+        """The same for another recogniser of this process, whose end does not end it.
+
+        Raises:
+            UsageError, BundleError: see `here`.
+        """
+        opened = self.here()
+        model = OpenedModel(opened.bundle, opened.session, self._reopen)
+        model._opened = opened._replace(is_lent=True)
+        return model
+
     def sendable(self) -> tuple[Reopen, str]:
         """Arguments of `unopened`, for another process.
 

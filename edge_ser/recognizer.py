@@ -20,6 +20,7 @@ from edge_ser.session import Session
 from edge_ser.utterance import Utterance, answer, infer, prepare
 
 if TYPE_CHECKING:
+    from edge_ser.baseline import Baseline
     from edge_ser.bundle.bundle import Bundle
     from edge_ser.bundle.manifest import Manifest
     from edge_ser.segments.stream import Segments
@@ -51,6 +52,9 @@ class Recognizer:
         reopen: gives another recogniser of the same, in whichever process it is called; pickles.
             None: this one stays in its process.
         hearing: which channel it hears, and what it does with poor recordings.
+
+    Attributes:
+        baseline: see `with_baseline`; None: answers are the model's own.
     """
 
     def __init__(
@@ -62,17 +66,27 @@ class Recognizer:
     ) -> None:
         self._model = OpenedModel(bundle, session, reopen)
         self._cuts, self._poor, self.hearing = CutNotice(), PoorNotice(), hearing
+        self.baseline: Baseline | None = None
 
     @classmethod
-    def _unopened(cls, reopen: Reopen, fingerprint: str, hearing: Hearing) -> Recognizer:
-        """What is unpickled: opened at the first use, as a pool's worker dies of errors here."""
+    def _of_model(
+        cls, model: OpenedModel, hearing: Hearing, baseline: Baseline | None
+    ) -> Recognizer:
         recognizer = cls.__new__(cls)
-        recognizer._model = OpenedModel.unopened(reopen, fingerprint)
+        recognizer._model = model
         recognizer._cuts, recognizer._poor, recognizer.hearing = CutNotice(), PoorNotice(), hearing
+        recognizer.baseline = baseline
         return recognizer
 
+    @classmethod
+    def _unopened(
+        cls, reopen: Reopen, fingerprint: str, hearing: Hearing, baseline: Baseline | None
+    ) -> Recognizer:
+        """What is unpickled: opened at the first use, as a pool's worker dies of errors here."""
+        return cls._of_model(OpenedModel.unopened(reopen, fingerprint), hearing, baseline)
+
     def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[object, ...]]:
-        return Recognizer._unopened, (*self._model.sendable(), self.hearing)
+        return Recognizer._unopened, (*self._model.sendable(), self.hearing, self.baseline)
 
     @property
     def bundle(self) -> Bundle:
@@ -319,6 +333,40 @@ class Recognizer:
             smoothing, hysteresis,
         )  # fmt: skip
 
+    def with_baseline(
+        self, audio: Sequence[Source] | Sequence[Array], sample_rate: float | None = None
+    ) -> Recognizer:
+        """The same for one speaker or microphone: answers are against its neutral speech.
+
+        Of the model's vector `vad` on 0..1, every answer is `vad + (0.5 - b)`, where `b` is the
+        mean of `vad` over the neutral utterances: one that is answered as they are on the mean is
+        at (4, 4, 4), and radius, angles and region follow. Categories and the classifier of regions
+        stay as they are. It shares the model of this one, and ends with it.
+
+        Args:
+            audio: neutral utterances, files or samples `[n]` or `[n, channels]`.
+            sample_rate: Hz, of samples; not of files, which say their own.
+
+        Raises:
+            MissingPathError: no such file.
+            AudioError: audio that cannot be read, is too short, not finite, or silent.
+            UsageError: no utterance, samples without their rate, or a model without dimensions.
+
+        Warns:
+            errors.PoorAudioWarning, errors.LongAudioWarning, errors.DamagedAudioWarning: see
+                `__call__`.
+        """
+        from edge_ser.baseline import Baseline, check_utterances
+
+        check_utterances(audio)
+        session = self.session
+        # one by one, so that padding is none of the baseline
+        own = [
+            infer(session, [self.prepare(one, sample_rate, f"samples[{i}]").samples])
+            for i, one in enumerate(audio)
+        ]
+        return Recognizer._of_model(self._model.lent(), self.hearing, Baseline.of(own))
+
     def _run(self, utterances: list[Utterance]) -> list[Emotion]:
         return self.decode(self.infer(utterances), utterances)
 
@@ -379,19 +427,24 @@ class Recognizer:
             utterances: at least one; of like lengths, as the shorter ones are padded.
 
         Returns:
-            the model's numbers, a row per utterance.
+            the model's numbers, a row per utterance; VAD against the baseline, if there is one.
 
         Raises:
             UsageError: the recogniser was closed, or a length is outside the model's range.
             BundleError: the model cannot run, or gave something else than finite numbers.
         """
-        return infer(self.session, [u.samples for u in utterances])
+        outputs = infer(self.session, [u.samples for u in utterances])
+        return outputs if self.baseline is None else self.baseline.shift(outputs)
 
     def decode(self, outputs: Outputs, utterances: Sequence[Utterance]) -> list[Emotion]:
         """Third step: what the numbers say, of each utterance that `infer` was given."""
-        return answer(outputs, utterances, self.manifest.partition, self.manifest.categories)
+        emotions = answer(outputs, utterances, self.manifest.partition, self.manifest.categories)
+        # what is moved by a baseline has no place among answers that are not
+        reference = None if self.baseline is not None else self.bundle.score_reference
+        return emotions if reference is None else [reference.read(one) for one in emotions]
 
     def __repr__(self) -> str:
         if self._model.closed:
             return "Recognizer(closed)"
-        return f"Recognizer({self.manifest.name}, {self.manifest.target})"
+        against = "" if self.baseline is None else f", against {self.baseline}"
+        return f"Recognizer({self.manifest.name}, {self.manifest.target}{against})"

@@ -7,6 +7,7 @@ the recorded size and hash, and an ONNX graph refers to recorded files only.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import weakref
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from edge_ser.bundle.files import (
     GOLDEN,
     MANIFEST,
+    SCORES,
     SIGNATURE,
     altered,
     fingerprint_of,
@@ -40,6 +42,7 @@ from edge_ser.errors import (
 if TYPE_CHECKING:
     from edge_ser.bundle.golden import Golden
     from edge_ser.bundle.keys import PublicKey
+    from edge_ser.bundle.score_reference import ScoreReference
     from edge_ser.bundle.signature import Signature
 
 
@@ -383,6 +386,19 @@ class Bundle:
         from edge_ser.bundle.golden import Golden
 
         return Golden.read(io.BytesIO(self.read(GOLDEN)), self.root / GOLDEN)
+
+    @functools.cached_property
+    def score_reference(self) -> ScoreReference | None:
+        """Intervals and ranks of its scores; None where they are not recorded, or not of it.
+
+        Raises:
+            BundleError: what is recorded is damaged.
+        """
+        if SCORES not in {f.path for f in self.manifest.files}:
+            return None
+        from edge_ser.bundle.score_reference import read_score_reference
+
+        return read_score_reference(self)
 
 
 def _is_file(path: Path) -> bool:

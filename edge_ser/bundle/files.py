@@ -12,6 +12,7 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
 SENSITIVITY = "sensitivity.json"
+SCORES = "scores.json"
 # What the bundle tells people and other programs of itself, made of the rest.
 CARD = "MODEL_CARD.md"
 BOM = "bom.cdx.json"

@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.calibrated import write_calibrated
+from edge_ser.bundle.score_reference import ScoreReference
+from edge_ser.bundle.writing import check_new_bundle
 from edge_ser.cli.common import add_corpus, add_runtime_options
-from edge_ser.cli.console import print_error, print_warning, told_warnings
+from edge_ser.cli.console import print_error, print_note, print_warning, told_warnings
 from edge_ser.cli.outputs import Output
 from edge_ser.cli.parser import Several
 from edge_ser.errors import DataError, GateError, UsageError
@@ -82,6 +86,19 @@ def add_parser(commands: Any) -> None:
         help="write answers as CSV",
     )
     parser.add_argument("--plot", action=Output, help="draw a scatter as .png or .svg")
+    parser.add_argument(
+        "--calibrate",
+        action=Output,
+        folder=True,
+        help="write the bundle there with intervals and percentiles of these answers and labels",
+    )
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        default=0.9,
+        metavar="SHARE",
+        help="of labels that the intervals of --calibrate hold, at least (default 0.9)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -95,6 +112,12 @@ def run(arguments: argparse.Namespace) -> int:
         check_plot_path(arguments.plot, "edge-ser evaluate")
     if arguments.save_answers is not None:
         check_output_path(arguments.save_answers)
+    if not 0 < arguments.coverage < 1:
+        raise UsageError(
+            "--coverage", expected="a share between 0 and 1", found=f"{arguments.coverage:g}"
+        )
+    if arguments.calibrate is not None:
+        check_new_bundle(arguments.calibrate)
     reference = None if arguments.answers is None else read_answers(arguments.answers)
     clips = read_clips(
         arguments.labels, arguments.audio, arguments.split, arguments.category_column
@@ -119,6 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
         evaluation = evaluate_clips(
             recognizer, clips, arguments.batch_size, reference, source, bar.update
         )
+        if arguments.calibrate is not None:
+            _calibrate(arguments, recognizer.bundle, evaluation)
     _write(arguments, evaluation)
     _tell_unusable(evaluation, arguments.skip_bad)
     failures = broken(limits, evaluation.dimensions)
@@ -133,6 +158,31 @@ def run(arguments: argparse.Namespace) -> int:
             raise error
         print_error(error)
     return 2 if evaluation.unusable and not arguments.skip_bad else 0
+
+
+def _calibrate(arguments: argparse.Namespace, bundle: Bundle, evaluation: Evaluation) -> None:
+    """Write the bundle with what its scores mean.
+
+    Raises:
+        UsageError: a model without dimensions.
+        DataError: too few clips.
+    """
+    clips = evaluation.clips
+    if evaluation.answers is None or clips.labels is None:
+        raise UsageError(
+            "--calibrate",
+            expected="answers and labels of arousal, dominance and valence",
+            found="categories",
+        )
+    source = f"{clips.table}, split {clips.split}"
+    reference = ScoreReference.of(
+        evaluation.answers, clips.labels, arguments.coverage, source, bundle.manifest
+    )
+    write_calibrated(bundle, reference, arguments.calibrate)
+    widths = ", ".join(f"{name} {width:.2f}" for name, width in reference.half_widths.items())
+    print_note(
+        f"{arguments.calibrate}: {reference.coverage:g} of labels within {widths} of the answer"
+    )
 
 
 def _write(arguments: argparse.Namespace, evaluation: Evaluation) -> None:

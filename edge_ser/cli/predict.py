@@ -15,6 +15,7 @@ from edge_ser.audio.inputs import Source
 from edge_ser.audio.long_audio import MAX_CUTS_TOLD
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_error, print_warning, told_warnings
+from edge_ser.cli.folders import audio_files
 from edge_ser.cli.inputs import read_inputs
 from edge_ser.cli.outputs import Output
 from edge_ser.cli.predict_archive import (
@@ -80,6 +81,15 @@ def add_parser(commands: Any) -> None:
         type=float,
         metavar="SHARE",
         help="of the time that must be speech, 0 to 1 (default: what the bundle says, or 0.2)",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="neutral speech of the speaker or microphone, a file or folder: answers are against "
+        "its mean; may be given several times",
     )
     parser.add_argument(
         "-o",
@@ -169,6 +179,10 @@ def run(arguments: argparse.Namespace) -> int:
             on_poor=arguments.on_poor,
             min_speech=arguments.min_speech,
         )
+        if arguments.baseline:
+            neutral, missed = audio_files(arguments.baseline)
+            unreadable += missed
+            recognizer = recognizer.with_baseline(neutral)
         with _output(arguments.out) as stream:
             failed = _answer_all(recognizer, sources, arguments, stream)
     if recognizer.cut_count > MAX_CUTS_TOLD:
@@ -216,6 +230,12 @@ def _answer_all(
         if window is None:
             window = DEFAULT_WINDOW if arguments.long == "segments" else rules.max_seconds
         window_rule(window, hop, rules)  # once, not for every file
+    if arguments.plot is not None and not recognizer.manifest.has_dimensions:
+        raise UsageError(
+            "--plot",
+            expected="a model of arousal, dominance and valence",
+            found=f"{recognizer.manifest.name}, which tells categories apart",
+        )
     if arguments.long == "segments":
         printer = SEGMENT_PRINTERS[arguments.format](stream, recognizer.manifest)
         turns = None if arguments.turns is None else read_turns(arguments.turns)

@@ -54,6 +54,7 @@ def check_archive_options(arguments: argparse.Namespace) -> None:
     for option, given, usual in (
         ("--turns", arguments.turns, None),
         ("--plot", arguments.plot, None),
+        ("--baseline", " ".join(map(str, arguments.baseline)) or None, None),
         ("--long", arguments.long, ("first", "segments")),
         ("--format", arguments.format, ("table",)),
         ("--provider", arguments.provider, None),

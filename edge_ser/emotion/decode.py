@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,16 @@ from numpy.typing import NDArray
 from edge_ser.audio.sound import Sound
 from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.probabilities import Probabilities, RegionProbabilities
+from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN
 from edge_ser.emotion.sphere import Partition, Region, Sphere
 
 # Names of the graph's outputs.
 VAD, REGION_LOGITS = HEADS["dimensions"].output, HEADS["regions"].output
 CATEGORY_LOGITS = HEADS["categories"].output
+# Of a point, where each dimension spans [-1, 1]: what INT8 may move it by.
+_NEAR_BOUNDARY = 0.05
+_NEUTRAL = (SCORE_MIN + SCORE_MAX) / 2
+_HIGH_ENTROPY = 0.75
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,9 @@ class Emotion:
         category: the most probable one.
         categories: probability of each by its name.
         entropy: of these, in bits: 0 is sure, log2 of their number knows nothing.
+        intervals: of each dimension, in which the label of a clip lies as often as the bundle says;
+            None where the bundle has none, see docs/how-to/read-scores.md.
+        percentiles: of each dimension, the share of the bundle's reference answers below it.
     """
 
     arousal: float | None
@@ -100,6 +109,8 @@ class Emotion:
     category: str | None = None
     categories: Probabilities | None = None
     entropy: float | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
+    percentiles: Mapping[str, float] | None = None
 
     @property
     def regions_agree(self) -> bool | None:
@@ -108,6 +119,37 @@ class Emotion:
             return None
         return self.region_head.index == self.region.index
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the answer is uncertain, in words; empty where it is not.
+
+        It is where the point is nearer to a region's boundary than 0.05, where the intervals of
+        all dimensions hold neutral, or where the entropy of categories is above three quarters of
+        the most that it can be.
+        """
+        words = []
+        if self.boundary_margin is not None and self.boundary_margin < _NEAR_BOUNDARY:
+            words.append(
+                f"region: its boundary is {self.boundary_margin:.3f} away, less than "
+                f"{_NEAR_BOUNDARY:g}"
+            )
+        intervals = self.intervals
+        if intervals and all(low <= _NEUTRAL <= high for low, high in intervals.values()):
+            words.append(f"scores: neutral, {_NEUTRAL:g}, lies in the interval of each")
+        if self.entropy is not None and self.categories is not None:
+            most = math.log2(len(self.categories))
+            if self.entropy > _HIGH_ENTROPY * most:
+                words.append(
+                    f"category: {self.entropy:.2f} bits of entropy, above {_HIGH_ENTROPY:.0%} of "
+                    f"{most:.2f}"
+                )
+        return tuple(words)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether there are `doubts`."""
+        return bool(self.doubts)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data, without dimensions or categories where the model has none."""
         return {
@@ -115,6 +157,7 @@ class Emotion:
             "seconds": self.seconds,
             **self._dimensions(),
             **self._categories(),
+            "doubts": list(self.doubts),
             "sound": None if self.sound is None else self.sound.to_dict(),
         }
 
@@ -133,6 +176,10 @@ class Emotion:
             if self.region_probabilities is None
             else dict(self.region_probabilities),
             "regions_agree": self.regions_agree,
+            "intervals": None
+            if self.intervals is None
+            else {name: list(ends) for name, ends in self.intervals.items()},
+            "percentiles": None if self.percentiles is None else dict(self.percentiles),
         }
 
     def _categories(self) -> dict[str, Any]:

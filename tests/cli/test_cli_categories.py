@@ -218,6 +218,16 @@ def test_labels_of_another_kind_are_refused(
     assert "expected a column of categories (EmoClass), found labels of arousal" in done.err
 
 
+def test_what_needs_dimensions_is_refused(
+    cli: Cli, bundle: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    words = ("predict", bundle, clips[0], *ONE)
+    drawn = cli(*words, "--segments", "--plot", tmp_path / "a.png").error()
+    assert drawn.startswith("--plot: expected a model of arousal, dominance and valence")
+    against = cli(*words, "--baseline", clips[0]).error()
+    assert against.startswith("baseline: expected a model of arousal, dominance and valence")
+
+
 def test_segments_have_the_columns_of_the_head(cli: Cli, bundle: Path, clips: list[Path]) -> None:
     held = ("predict", bundle, clips[0], "--segments", "--window", 1, *ONE)
     table = cli(*held)

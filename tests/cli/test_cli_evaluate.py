@@ -164,3 +164,31 @@ def test_the_example_of_the_documents_is_what_it_prints(
     assert done.code == 0
     printed = page.split("emosphere-spectral (onnx-fp32): ")[1].split("...")[0]
     assert done.out.removeprefix("emosphere-spectral (onnx-fp32): ").startswith(printed)
+
+
+def test_a_bundle_is_calibrated_with_its_own_answers(
+    cli: Cli, table: Path, clips: Path, tmp_path: Path
+) -> None:
+    out, saved = tmp_path / "calibrated", tmp_path / "a.csv"
+    done = cli(*command(table, clips, "--calibrate", out, "--save-answers", saved))
+    assert done.code == 0 and "0.9 of labels within arousal" in done.err
+    with table.open(newline="", encoding="utf-8") as file:
+        labels = {r["FileName"]: float(r["EmoVal"]) for r in csv.DictReader(file)}
+    answers = {name: scores[2] for name, scores in read_answers(saved).items()}
+    residuals = sorted(abs(min(max(a, 1), 7) - labels[name]) for name, a in answers.items())
+    width = residuals[14]  # ceil(16 * 0.9) = 15, the largest of fifteen
+    clip = clips / next(iter(answers))
+    emotion = json.loads(cli("predict", out, "--json", "--threads", 1, clip).out)
+    low, high = emotion["intervals"]["valence"]
+    assert low == pytest.approx(max(1, emotion["valence"] - width), abs=2e-4)
+    assert high == pytest.approx(min(7, emotion["valence"] + width), abs=2e-4)
+    assert 0 <= emotion["percentiles"]["valence"] <= 100 and isinstance(emotion["doubts"], list)
+    assert cli("verify", out, "--threads", 1).code == 0
+    # against a baseline there is none: the reference is of answers as they are
+    moved = cli("predict", out, "--json", "--baseline", clip, "--threads", 1, clip)
+    assert json.loads(moved.out)["intervals"] is None
+    few = cli(*command(table, clips, "--calibrate", tmp_path / "b", "--coverage", 0.99))
+    assert "expected at least 99 labelled clips for a coverage of 0.99, found 15" in few.error()
+    assert not (tmp_path / "b").exists()
+    wrong = cli(*command(table, clips, "--calibrate", tmp_path / "b", "--coverage", 1))
+    assert wrong.error() == "--coverage: expected a share between 0 and 1, found 1"

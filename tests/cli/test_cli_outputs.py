@@ -30,7 +30,9 @@ READ: dict[str, dict[str, str]] = {
         "bundle": "bundle", "--reference": "m.safetensors", "--parity-audio": "a.wav",
         "--trusted-key": "key.pem", "--against": "",
     },
-    "predict": {"inputs": "a.wav", "--bundle": "bundle", "--turns": "turns.csv"},
+    "predict": {
+        "inputs": "a.wav", "--bundle": "bundle", "--turns": "turns.csv", "--baseline": "a.wav",
+    },
     "evaluate": {
         "bundle": "bundle", "labels": "labels.csv", "--audio": "", "--answers": "answers.csv",
     },
@@ -56,14 +58,19 @@ WRITTEN = {
     "export": ["--out"],
     "verify": ["--report"],
     "predict": ["--out", "--plot"],
-    "evaluate": ["--save-answers", "--plot"],
+    "evaluate": ["--save-answers", "--plot", "--calibrate"],
     "stress": ["--report", "--json"],
     "report": ["--out"],
     "listen": ["--counters"],
     "bench": ["--json", "--csv", "--markdown", "--plot"],
     "train": ["--out", "--cache"],
 }
-FILES = [(c, o) for c, options in WRITTEN.items() if c not in ("export", "train") for o in options]
+FILES = [
+    (c, o)
+    for c, options in WRITTEN.items()
+    for o in options
+    if c not in ("export", "train") and o != "--calibrate"
+]
 # A history is continued, not replaced.
 SHARED = {("bench", "--json", "--compare")}
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -338,3 +339,23 @@ def test_many_long_files_are_summed_up(
     *each, last = done.err.splitlines()
     assert len(each) == 10
     assert last == "edge-ser: warning: used the first 12 s of 25 files that are longer"
+
+
+def test_answers_against_neutral_speech(cli: Cli, utterances: list[Path], tmp_path: Path) -> None:
+    calm, loud = utterances[:2]
+    own = json.loads(cli("predict", "--json", *ONE, calm).out)
+    done = cli("predict", "--json", "--baseline", calm, *ONE, calm, loud)
+    assert done.code == 0 and done.err == ""
+    neutral, other = [json.loads(line) for line in done.out.splitlines()]
+    assert neutral["valence"] == pytest.approx(4, abs=1e-5)
+    raw = json.loads(cli("predict", "--json", *ONE, loud).out)
+    assert other["valence"] == pytest.approx(raw["valence"] + 4 - own["valence"], abs=1e-5)
+    folder = tmp_path / "neutral"
+    folder.mkdir()
+    for path in (calm, loud):
+        shutil.copy(path, folder)
+    both = json.loads(cli("predict", "--json", "--baseline", folder, *ONE, calm).out)
+    expected = own["valence"] + 4 - (own["valence"] + raw["valence"]) / 2
+    assert both["valence"] == pytest.approx(expected, abs=1e-5)
+    missing = cli("predict", "--baseline", tmp_path / "none.wav", *ONE, calm)
+    assert "none.wav: expected an audio file, found no such file" in missing.error()
