@@ -15,6 +15,7 @@ with starting():
     from edge_ser.emotion.probabilities import RegionProbabilities
     from edge_ser.emotion.sphere import Partition, Region, Sphere
     from edge_ser.errors import (
+        ArchiveError,
         AudioError,
         BundleError,
         DamagedAudioWarning,
@@ -68,6 +69,7 @@ _LATE = {
 }
 
 __all__ = [
+    "ArchiveError",
     "AudioError",
     "BackgroundStream",
     "Bundle",

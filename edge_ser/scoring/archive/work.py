@@ -36,6 +36,8 @@ class Metrics:
         errors: recordings with a row that has an error.
         audio_seconds: of audio that were answered.
         busy_seconds: of the workers.
+        cpu_seconds: of the processor, of the workers: what a machine that others use as well does
+            not change much.
     """
 
     files: int = 0
@@ -43,6 +45,7 @@ class Metrics:
     errors: int = 0
     audio_seconds: float = 0.0
     busy_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     def __add__(self, other: Metrics) -> Metrics:
         names = [field.name for field in fields(self)]
@@ -94,7 +97,7 @@ class PartWorker:
             BundleError, DeviceError: the model cannot be run.
             OSError: the answers cannot be written.
         """
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         earlier = self._store.attempt(part)
         self._store.note_attempt(part, earlier or {"ended": {}})
         batches = self._careful(part, earlier) if earlier else self._swift(part)
@@ -102,7 +105,9 @@ class PartWorker:
             total = self._write(part, batches)
         finally:  # whatever is raised here, the worker lives
             self._store.forget_attempt(part)
-        return total + Metrics(busy_seconds=time.perf_counter() - started)
+        return total + Metrics(
+            busy_seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - cpu
+        )
 
     def _write(self, part: Part, batches: Iterator[tuple[int, list[Row]]]) -> Metrics:
         """Write rows as they come."""

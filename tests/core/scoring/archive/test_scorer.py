@@ -77,6 +77,7 @@ def test_bad_recordings_are_rows_with_an_error(scorer: Scorer, utterances: list[
     assert missing["error"][0] == "expected an audio file, found no such file"
 
 
+@pytest.mark.filterwarnings("ignore::edge_ser.PoorAudioWarning")
 def test_segments_are_a_row_each(
     ser: edge_ser.Recognizer, long_recording: Path, utterances: list[Path]
 ) -> None:
@@ -171,3 +172,28 @@ def test_wrong_use(scorer: Scorer) -> None:
         Scorer(hop=1.0)
     with pytest.raises(UsageError, match="expected at least 1, found 0"):
         Scorer(batch_size=0)
+
+
+def test_spark_takes_it_in_map_in_pandas(utterances: list[Path], scorer: Scorer) -> None:
+    """In Spark itself, where that is installed; its shape is tested above."""
+    sql = pytest.importorskip("pyspark.sql", reason="pyspark, half a gigabyte, is not installed")
+    spark = (
+        sql.SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .getOrCreate()
+    )
+    try:
+        paths = [str(path) for path in utterances]
+        frame = spark.createDataFrame([(path,) for path in paths], "path string").repartition(2)
+        rows = frame.mapInPandas(Scorer().in_pandas, SPARK_SCHEMA).collect()
+        direct = {row["path"]: row for row in scorer.rows(paths, paths)}
+        assert sorted(row.path for row in rows) == sorted(paths)
+        for row in rows:
+            assert row.valence == pytest.approx(direct[row.path]["valence"], abs=1e-4)
+            assert row.region == direct[row.path]["region"] and row.error is None
+        contents = spark.read.format("binaryFile").load(paths[0])
+        frame = contents.selectExpr("path", "content as bytes")
+        (one,) = frame.mapInPandas(Scorer().in_pandas, SPARK_SCHEMA).collect()
+        assert one.valence == pytest.approx(direct[paths[0]]["valence"], abs=1e-4)
+    finally:
+        spark.stop()
