@@ -47,7 +47,7 @@ def test_each_target_gets_the_bundle_that_it_would_get_alone(
     assert calls == ["load_checkpoint", "trace", "ask_reference"]
     assert sorted(p.name for p in out.iterdir()) == ["onnx-fp32", "onnx-int8"]
     heads, plain, small = told.out.splitlines()
-    assert heads.split() == ["target", "MB", "ms", "lowest", "CCC", "VAD", "max", "verdict"]
+    assert heads.split() == ["target", "MB", "ms", "lowest", "CCC", "max", "verdict"]
     for line, target in ((plain, "onnx-fp32"), (small, "onnx-int8")):
         bundle = Bundle.open(out / target)
         name, size, ms, ccc, worst, verdict, path = line.split()
