@@ -9,6 +9,7 @@ written and put in place. Where TensorRT for RTX is not installed, builds are le
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -50,6 +51,7 @@ class Loop:
         out: of the bundle that it writes or replaces.
         scratch: its TMPDIR.
         seconds: that it takes when nobody kills it.
+        kills: so far, of runs that had not ended by themselves.
         outcomes: how often the old or the new bundle was there after a kill.
         left: how often a kill left folders behind.
         hidden: how often one of these would load: the bundle that was replaced, or the new one.
@@ -61,6 +63,7 @@ class Loop:
     out: Path
     scratch: Path
     seconds: float = 0.0
+    kills: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     left: int = 0
     hidden: int = 0
@@ -97,12 +100,16 @@ class Loop:
         temporary = (path.name for path in self.scratch.iterdir())
         return sorted([*beside, *(n for n in temporary if not n.startswith(_OF_TORCH))])
 
+    def sealed(self) -> set[Path]:
+        """Manifests in temporary siblings, of this run and of those killed before."""
+        return set(self.out.parent.glob(f".{self.out.name}.*/manifest.json"))
+
     def kill_once(self, is_late: bool, chance: random.Random) -> None:
         before = Bundle.open(self.out).fingerprint
+        left = self.sealed()
         child = self.start()
         if is_late:
-            pattern = f".{self.out.name}.*/manifest.json"
-            while _lives(child) and not any(self.out.parent.glob(pattern)):
+            while _lives(child) and self.sealed() <= left:
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, _LAST_SECONDS))
         else:
@@ -111,6 +118,8 @@ class Loop:
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
             self.outcomes["ended before it was killed"] += 1
+        else:
+            self.kills += 1
         self.check(before)
 
     def check(self, before: str) -> None:
@@ -141,10 +150,10 @@ class Loop:
                 self.run_whole()
             print(self.name, number, dict(self.outcomes), self.left, self.faults, flush=True)
 
-    def row(self, kills: int) -> str:
+    def row(self) -> str:
         old, new = self.outcomes["the old bundle"], self.outcomes["the new bundle"]
         return (
-            f"| {self.name} | {kills} | {self.seconds:.1f} s | {old} | {new} | {self.left} | "
+            f"| {self.name} | {self.kills} | {self.seconds:.1f} s | {old} | {new} | {self.left} | "
             f"{self.hidden} | {len(self.faults)} |"
         )
 
@@ -187,10 +196,11 @@ def main() -> int:
             subprocess.run([sys.executable, "-m", "edge_ser", *make, "-o", str(out)], check=True)
             loops.append(Loop("build", ["build", str(out)], out, work / "scratch of builds"))
             counts.append(arguments.builds)
-        for loop, kills in zip(loops, counts, strict=True):
-            loop.run(kills, chance)
+        with contextlib.suppress(KeyboardInterrupt):  # what was tried by then is written
+            for loop, kills in zip(loops, counts, strict=True):
+                loop.run(kills, chance)
     faults = [f"- {loop.name}: {fault}" for loop in loops for fault in loop.faults]
-    rows = [loop.row(kills) for loop, kills in zip(loops, counts, strict=True)]
+    rows = [loop.row() for loop in loops]
     none = "No bundle was half-written, and whole runs removed all that killed ones had left."
     page = f"""# Killed commands
 
