@@ -116,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
         if bundle.signer is not None:
             print(f"signed by {bundle.signer.path} ({bundle.signer.id})")
         for group, figures in here.measures.items():
-            print(f"{group:<9}{_line(figures)}")
+            outside = any(failure.startswith(f"{group}: ") for failure in here.failures)
+            print(f"{group:<9}{_line(figures)}: {'OUTSIDE' if outside else 'within'} its limits")
         for note in (*here.not_judged, *here.notes):
             print(f"note     {note}")
         for limits, names in by_limits(here.judged).items():

@@ -232,6 +232,9 @@ def test_a_failed_verification_is_reported_too(cli: Cli, bundle_dir: Path, tmp_p
     change_answers(bundle_dir, other_vad)
     done = cli("verify", bundle_dir, "--report", tmp_path / "r.html", *ONE)
     assert done.code == 1
+    assert [line.split(": ")[-1] for line in done.out.splitlines() if " utterances: " in line] == [
+        "OUTSIDE its limits", "OUTSIDE its limits", "within its limits",
+    ]  # fmt: skip
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Failed" in html and "Passed" not in html
     assert "this device, recorded: VAD differs by 1.00e-02" in html
