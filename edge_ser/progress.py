@@ -140,8 +140,8 @@ class Lines:
         of_all = "" if self.total is None else f" of {self.total}"
         words = [f"{self._unit} {self.n:g}{of_all}", f"{brief_time(seconds)} so far"]
         if self.total is not None and self.n > 0:
-            left = seconds / self.n * max(0.0, self.total - self.n)
-            words.append(f"about {brief_time(left)} left")
+            seconds_left = seconds / self.n * max(0.0, self.total - self.n)
+            words.append(f"about {brief_time(seconds_left)} left")
         head = f"edge-ser: {self._name}: " if self._name else "edge-ser: "
         return head + ", ".join(words) + (f": {self._word}" if self._word else "")
 
@@ -152,9 +152,9 @@ class Lines:
 
 def brief_time(seconds: float) -> str:
     """Some seconds in few characters: 40 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    whole_seconds = round(seconds)
+    if whole_seconds < 60:
+        return f"{whole_seconds} s"
+    if whole_seconds < 3600:
+        return f"{whole_seconds // 60} min {whole_seconds % 60} s"
+    return f"{whole_seconds // 3600} h {whole_seconds % 3600 // 60} min"

@@ -107,8 +107,8 @@ def _run(command: list[str], subject: str) -> tuple[bytes, list[str]]:
         AudioError: it fails, or reaches a limit.
     """
     # without what would let it write a report or load code from elsewhere
-    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    variables = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+    environment = {name: os.environ[name] for name in variables if name in os.environ}
     overdue = threading.Event()
     with (
         tempfile.TemporaryFile() as said,

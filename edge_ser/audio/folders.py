@@ -34,10 +34,10 @@ def find_audio(folder: Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) -> Folder
     errors: list[OSError] = []
     files: list[Path] = []
     skipped: list[Path] = []
-    taken = frozenset(suffixes)
+    taken_suffixes = frozenset(suffixes)
     for place, _, names in os.walk(folder, onerror=errors.append):
         for path in (Path(place, name) for name in names):
-            if path.suffix.lower() in taken:
+            if path.suffix.lower() in taken_suffixes:
                 files.append(path)
             elif begins_as_audio(path):
                 skipped.append(path)

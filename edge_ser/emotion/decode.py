@@ -230,8 +230,8 @@ def decode(
     """
     fields: list[dict[str, Any]] = [{} for _ in seconds]
     for kind in HEADS.values():
-        said = kind.decoded(outputs.arrays, partition, len(fields), categories)
-        fields = [{**one, **more} for one, more in zip(fields, said, strict=True)]
+        head_fields = kind.decoded(outputs.arrays, partition, len(fields), categories)
+        fields = [{**one, **more} for one, more in zip(fields, head_fields, strict=True)]
     return [
         Emotion(**one, seconds=length, source=source, sound=sound)
         for one, length, source, sound in zip(

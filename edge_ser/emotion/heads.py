@@ -127,11 +127,11 @@ def describe_heads(
         partition: the regions.
         categories: their names, of a model that has a head of its own names.
     """
-    there = set(outputs)
+    present = set(outputs)
     return tuple(
         Head(name, kind.output, tuple(categories) if kind.names is None else kind.names(partition))
         for name, kind in HEADS.items()
-        if kind.output in there
+        if kind.output in present
     )
 
 
@@ -172,8 +172,8 @@ def _decode_categories(
     logits: Rows, _: Partition, names: Sequence[str]
 ) -> Iterable[tuple[Any, ...]]:
     for shares in softmax(logits):
-        known = shares[shares > 0]
-        entropy = float(-(known * np.log2(known)).sum())
+        positive = shares[shares > 0]
+        entropy = float(-(positive * np.log2(positive)).sum())
         yield names[int(shares.argmax())], Probabilities(names, shares.tolist()), max(entropy, 0.0)
 
 
@@ -186,9 +186,9 @@ def _differences(reference: Rows, candidate: Rows) -> tuple[float, float, float]
 def _compare_regions(
     reference: Rows, candidate: Rows, judged: NDArray[np.bool_]
 ) -> tuple[float, ...]:
-    same = reference.argmax(1) == candidate.argmax(1)
-    agreement = float(same[judged].mean()) if judged.any() else 0.0
-    return *_differences(reference, candidate), int((~same).sum()), agreement
+    is_same = reference.argmax(1) == candidate.argmax(1)
+    agreement = float(is_same[judged].mean()) if judged.any() else 0.0
+    return *_differences(reference, candidate), int((~is_same).sum()), agreement
 
 
 def _compare_categories(
@@ -198,13 +198,13 @@ def _compare_categories(
     difference = np.abs(a - b)
     # in nats; from logits, as a probability that rounds to 0 has no logarithm
     divergence = (a * (_log_softmax(reference) - _log_softmax(candidate))).sum(1)
-    some = difference.max(1)[judged]
+    judged_differences = difference.max(1)[judged]
     return (
         float(difference.max()),
-        float(divergence[judged].mean()) if some.size else 0.0,
+        float(divergence[judged].mean()) if judged_differences.size else 0.0,
         float(difference.mean()),
-        float(np.percentile(some, 99)) if some.size else 0.0,
-        float((a.argmax(1) == b.argmax(1))[judged].mean()) if some.size else 0.0,
+        float(np.percentile(judged_differences, 99)) if judged_differences.size else 0.0,
+        float((a.argmax(1) == b.argmax(1))[judged].mean()) if judged_differences.size else 0.0,
     )
 
 

@@ -102,11 +102,11 @@ class BaseSession(ABC):
                 expected=f"{self._min} to {min(self._max, samples.shape[1])} samples",
                 found=f"{shortest} to {longest}",
             )
-        most = self._most or lengths.size
+        max_rows = self._most or lengths.size
         parts = [
-            self._run(samples[first : first + most, : lengths[first : first + most].max()],
-                      lengths[first : first + most])
-            for first in range(0, lengths.size, most)
+            self._run(samples[first : first + max_rows, : lengths[first : first + max_rows].max()],
+                      lengths[first : first + max_rows])
+            for first in range(0, lengths.size, max_rows)
         ]  # fmt: skip
         outputs = parts[0]
         if len(parts) > 1:

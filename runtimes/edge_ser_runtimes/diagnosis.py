@@ -12,17 +12,17 @@ from edge_ser.install import pip_extra, pip_package
 from edge_ser_runtimes.registry import RUNTIMES, Runtime, load_part
 
 
-def diagnose(here: Survey) -> Iterable[Finding]:
+def diagnose(survey: Survey) -> Iterable[Finding]:
     """What every runtime says of this machine.
 
     A runtime that cannot even be diagnosed has a line that says why; the others have theirs.
 
     Args:
-        here: this machine.
+        survey: this machine.
     """
     for runtime in RUNTIMES.values():
         try:
-            yield from _findings(runtime, here)
+            yield from _findings(runtime, survey)
         except Exception as error:  # of a library that anyone may have brought
             lines = str(error).splitlines()
             yield Finding(
@@ -32,22 +32,22 @@ def diagnose(here: Survey) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def misfits(bundle: Bundle, here: Survey, words_said: str = "") -> str:
+def misfits(bundle: Bundle, survey: Survey, words_said: str = "") -> str:
     """What does not fit between a bundle and this machine, as the runtimes say.
 
     Args:
         bundle: of any target.
-        here: this machine.
+        survey: this machine.
         words_said: what the user was told already.
     """
     ask = [load_part(runtime.misfit) for runtime in RUNTIMES.values() if runtime.misfit]
-    words = [misfit(bundle, here, words_said) for misfit in ask]
+    words = [misfit(bundle, survey, words_said) for misfit in ask]
     return "; ".join(filter(None, words))
 
 
-def _findings(runtime: Runtime, here: Survey) -> list[Finding]:
+def _findings(runtime: Runtime, survey: Survey) -> list[Finding]:
     if runtime.diagnose:
-        return list(load_part(runtime.diagnose)(here))
+        return list(load_part(runtime.diagnose)(survey))
     present = [library for library in runtime.libraries if is_installed(library)]
     if present:
         versions = ", ".join(f"{m} {version(m) or 'of unknown version'}" for m in present)

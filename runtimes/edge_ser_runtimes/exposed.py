@@ -75,8 +75,8 @@ def parts(names: Sequence[str]) -> list[Sequence[str]]:
 def _with_outputs(side: Side, names: Sequence[str], folder: Path) -> Bundle:
     """The bundle's graph in a folder of its own, with these tensors as its outputs."""
     bundle, manifest = side.bundle, side.bundle.manifest
-    there = {output.name for output in manifest.outputs}
-    graph = side.graph() + outputs_message([name for name in names if name not in there])
+    present = {output.name for output in manifest.outputs}
+    graph = side.graph() + outputs_message([name for name in names if name not in present])
     (folder / "graph.onnx").write_bytes(graph)
     beside = (bundle.root / manifest.graph).parent
     for entry in manifest.files:

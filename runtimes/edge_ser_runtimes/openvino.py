@@ -104,9 +104,9 @@ class OpenVinoSession(BaseSession):
         self._lock = threading.Lock()
 
     def _run(self, samples: NDArray[np.float32], lengths: NDArray[np.int64]) -> Outputs:
-        rest = -samples.shape[1] % GRID_SAMPLES
-        if rest:
-            samples = np.pad(samples, ((0, 0), (0, rest)))
+        padding = -samples.shape[1] % GRID_SAMPLES
+        if padding:
+            samples = np.pad(samples, ((0, 0), (0, padding)))
         try:
             with self._lock:  # a request has one place for its answers
                 parts = [
@@ -179,19 +179,19 @@ def _precision(bundle: Bundle, core: Any) -> str:
     return "bf16" if proved == "bf16" and has else "f32"
 
 
-def diagnose(here: Survey) -> Iterable[Finding]:
+def diagnose(survey: Survey) -> Iterable[Finding]:
     """Whether it is installed, and whether the processor has bfloat16.
 
     Args:
-        here: this machine.
+        survey: this machine.
     """
-    flags = [f for f in here.instructions if f in BFLOAT16]
+    flags = [f for f in survey.instructions if f in BFLOAT16]
     has = f"bfloat16 ({', '.join(flags)})" if flags else "no bfloat16"
     release = version("openvino")
     if release:
         yield Finding("runtime", "openvino", "ok", f"OpenVINO {release}, processor has {has}")
         return
-    if here.integers == "arm64":
+    if survey.integers == "arm64":
         gain = "which takes no INT8 bundle on arm64"
     else:
         gain = "faster for large INT8 models here" if flags else "faster where there is bfloat16"

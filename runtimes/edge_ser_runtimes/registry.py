@@ -145,8 +145,8 @@ def open_session(
             "wait for one another",
             stacklevel=3,  # whoever called edge_ser.load
         )
-    given: dict[str, Any] = {"provider": provider, "cuda_graphs": cuda_graphs or None}
-    options = {name: value for name, value in given.items() if value is not None}
+    options_given: dict[str, Any] = {"provider": provider, "cuda_graphs": cuda_graphs or None}
+    options = {name: value for name, value in options_given.items() if value is not None}
     target = bundle.manifest.target
     fitting = runtimes_of(target)
     names = ", ".join(RUNTIMES)

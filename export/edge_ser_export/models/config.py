@@ -117,12 +117,12 @@ class ModelConfig:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what the model gives, in its order."""
-        there = {
+        present = {
             VAD: self.has_dimensions,
             REGION_LOGITS: self.region_count > 0,
             CATEGORY_LOGITS: bool(self.categories),
         }
-        return tuple(name for name, is_there in there.items() if is_there)
+        return tuple(name for name, is_there in present.items() if is_there)
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -154,8 +154,8 @@ class ModelConfig:
                 source, expected="a configuration with an `encoder` table", found=shown(data, 80)
             )
         encoder = checked(EncoderConfig, data["encoder"], f"{source}: encoder")
-        rest = {k: v for k, v in data.items() if k != "encoder"}
-        return cast(ModelConfig, checked(cls, {**rest, "encoder": encoder}, source))
+        fields = {k: v for k, v in data.items() if k != "encoder"}
+        return cast(ModelConfig, checked(cls, {**fields, "encoder": encoder}, source))
 
 
 def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
@@ -190,8 +190,10 @@ def checked(cls: type[Any], data: dict[str, Any], source: str) -> Any:
         check_bound("samples of a frame", config.field_samples, FIELD_SAMPLES, source)
     for rule, holds in _rules(config).items():
         if not holds:
-            found = {k: v for k, v in values.items() if k != "encoder"}  # has rules of its own
-            raise CheckpointError(source, expected=rule, found=f"{found}"[:300])
+            checked_values = {
+                k: v for k, v in values.items() if k != "encoder"
+            }  # has rules of its own
+            raise CheckpointError(source, expected=rule, found=f"{checked_values}"[:300])
     return config
 
 

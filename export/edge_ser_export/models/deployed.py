@@ -73,9 +73,9 @@ class DeploymentEncoder(nn.Module):
             if isinstance(module, RelativeBias | GatedAttention):
                 module.fold()
         gated = [a for a in self.attentions if isinstance(a, GatedAttention)]
-        least = min((float(a.constant.min()) for a in gated), default=0.0)
-        most = max((float(a.constant.max()) for a in gated), default=0.0)
-        self.gates_keep_sign = least > -_GATE_LEAST and most < _GATE_MOST - 1
+        lowest = min((float(a.constant.min()) for a in gated), default=0.0)
+        highest = max((float(a.constant.max()) for a in gated), default=0.0)
+        self.gates_keep_sign = lowest > -_GATE_LEAST and highest < _GATE_MOST - 1
 
     def embed(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What the transformer layers are given: `[batch, frames, hidden]`, and the mask."""
@@ -202,8 +202,8 @@ def strided_windows(x: Tensor, kernel: int, stride: int) -> Tensor:
     batch, time, channels = x.shape
     frames = (time - kernel) // stride + 1
     blocks = frames - 1 + -(-kernel // stride)
-    missing = blocks * stride - time
-    x = F.pad(x, (0, 0, 0, missing)) if missing > 0 else x[:, : blocks * stride]
+    padding = blocks * stride - time
+    x = F.pad(x, (0, 0, 0, padding)) if padding > 0 else x[:, : blocks * stride]
     view = x.reshape(batch, blocks, stride * channels)
     parts = [
         view[:, start : start + frames, : min(kernel - start * stride, stride) * channels]

@@ -105,8 +105,8 @@ class FastLogMel(nn.Module):
         k, quarter, half = torch.arange(bins), FFT_SIZE // 4, FFT_SIZE // 2
         order = torch.stack([k, half - k, quarter + k, quarter - k])
         flat = order.flatten()
-        seen = torch.stack([(flat[:i] == o).any() for i, o in enumerate(flat)])
-        filters = mel_filters(bands).half().float()[order] * ~seen.view(4, bins, 1)
+        is_repeated = torch.stack([(flat[:i] == o).any() for i, o in enumerate(flat)])
+        filters = mel_filters(bands).half().float()[order] * ~is_repeated.view(4, bins, 1)
         filters = filters.repeat(1, 2, 1)  # [4, 2 bins, bands]
         # the upper three groups meet the upper bands alone
         lowest = int(filters[1:].amax((0, 1)).nonzero()[0])

@@ -48,31 +48,35 @@ def repeat_layers(
         whether that was possible: layers have to be alike, and each weight of the second one has
         to be in the graph as it is in the model, not in something that was computed from it.
     """
-    own = [name for name in used if _SECOND.match(name)]
+    second_tensors = [name for name in used if _SECOND.match(name)]
     initializers = program.model.graph.initializers
-    if not own or any(name not in initializers for name in own) or not _alike(tensors, depth):
+    if (
+        not second_tensors
+        or any(name not in initializers for name in second_tensors)
+        or not _alike(tensors, depth)
+    ):
         return False
     data = dict(tensors)
-    for name in own:
+    for name in second_tensors:
         if _turn(initializers[name]):
             data |= {n: tensors[n].t() for n in (_of(name, i) for i in range(1, depth))}
     # of equal weights the optimiser would keep one, and nothing would tell whose it was
     drawn = np.random.default_rng(0)
-    for name in own:
+    for name in second_tensors:
         stand_in = drawn.standard_normal(tuple(data[name].shape), np.float32)
         initializers[name].const_value = ir.tensor(stand_in, name=name)
     program.optimize()
     graph = program.model.graph
     first, second = graph.outputs[-2:]
     del graph.outputs[-2:]
-    layer = _layer(graph, first, second, own)
+    layer = _layer(graph, first, second, second_tensors)
     if not layer:
         return False
     readers = [use for use in second.uses() if use.node not in layer]
     current, last = second, second.producer()
     for index in range(TRACED, depth):
         values: dict[ir.Value, ir.Value] = {first: current}
-        for name in own:
+        for name in second_tensors:
             values[graph.initializers[name]] = _weight(graph, _of(name, index), data)
         copies = [_copy(node, values, index) for node in layer]
         assert last is not None  # a value between layers is computed
@@ -80,7 +84,7 @@ def repeat_layers(
         current, last = values[second], copies[-1]
     for use in readers:
         use.node.replace_input_with(use.idx, current)
-    for name in own:
+    for name in second_tensors:
         graph.initializers[name].const_value = TorchTensor(data[name].detach(), name=name)
     return True
 
@@ -89,14 +93,14 @@ def _alike(tensors: Mapping[str, torch.Tensor], depth: int) -> bool:
     """Whether all layers from the second on have tensors of the same names, sizes and types."""
     second = {n: t for n, t in tensors.items() if _SECOND.match(n)}
     for index in range(TRACED, depth):
-        theirs = {_of(n, index): t for n, t in second.items()}
+        second_by_name = {_of(n, index): t for n, t in second.items()}
         if any(
             n not in tensors or tensors[n].shape != t.shape or tensors[n].dtype != t.dtype
-            for n, t in theirs.items()
+            for n, t in second_by_name.items()
         ):
             return False
         starts = tuple({m[1] + f".{index}." for n in second if (m := _SECOND.match(n))})
-        if sum(n.startswith(starts) for n in tensors) != len(theirs):
+        if sum(n.startswith(starts) for n in tensors) != len(second_by_name):
             return False
     return True
 

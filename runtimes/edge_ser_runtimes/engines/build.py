@@ -200,8 +200,8 @@ _LOGGERS: dict[str, Any] = {}
 
 
 def _logger(trt: Any, log: _Log) -> Any:
-    known = _LOGGERS.get(trt.__name__)
-    if known is None:
+    logger = _LOGGERS.get(trt.__name__)
+    if logger is None:
 
         class Logger(trt.ILogger):  # type: ignore[misc]
             def __init__(self) -> None:
@@ -211,9 +211,9 @@ def _logger(trt: Any, log: _Log) -> Any:
             def log(self, severity: Any, msg: str) -> None:
                 self.listener.add(severity.name, msg)
 
-        known = _LOGGERS[trt.__name__] = Logger()
-    known.listener = log
-    return known
+        logger = _LOGGERS[trt.__name__] = Logger()
+    logger.listener = log
+    return logger
 
 
 def _set_devices(trt: Any, config: Any, devices: Sequence[Device]) -> None:
@@ -331,13 +331,13 @@ def _monitor(trt: Any, bar: Any, stop: threading.Event) -> Any:
 
 
 def _io(trt: Any, network: Any) -> tuple[EngineTensor, ...]:
-    both = (
+    tensors = (
         ("input", network.num_inputs, network.get_input),
         ("output", network.num_outputs, network.get_output),
     )
     return tuple(
         EngineTensor(t.name, _TYPES.get(t.dtype.name, t.dtype.name.lower()), mode)
-        for mode, count, get in both
+        for mode, count, get in tensors
         for t in (get(i) for i in range(count))
     )
 

@@ -73,14 +73,14 @@ def take_census(trt: Any, network: Any, precision: str, seconds: float = SECONDS
         for tensor, shape in zip(inputs, dynamic, strict=True):
             tensor.shape = shape
     encoder = [p for p in products if p.of_encoder]
-    asked = [p for p in encoder if _as_asked(p, precision)]
-    rest = sorted((p for p in encoder if p not in asked), key=lambda p: -p.macs)
+    as_asked = [p for p in encoder if _as_asked(p, precision)]
+    others = sorted((p for p in encoder if p not in as_asked), key=lambda p: -p.macs)
     return Census(
         layers=dict(sorted(counts.items())),
         encoder=_shares(encoder),
         everything=_shares(products),
-        share=_total(asked) / max(1, _total(encoder)),
-        elsewhere=tuple(f"{p.name} ({p.kind})" for p in rest[:8]),
+        share=_total(as_asked) / max(1, _total(encoder)),
+        elsewhere=tuple(f"{p.name} ({p.kind})" for p in others[:8]),
         macs=_total(products),
         seconds=seconds,
     )

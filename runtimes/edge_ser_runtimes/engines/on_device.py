@@ -168,9 +168,9 @@ def _engine_for_others(engine: Engine, targets: tuple[Device, ...]) -> Engine | 
     return engine if engine.file and lost else None
 
 
-def _devices(asked: tuple[str, ...], engine: Engine, local: str | None) -> tuple[Device, ...]:
-    if asked:
-        return tuple(find_device(name) for name in asked)
+def _devices(names: tuple[str, ...], engine: Engine, local: str | None) -> tuple[Device, ...]:
+    if names:
+        return tuple(find_device(name) for name in names)
     exported = tuple(find_device(name) for name in engine.device.split(", "))
     if local is None or local in {d.sm.name for d in exported}:
         return exported

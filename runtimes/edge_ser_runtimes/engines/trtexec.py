@@ -137,10 +137,10 @@ class TrtexecSession:
             DeviceError: the program fails, or its outputs are not as expected.
             GateError: they are not finite.
         """
-        most = self.profile.batch[2]
+        max_rows = self.profile.batch[2]
         parts = [
-            self._run(samples[first : first + most], lengths[first : first + most])
-            for first in range(0, lengths.size, most)
+            self._run(samples[first : first + max_rows], lengths[first : first + max_rows])
+            for first in range(0, lengths.size, max_rows)
         ]
         return parts[0] if len(parts) == 1 else concatenate(parts)
 
@@ -154,17 +154,17 @@ class TrtexecSession:
         samples = np.pad(samples, ((0, batch - rows), (0, count - samples.shape[1])))
         # rows that only fill the profile have a length, too: means over none divide by zero
         lengths = np.pad(lengths, (0, batch - rows), mode="edge")
-        with scratch_folder() as here:
-            samples.astype(np.float32).tofile(here / "samples.bin")
-            lengths.astype(np.int64).tofile(here / "lengths.bin")
+        with scratch_folder() as folder:
+            samples.astype(np.float32).tofile(folder / "samples.bin")
+            lengths.astype(np.int64).tofile(folder / "lengths.bin")
             self.program.call(
                 f"--loadEngine={self.engine}",
                 f"--shapes=samples:{batch}x{count},lengths:{batch}",
-                f"--loadInputs=samples:{here / 'samples.bin'},lengths:{here / 'lengths.bin'}",
-                f"--exportOutput={here / 'outputs.json'}",
+                f"--loadInputs=samples:{folder / 'samples.bin'},lengths:{folder / 'lengths.bin'}",
+                f"--exportOutput={folder / 'outputs.json'}",
                 "--iterations=1", "--warmUp=0", "--duration=0",
             )  # fmt: skip
-            answers = self._read(here / "outputs.json", batch)
+            answers = self._read(folder / "outputs.json", batch)
         missing_names = [n for n in self.outputs if n not in answers]
         if missing_names:
             raise DeviceError(

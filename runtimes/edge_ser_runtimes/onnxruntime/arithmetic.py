@@ -35,10 +35,12 @@ def _saturation(bundle: Bundle) -> str:
         return ""
     if lowered.cpu.weight_bits != 8:
         return ""
-    here = "as they do on this one" if saturate else "and nothing tells whether they do on this one"
+    on_this_one = (
+        "as they do on this one" if saturate else "and nothing tells whether they do on this one"
+    )
     return (
         f"was made for processors ({lowered.cpu.instructions}) whose 8-bit sums do not saturate, "
-        f"{here}: run edge-ser verify, or export with --cpu x86"
+        f"{on_this_one}: run edge-ser verify, or export with --cpu x86"
     )
 
 

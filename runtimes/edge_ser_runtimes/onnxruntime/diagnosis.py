@@ -17,11 +17,11 @@ from edge_ser.install import pip_package
 _IMPORT = "from edge_ser.host.offline import import_onnxruntime; import_onnxruntime()"
 
 
-def diagnose(here: Survey) -> Iterable[Finding]:
+def diagnose(survey: Survey) -> Iterable[Finding]:
     """Its version and providers, then a line a target.
 
     Args:
-        here: this machine.
+        survey: this machine.
     """
     try:
         _check_import()
@@ -36,18 +36,18 @@ def diagnose(here: Survey) -> Iterable[Finding]:
     yield Finding(
         "runtime", "onnx", "ok", f"ONNX Runtime {library.__version__}, {', '.join(providers)}"
     )
-    runs = "runs and exports here" if here.exports else "runs here"
+    runs = "runs and exports here" if survey.exports else "runs here"
     yield Finding("target", "onnx-fp32", "ok", runs)
     yield Finding(
         "target", "onnx-fp16", "ok", f"{runs}; half the file, computed in float32 on a CPU"
     )
-    if here.integers == "x86-vnni":
+    if survey.integers == "x86-vnni":
         yield Finding("target", "onnx-int8", "ok", runs)
     else:
         yield Finding(
             "target", "onnx-int8", "advice", runs,
             "made for this processor only: give --cpu "
-            f"{here.integers or 'of the device'} when it is exported elsewhere",
+            f"{survey.integers or 'of the device'} when it is exported elsewhere",
         )  # fmt: skip
 
 

@@ -141,9 +141,9 @@ class Driver:
 
     def handle(self, name: str, *arguments: Any) -> int:
         """Call something that makes an object, and whose first argument is where it goes."""
-        made = c_void_p()
-        self.call(name, byref(made), *arguments)
-        return made.value or 0
+        pointer = c_void_p()
+        self.call(name, byref(pointer), *arguments)
+        return pointer.value or 0
 
 
 class Gpu:

@@ -27,23 +27,23 @@ _BACKENDS = {
 }
 
 
-def diagnose(here: Survey) -> Iterable[Finding]:
+def diagnose(survey: Survey) -> Iterable[Finding]:
     """Whether bundles of TensorRT run here, and whether engines are built here.
 
     Args:
-        here: this machine.
+        survey: this machine.
     """
-    machine = here.driver, here.tensorrt, here.jetson is not None
+    machine = survey.driver, survey.tensorrt, survey.jetson is not None
     yield Finding("runtime", "trt", *running(*machine))
     yield Finding("target", "trt-*", *building(*machine))
 
 
-def misfit(bundle: Bundle, here: Survey, words_said: str) -> str:
+def misfit(bundle: Bundle, survey: Survey, words_said: str) -> str:
     """What does not fit between an engine and this machine; "" where it fits.
 
     Args:
         bundle: of any target.
-        here: this machine.
+        survey: this machine.
         words_said: what the user was told already, and is not told again.
     """
     engine = bundle.manifest.engine
@@ -51,7 +51,7 @@ def misfit(bundle: Bundle, here: Survey, words_said: str) -> str:
         return ""
     advice = []
     module, install, parts = _BACKENDS[engine.backend]
-    version = here.tensorrt.modules.get(module)
+    version = survey.tensorrt.modules.get(module)
     if version is None:
         advice.append(f"it needs the module {module}: {install}")
     built, made_by = bool(engine.file), engine.version
@@ -65,7 +65,7 @@ def misfit(bundle: Bundle, here: Survey, words_said: str) -> str:
         and _first(version, parts) != _first(made_by, parts)
     ):
         advice.append(f"it was built by {module} {made_by}, here is {version}")
-    gpus = [g.sm_name for g in here.driver.gpus]
+    gpus = [g.sm_name for g in survey.driver.gpus]
     if not gpus:
         advice.append("it needs a GPU of NVIDIA's: use an onnx target here")
     elif built and not set(engine.sm) & set(gpus):

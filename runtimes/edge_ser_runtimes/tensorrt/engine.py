@@ -155,11 +155,11 @@ def load_module(file: EngineFile, driver: Driver) -> Any:
         )
     # engines of TensorRT for RTX fit one release exactly; its builds differ in the fourth part
     parts = 4 if file.backend == "rtx" else 3
-    made = file.version
-    if module_version.split(".")[:parts] != made.split(".")[:parts]:
+    built_by = file.version
+    if module_version.split(".")[:parts] != built_by.split(".")[:parts]:
         raise DeviceError(
             file.path.name,
-            expected=f"{file.module} {made}, which built it",
+            expected=f"{file.module} {built_by}, which built it",
             found=f"{file.module} {module_version}",
             advice=file.advice,
         )

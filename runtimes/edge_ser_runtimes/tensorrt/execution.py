@@ -68,9 +68,9 @@ def choose_shape(profiles: list[Profile], rows: int, samples: int) -> tuple[Shap
     return Shape(p.number, max(taken, p.least[0]), max(samples, p.least[1])), taken
 
 
-def must(done: bool, call: str, log: Any) -> None:
+def must(succeeded: bool, call: str, log: Any) -> None:
     """Refuse to go on after a call of TensorRT that reports failure by its return value."""
-    if not done:
+    if not succeeded:
         raise DeviceError(
             "TensorRT", expected=f"{call} to succeed", found=log.error or "that it did not"
         )

@@ -42,11 +42,11 @@ def cache_paths(bundle: Bundle) -> list[Path]:
     engine = bundle.manifest.engine
     assert engine is not None and engine.file  # whoever keeps kernels has loaded it
     digest = next(f.sha256 for f in bundle.manifest.files if f.path == engine.file)
-    own = user_cache() / f"{digest[:16]}{SUFFIX}"
+    in_user_cache = user_cache() / f"{digest[:16]}{SUFFIX}"
     root = bundle.root.resolve()
     if is_scratch(bundle.root) or root.name.startswith("."):
-        return [own]
-    return [root.with_name(root.name + SUFFIX), own]
+        return [in_user_cache]
+    return [root.with_name(root.name + SUFFIX), in_user_cache]
 
 
 class KernelCache:

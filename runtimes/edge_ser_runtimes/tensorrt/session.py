@@ -190,8 +190,8 @@ class TrtSession(BaseSession):
         execution = self._execution(shape)
         graph = self._cuda_graphs and not self._rtx
         values = execution.run(shape, self._feed(x, n), graph, self._around())
-        new = shape not in self._shapes and len(self._shapes) < _COUNTED_SHAPES
-        if self._caches and new:
+        is_new = shape not in self._shapes and len(self._shapes) < _COUNTED_SHAPES
+        if self._caches and is_new:
             self._shapes.add(shape)
             self._caches[0].ran()
         return Outputs({o.name: values[o.name][:rows] for o in self.bundle.manifest.outputs})
