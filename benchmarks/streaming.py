@@ -212,8 +212,10 @@ def main() -> None:
         memory = memory_over_hours(ser, minute, arguments.hours)
         seconds = time.process_time() - begun
     cells = " | ".join(f"{m:.1f}" for m in memory)
+    given = " --int8 BUNDLE" if arguments.int8 else ""
     text = PAGE.format(
-        command=f"python benchmarks/streaming.py --hours {arguments.hours}", machine=machine_line(),
+        command=f"python benchmarks/streaming.py --hours {arguments.hours}{given}",
+        machine=machine_line(),
         window=WINDOW, hop=HOP, minutes=MINUTES, loads="\n".join(loads),
         delays=resampling_delays(), hours=arguments.hours, seconds=seconds, cells=cells,
         growth=memory[-1] / memory[0] - 1, shares="\n".join(shares),
@@ -227,7 +229,8 @@ PAGE = """# A stream
 Made by `{command}`: {machine};
 default model, one thread; 48 kHz int16 in blocks of 20 ms, windows of {window:g} s, hop {hop:g} s.
 Resampling, the gate of speech, windows, model and running mean together, over {minutes} minutes of
-speech. The machine was busy with other work; processor times are the process's own.
+speech. The machine was busy with other work, which the delays hold and the processor times, those
+of the process alone, do not.
 
 - load: processor time, of the time that was spoken
 - delay: of the push that brings a window's last sample, until it has returned the estimate, ms
