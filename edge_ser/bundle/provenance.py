@@ -25,12 +25,16 @@ class CheckpointOrigin(OpenEnded):
         sha256: of its weights; None: not told.
         assumed: because the checkpoint does not say, in words.
         trained_on: speech that it learnt from, in words; None: not told.
+        repository: of a hub that it is from, such as `org/name`; None: not told.
+        commit: of that repository.
     """
 
     kind: str | None = None
     sha256: str | None = None
     assumed: tuple[str, ...] = ()
     trained_on: str | None = None
+    repository: str | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,11 @@ class Provenance(OpenEnded):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data, without what is not told."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, {})}
+        data = {key: value for key, value in asdict(self).items() if value not in (None, {})}
+        for name in ("repository", "commit"):
+            if data["checkpoint"][name] is None:
+                del data["checkpoint"][name]
+        return data
 
     @property
     def made_by(self) -> str:

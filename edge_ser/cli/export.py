@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def add_parser(commands: Any) -> None:
         nargs="?",
         metavar="CKPT",
         help="a run directory of EmoSphere-SER, the directory of a published model, an edge-ser "
-        ".safetensors or .pt, or `spectral` (default) or `wavlm-tiny` from this package",
+        ".safetensors or .pt, ORG/NAME of a hub's repository, or `spectral` (default) or "
+        "`wavlm-tiny` from this package",
     )
     parser.add_argument("--checkpoint", dest="named", metavar="CKPT", help="the same as an option")
     parser.add_argument(
@@ -51,6 +53,9 @@ def add_parser(commands: Any) -> None:
         action=Output,
         folder=True,
         help="bundle to write; of several targets, their folder",
+    )
+    parser.add_argument(
+        "--revision", help="of a hub's repository: a branch, a tag or a commit (default: main)"
     )
     parser.add_argument("--name", help="of the bundle (default: the checkpoint's)")
     parser.add_argument("--licence", help="of the weights, for the bundle (default: as known)")
@@ -177,10 +182,12 @@ def _add_engine(engine: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with needs("export", "export"):
+        from edge_ser_export.checkpoints.hub import resolve
         from edge_ser_export.options import for_targets
         from edge_ser_export.targets import find_target
 
         asked = read_options(arguments)
+        asked = replace(asked, source=resolve(asked.source, arguments.revision))
         several = for_targets(asked, arguments.target or (asked.target,))
         for options in several:
             options.check()

@@ -61,6 +61,9 @@ def print_export(made: Exported, verbose: bool) -> None:
             f"(limit {parity.limits.vad:g}), {changed or 'no'} "
             f"{worst.classes_of(max(changed, 1))} changed"
         )
+    origin = manifest.provenance.checkpoint
+    if origin.repository is not None:
+        print(f"from {origin.repository} at {origin.commit}, licence {manifest.licence}")
     print(f"fingerprint {made.fingerprint}")
     print(f"next: edge-ser {_next_command(made)}")
 

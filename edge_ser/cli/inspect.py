@@ -12,7 +12,7 @@ from edge_ser.bundle.engine import Engine
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.files import CARD, MANIFEST
 from edge_ser.bundle.manifest import Manifest
-from edge_ser.bundle.provenance import Row
+from edge_ser.bundle.provenance import CheckpointOrigin, Row
 from edge_ser.bundle.trust import UNASKED
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import SignatureError
@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         *_engine(m.engine),
         ("licence", f"{m.licence} (of the weights)"),
         ("checkpoint", f"{checkpoint.kind}, sha256 {str(checkpoint.sha256)[:16]}..."),
+        *_repository(checkpoint),
         *(("assumed", note) for note in checkpoint.assumed),
         ("made by", origin.made_by),
         *([("made at", origin.date)] if origin.date else []),
@@ -122,6 +123,12 @@ def _limits(m: Manifest) -> str:
     if not m.has_dimensions:
         return f"probabilities {m.limits.vad:g}"
     return f"VAD {m.limits.vad:g} on 0..1, logits {m.limits.region_logits:g}"
+
+
+def _repository(checkpoint: CheckpointOrigin) -> list[Row]:
+    if checkpoint.repository is None:
+        return []
+    return [("repository", f"{checkpoint.repository} at {checkpoint.commit}")]
 
 
 def _classes(m: Manifest) -> list[Row]:

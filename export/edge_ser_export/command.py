@@ -6,6 +6,7 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
+from edge_ser_export.checkpoints.hub import snapshot_of
 from edge_ser_export.options import ExportOptions
 
 # Options whose names on the command line are not those of the fields.
@@ -27,7 +28,11 @@ def spell_command(options: ExportOptions, names_only: bool = True) -> str:
         names_only: name what is read without the folder it lies in, and not where the bundle goes:
             a path of the exporting machine is nobody's business on the device.
     """
-    words = ["edge-ser", "export", _place(Path(options.source), names_only)]
+    snapshot = snapshot_of(Path(options.source))
+    if snapshot is None:
+        words = ["edge-ser", "export", _place(Path(options.source), names_only)]
+    else:
+        words = ["edge-ser", "export", snapshot.repository, "--revision", snapshot.commit]
     words += ["--target", options.target]
     paths = [
         ("calibration", options.calibration),

@@ -44,6 +44,7 @@ def describe_bundle(
     """
     config = checkpoint.config
     heads = config.heads
+    licence = None if checkpoint.origin is None else checkpoint.origin.licence
     return Manifest(
         name=checkpoint.name,
         family=config.family,
@@ -62,7 +63,7 @@ def describe_bundle(
         preprocessing=preprocessing,
         partition=config.partition,
         limits=lowered.limits,
-        licence=options.licence or config.weights_licence,
+        licence=options.licence or licence or config.weights_licence,
         max_batch=lowered.max_batch or find_encoder(config.encoder.kind).max_batch,
         sound=None if options.min_speech is None else SoundLimits(min_speech=options.min_speech),
     ).with_parts(
@@ -95,6 +96,8 @@ def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
             checkpoint.sha256,
             tuple(checkpoint.notes),
             trained_on(options.source),
+            None if checkpoint.origin is None else checkpoint.origin.repository,
+            None if checkpoint.origin is None else checkpoint.origin.commit,
         ),
         command=spell_command(options),
         options=_describe_options(checkpoint, options),

@@ -19,7 +19,8 @@ from edge_ser_export.command import spell_command
 pytestmark = pytest.mark.usefixtures("traced_once")
 # What a command does not say: where the bundle goes, another way to name the checkpoint, and how
 # its end is told.
-UNTOLD = {"out", "named", "help", "verbose", "quiet", "json"}
+# the commit that was fetched is told instead of what was asked for
+UNTOLD = {"out", "named", "help", "verbose", "quiet", "json", "revision"}
 COMMANDS = (
     "export runs/a --target onnx-fp32 --epoch final --neutral-radius 0.25 --max-seconds 2.5 "
     "--short pad --min-speech 0.3 --parity-audio SPEECH SPEECH/00.flac --runtime openvino "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from edge_ser_export.checkpoints.hub import Snapshot
 from edge_ser_export.checkpoints.preprocessor import Prepare
 from edge_ser_export.models.config import ModelConfig
 from edge_ser_export.models.joint import JointModel
@@ -23,6 +24,7 @@ class Checkpoint:
         notes: what was assumed because the checkpoint does not say.
         half: the weights are stored in 16 bits.
         epoch: of a run directory: `best`, `final`, or a number; None for other kinds.
+        origin: the version of a hub's repository that it is; None: of no hub's cache.
         prepare: normalises samples as the checkpoint's own library does; None: it has none.
     """
 
@@ -34,6 +36,7 @@ class Checkpoint:
     half: bool = False
     epoch: str | None = None
     prepare: Prepare | None = None
+    origin: Snapshot | None = None
 
     @property
     def config(self) -> ModelConfig:

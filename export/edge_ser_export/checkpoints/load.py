@@ -14,6 +14,7 @@ from edge_ser_export.builtin import existing_checkpoint, installed_checkpoints
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import CONFIG, TENSORS, WEIGHTS, refuse_adapters
 from edge_ser_export.checkpoints.first_look import is_run_directory, refuse_frameworks
+from edge_ser_export.checkpoints.hub import snapshot_of
 from edge_ser_export.checkpoints.own_format import is_own, load_own
 from edge_ser_export.checkpoints.published import load_published
 from edge_ser_export.checkpoints.run_directory import load_run
@@ -44,7 +45,7 @@ def load_checkpoint(
     published = (path / CONFIG).is_file() and not is_run_directory(path)
     refuse_frameworks(path)
     if path.is_dir() and not published:
-        return load_run(path, epoch, neutral_radius)
+        return replace(load_run(path, epoch, neutral_radius), origin=snapshot_of(path))
     for option, value in (("--epoch", epoch), ("--neutral-radius", neutral_radius)):
         if value is not None:
             raise UsageError(
@@ -54,7 +55,7 @@ def load_checkpoint(
                 advice=f"drop {option}, or give the run directory",
             )
     if published:
-        return load_published(path, weights)
+        return replace(load_published(path, weights), origin=snapshot_of(path))
     checkpoint = load_own(path)
     if path in installed_checkpoints().values():
         return replace(checkpoint, name=f"emosphere-{path.stem}")
