@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ser.errors import CheckpointError
+from edge_ser_export.checkpoints.adapter_files import find_adapter, is_adapted
 from edge_ser_export.checkpoints.file_kind import foreign, foreign_folder
 from edge_ser_export.checkpoints.files import (
     CONFIG,
@@ -85,6 +86,9 @@ def refuse_at_sight(path: Path, epoch: str | None = None) -> None:
         CheckpointError: saying what it is.
     """
     if path.is_dir():
+        if is_adapted(path):
+            find_adapter(path)
+            return
         refuse_adapters(path)
         refuse_frameworks(path)
         if is_run_directory(path) or not (path / CONFIG).is_file():

@@ -85,6 +85,15 @@ def resolve(
     return str(cached)
 
 
+def cached(
+    source: str, revision: str = "main", environment: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The snapshot of a repository in the cache; None where there is none, or the name is none."""
+    if not _ID.fullmatch(source) or not _REVISION.fullmatch(revision) or ".." in revision:
+        return None
+    return _in_cache(source, revision, environment)
+
+
 def snapshot_of(path: Path) -> Snapshot | None:
     """Which version of which repository a directory of the cache is; None for any other."""
     folder = path.resolve() if path.is_dir() else path.parent

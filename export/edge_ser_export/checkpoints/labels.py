@@ -86,8 +86,8 @@ def output_order(config: dict[str, Any], source: Path) -> tuple[list[int], list[
 def category_names(config: dict[str, Any], source: Path, unnamed: bool = True) -> tuple[str, ...]:
     """Names of the categories of a classifier, in the order of its outputs; none of a regression.
 
-    A model that does not say which it is tells categories apart, unless an output is called
-    arousal, dominance or valence.
+    A model that does not say which it is tells categories apart, unless every output is called
+    arousal, dominance or valence, in whatever spelling.
 
     Args:
         config: content of `config.json`.
@@ -122,7 +122,7 @@ def category_names(config: dict[str, Any], source: Path, unnamed: bool = True) -
         ) from error
     spelled = {_DIMENSION.get(re.sub(r"[^a-z0-9]", "", name.lower())) for name in names.values()}
     placeholders = all(_PLACEHOLDER.fullmatch(name.lower()) for name in names.values())
-    if problem is None and (spelled & set(DIMENSIONS) or (placeholders and not unnamed)):
+    if problem is None and (None not in spelled or (placeholders and not unnamed)):
         return ()
     if sorted(names) != list(range(len(table))) or len(names) < 2 or len(names) < len(table):
         raise CheckpointError(

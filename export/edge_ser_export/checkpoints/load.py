@@ -11,12 +11,13 @@ from pathlib import Path
 
 from edge_ser.errors import UsageError
 from edge_ser_export.builtin import existing_checkpoint, installed_checkpoints
+from edge_ser_export.checkpoints.adapter_files import is_adapted
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import CONFIG, TENSORS, WEIGHTS, refuse_adapters
 from edge_ser_export.checkpoints.first_look import is_run_directory, refuse_frameworks
 from edge_ser_export.checkpoints.hub import snapshot_of
 from edge_ser_export.checkpoints.own_format import is_own, load_own
-from edge_ser_export.checkpoints.published import load_published
+from edge_ser_export.checkpoints.published import load_adapted, load_published
 from edge_ser_export.checkpoints.run_directory import load_run
 
 
@@ -41,8 +42,10 @@ def load_checkpoint(
     weights: Path | None = None
     if _is_of_published(path):
         path, weights = path.parent, None if path.name == CONFIG else path
-    refuse_adapters(path)
-    published = (path / CONFIG).is_file() and not is_run_directory(path)
+    adapted = is_adapted(path)
+    if not adapted:
+        refuse_adapters(path)
+    published = adapted or ((path / CONFIG).is_file() and not is_run_directory(path))
     refuse_frameworks(path)
     if path.is_dir() and not published:
         return replace(load_run(path, epoch, neutral_radius), origin=snapshot_of(path))
@@ -54,6 +57,8 @@ def load_checkpoint(
                 found=f"{value} for {path.name}",
                 advice=f"drop {option}, or give the run directory",
             )
+    if adapted:
+        return replace(load_adapted(path), origin=snapshot_of(path))
     if published:
         return replace(load_published(path, weights), origin=snapshot_of(path))
     checkpoint = load_own(path)

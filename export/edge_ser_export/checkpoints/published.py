@@ -13,6 +13,8 @@ from torch import Tensor
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import CheckpointError
 from edge_ser_export.bounds import shown
+from edge_ser_export.checkpoints.adapter_files import ADAPTER_CONFIG, find_adapter
+from edge_ser_export.checkpoints.adapters import merged
 from edge_ser_export.checkpoints.checkpoint import Checkpoint
 from edge_ser_export.checkpoints.files import (
     CONFIG,
@@ -114,8 +116,39 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     _check_type(config, described)
     weights = find_weights(path) if weights is None else weights
     tensors, files = read_weights(weights)
-    tensors = unwrapped(tensors)
-    given = _Files(config, described, tensors, weights)
+    return _load(_Files(config, described, unwrapped(tensors), weights), files, path)
+
+
+def load_adapted(path: Path) -> Checkpoint:
+    """Load the directory of an adapter, merged into its base.
+
+    The configuration is the adapter's where one lies beside it, as the base may have no head.
+
+    Raises:
+        CheckpointError: as `load_published`, or the adapter is of another model or kind.
+    """
+    adapter = find_adapter(path)
+    described = next(p / CONFIG for p in (path, adapter.base) if (p / CONFIG).is_file())
+    config = read_json(described)
+    _check_type(config, described)
+    weights = find_weights(adapter.base)
+    tensors, files = read_weights(weights)
+    prefix = base_prefix(str(config["model_type"])) if config["model_type"] != _BASELINE else ""
+    whole = merged(unwrapped(tensors), adapter, prefix or "ssl_model")
+    files += [adapter.weights, path / ADAPTER_CONFIG]
+    return _load(_Files(config, described, whole, adapter.weights), files, path)
+
+
+def _load(given: _Files, files: list[Path], path: Path) -> Checkpoint:
+    """The checkpoint of what was read.
+
+    Args:
+        given: its configuration and tensors.
+        files: that they were read from.
+        path: that was asked for.
+    """
+    config, described = given.config, given.described
+    tensors, weights = given.tensors, given.weights
     kind = _find_kind(given)
     _check_config(config, kind, described)
     joint, notes = kind.read(given)
@@ -127,7 +160,7 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
         name=f"{joint.family}-{folder_name(path)}",
-        sha256=hash_files([f for f in (described, *files, path / NAME) if f.is_file()]),
+        sha256=hash_files([f for f in (described, *files, described.parent / NAME) if f.is_file()]),
         notes=(*notes, *assumed),
         prepare=feature_extractor(joint.normalization == "utterance")
         if kind.extracts_features

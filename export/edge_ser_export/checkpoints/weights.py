@@ -27,11 +27,11 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], list[Path]]:
         CheckpointError: damaged or unsafe, or shards that are not those of their index.
     """
     if not path.name.endswith(INDEX):
-        return _read(path), [path]
+        return read_tensors(path), [path]
     shards = _shards(path)
     tensors: dict[str, Tensor] = {}
     for name, listed in shards.items():
-        shard = _read(path.parent / name)
+        shard = read_tensors(path.parent / name)
         others = sorted(set(shard) ^ listed)
         if others:
             raise CheckpointError(
@@ -66,7 +66,12 @@ def weight_files(path: Path) -> list[Path]:
     return [path.parent / name for name in _shards(path)]
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of one file, by name.
+
+    Raises:
+        CheckpointError: damaged or unsafe.
+    """
     return read_safetensors(path)[1] if path.suffix == ".safetensors" else load_state_dict(path)
 
 

@@ -181,6 +181,13 @@ def test_categories_have_the_names_and_the_order_of_the_file(
     near(run_one(checkpoint.model, x), published.answer(x))
 
 
+def test_letters_of_a_corpus_are_categories_though_two_spell_dimensions(tmp_path: Path) -> None:
+    letters = dict(enumerate("ADHN"))  # angry, disgust, happy, neutral
+    published = classifier(id2label=letters, problem_type=None)
+    checkpoint = load_checkpoint(published.save(tmp_path, save_safetensors))
+    assert checkpoint.config.categories == tuple("ADHN")
+
+
 def test_outputs_without_names_are_categories_of_their_numbers(tmp_path: Path) -> None:
     published = classifier(id2label={0: "LABEL_0", 1: "LABEL_1"})
     checkpoint = load_checkpoint(published.save(tmp_path, save_safetensors))
