@@ -241,6 +241,26 @@ def test_segments_have_the_columns_of_the_head(cli: Cli, bundle: Path, clips: li
     assert [line.split()[7] for line in rttm] == [row["category"] for row in rows]
 
 
+def test_a_picture_of_segments_needs_dimensions(
+    cli: Cli, bundle: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    picture = tmp_path / "call.png"
+    done = cli("predict", bundle, clips[0], "--segments", "--plot", picture, *ONE)
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert "--plot: expected a model of arousal, dominance and valence" in line
+    assert not picture.exists()
+
+
+def test_a_stream_has_categories_and_smooths_no_dimensions(bundle: Path, clips: list[Path]) -> None:
+    speech = decode_file(clips[0], 16_000)
+    with edge_ser.load(bundle, threads=1) as ser, ser.stream(16_000, window=1.0) as stream:
+        estimates = [*stream.push(speech), *stream.flush()]
+    told = [e for e in estimates if e.emotion is not None]
+    assert told and all(e.emotion.category in NAMES for e in told if e.emotion)
+    assert all(e.smoothed is None for e in told)
+
+
 def test_stress_needs_dimensions(cli: Cli, bundle: Path, clips: list[Path]) -> None:
     done = cli("stress", bundle, "--audio", clips[0].parent, "--condition", "gsm")
     assert done.code == 2
