@@ -109,7 +109,7 @@ def test_predict_has_the_columns_of_its_head(cli: Cli, bundle: Path, clips: list
     assert head.split() == ["file", "category", "probability", "entropy"]
     assert len(rows) == len(clips)
     lines = [json.loads(x) for x in cli("predict", bundle, *clips, "--json", *ONE).out.splitlines()]
-    wanted = {"source", "seconds", "category", "categories", "entropy", "sound"}
+    wanted = {"source", "seconds", "category", "categories", "entropy", "doubts", "sound"}
     assert all(set(line) == wanted for line in lines)
     assert [row.split()[1] for row in rows] == [line["category"] for line in lines]
     told = csv.DictReader(io.StringIO(cli("predict", bundle, *clips, "--format", "csv", *ONE).out))
