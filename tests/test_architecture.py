@@ -14,7 +14,8 @@ MODULES = [path for floor in FLOORS for path in (ROOT / floor).rglob("*.py")]
 
 @pytest.mark.parametrize("page", [PAGE, RECIPES], ids=["architecture", "contributing"])
 def test_every_module_that_is_named_is_there(page: str) -> None:
-    known = [path.as_posix() for path in [*MODULES, *(ROOT / "tests").rglob("*.py")]]
+    others = [path for name in ("tests", "benchmarks") for path in (ROOT / name).rglob("*.py")]
+    known = [path.as_posix() for path in [*MODULES, *others]]
     names = {n for n in re.findall(r"[\w/]+\.py\b", page) if "NAME" not in n}
     assert len(names) > 10
     assert not [n for n in names if not any(path.endswith(f"/{n}") for path in known)]
