@@ -111,6 +111,8 @@ def test_predict_has_the_columns_of_its_head(cli: Cli, bundle: Path, clips: list
     lines = [json.loads(x) for x in cli("predict", bundle, *clips, "--json", *ONE).out.splitlines()]
     wanted = {"source", "seconds", "category", "categories", "entropy", "doubts", "sound"}
     assert all(set(line) == wanted for line in lines)
+    torn = [line["entropy"] > 0.75 * np.log2(len(NAMES)) for line in lines]
+    assert [bool(line["doubts"]) for line in lines] == torn
     assert [row.split()[1] for row in rows] == [line["category"] for line in lines]
     told = csv.DictReader(io.StringIO(cli("predict", bundle, *clips, "--format", "csv", *ONE).out))
     for cells, line in zip(told, lines, strict=True):
