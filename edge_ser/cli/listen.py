@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -123,7 +124,7 @@ def _read_words(words: list[str]) -> tuple[Path | None, bool]:
 
 def _check_options(arguments: argparse.Namespace, is_piped: bool) -> Pcm | None:
     """What raw samples are; None where nobody said."""
-    if arguments.seconds is not None and not arguments.seconds > 0:
+    if arguments.seconds is not None and not 0 < arguments.seconds < math.inf:
         raise UsageError("--seconds", expected="more than 0", found=f"{arguments.seconds:g}")
     misplaced = ("device",) if is_piped else ("format", "channels")
     for name in misplaced:

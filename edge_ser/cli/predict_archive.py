@@ -98,7 +98,7 @@ def run_archive(arguments: argparse.Namespace) -> int:
             scorer,
             engine=arguments.engine,
             workers=arguments.workers,
-            part_files=arguments.part_files or PART_FILES,
+            part_files=PART_FILES if arguments.part_files is None else arguments.part_files,
             progress=bar.update,
         )
     print_note(f"{arguments.out}: {summary.words}")

@@ -72,12 +72,10 @@ class Divergence:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""
         first = self.first
-        tensors = [
-            asdict(t) | {"difference": t.difference if np.isfinite(t.difference) else None}
-            for t in self.tensors
-        ]
+        tensors = [asdict(t) | {"difference": _number(t.difference)} for t in self.tensors]
         named = None if first is None else first.tensor
-        return asdict(self) | {"tensors": tensors, "first": named}
+        answers = _number(self.answers)
+        return asdict(self) | {"tensors": tensors, "first": named, "answers": answers}
 
 
 def find_divergence(ours: Side, reference: Side) -> Divergence:
@@ -89,7 +87,8 @@ def find_divergence(ours: Side, reference: Side) -> Divergence:
 
     Raises:
         BundleError: there is no recorded utterance, or a runtime cannot compute a graph.
-        UsageError: the two graphs have no tensor in common but their answers.
+        UsageError: the two graphs have no tensor in common but their answers, or give answers of
+            other sizes.
     """
     nodes = read_nodes(ours.graph())
     theirs = {name for node in read_nodes(reference.graph()) for name in node.outputs}
@@ -153,12 +152,25 @@ def _utterance(
     preprocessing = ours.bundle.manifest.preprocessing
     rows = [preprocessing.normalize(from_int16(x)) for x in golden.samples]
     here, there = (side.tensors(answers, rows) for side in (ours, reference))
+    for name in answers:
+        sizes = [side[0][name].shape[-1] for side in (here, there)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(
+                reference.words,
+                expected=f"a graph of the same model, with {sizes[0]} numbers of {name}",
+                found=str(sizes[1]),
+            )
     apart = [
         max(_difference(a[name], b[name]) for name in answers)
         for a, b in zip(here, there, strict=True)
     ]
     worst = int(np.argmax(np.nan_to_num(apart, nan=np.inf)))
     return golden.names[worst], rows[worst]
+
+
+def _number(difference: float) -> float | None:
+    """As JSON has it, which knows neither NaN nor infinity."""
+    return difference if np.isfinite(difference) else None
 
 
 def _is_comparable(a: NDArray[Any], b: NDArray[Any]) -> bool:

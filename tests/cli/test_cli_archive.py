@@ -60,6 +60,10 @@ def test_what_has_no_answer_is_a_row_and_ends_with_2(
         ),
         (("--engine", "ray", "-o", "O", "--long", "mean"), "--long: expected none beside --engine"),
         (("--engine", "ray", "-o", "O", "--workers", 0), "workers: expected at least 1, found 0"),
+        (
+            ("--engine", "plain", "-o", "O", "--part-files", 0),
+            "part_files: expected at least 1, found 0",
+        ),
         (("--engine", "ray", "-o", "O", "/nowhere"), "/nowhere: expected a folder, audio files or"),
         (("--engine", "ray", "-o", "O", "-"), "expected folders, files or shards beside --engine"),
         (("--engine", "spark", "-o", "O"), "--engine: expected one of plain, ray, found 'spark'"),

@@ -123,6 +123,7 @@ def test_silence_and_noise_are_told_and_not_answered(listen: Listen) -> None:
         (["-", "-"], b"", "command line: expected at most one bundle and one -, found - -"),
         ([*RAW, "--window", "99"], bytes(99), "window: expected 0.025 to 12 s"),
         ([*RAW, "--seconds", "0"], b"", "--seconds: expected more than 0, found 0"),
+        ([*RAW, "--seconds", "inf"], b"", "--seconds: expected more than 0, found inf"),
         ([*RAW, "--counters", "none/c.json"], b"", "none/c.json: expected an existing folder"),
     ],
 )

@@ -155,6 +155,23 @@ def test_what_is_no_number_differs(bundle_dir: Path, sound: Bundle) -> None:
     assert divergence.first is not None and divergence.first.tensor == "layer_norm_2"
     (named,) = (t for t in divergence.to_dict()["tensors"] if t["tensor"] == "layer_norm_2")
     assert named["difference"] is None
+    assert divergence.to_dict()["answers"] is None, "JSON has no NaN"
+
+
+def test_answers_of_another_size_are_refused(bundle_dir: Path, sound: Bundle) -> None:
+    model = onnx.load(bundle_dir / "model.onnx")
+    (last,) = (n for n in model.graph.node if "region_logits" in n.output)
+    last.output[0] = "eight"
+    for name, values in (("first", [0]), ("behind", [6]), ("axis", [1])):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values), name))
+    cut = onnx.helper.make_node("Slice", ["eight", "first", "behind", "axis"], ["region_logits"])
+    model.graph.node.append(cut)
+    (answer,) = (o for o in model.graph.output if o.name == "region_logits")
+    answer.type.tensor_type.shape.dim[1].dim_value = 6
+    onnx.save(model, bundle_dir / "model.onnx")
+    other = in_onnx(Bundle(bundle_dir, sound.manifest), rewrites=False)
+    with pytest.raises(UsageError, match=r"with 8 numbers of region_logits, found 6"):
+        find_divergence(in_onnx(sound), other)
 
 
 def test_a_graph_of_another_model_is_refused(sound: Bundle, bundle_dir: Path) -> None:

@@ -47,16 +47,18 @@ class Store:
             UsageError: the folder holds answers of another bundle or other options, or something
                 else.
         """
-        names = [name for name in self._names() if not name.startswith(_TEMPORARY)]
-        self._delete_all(_TEMPORARY)  # of a run that was killed
+        names = self._names()
         if _JOB not in names:
-            if names:
+            # a run that was killed as it began left no more than this
+            others = [name for name in names if not name.startswith(f"{_TEMPORARY}{_JOB}-")]
+            if others:
                 raise UsageError(
                     self.address,
                     expected="a new folder, or one of answers",
-                    found=f"a folder with {sorted(names)[0]}",
+                    found=f"a folder with {sorted(others)[0]}",
                     advice="choose another one",
                 )
+            self._delete_all(f"{_TEMPORARY}{_JOB}-")
             self.place.files.create_dir(self.place.path, recursive=True)
             self._write(_JOB, json.dumps(job, indent=1).encode())
             return
@@ -69,6 +71,7 @@ class Store:
                 found=f"{earlier.get(differing[0])}",
                 advice="choose another folder",
             )
+        self._delete_all(_TEMPORARY)  # of a run that was killed
 
     def end(self) -> None:
         """Forget what workers noted: every part is complete."""

@@ -17,6 +17,15 @@ ADAPTER_CONFIG = "adapter_config.json"
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 # Fields that change the arithmetic, with the only value that is merged here.
 _FIXED = {"peft_type": "LORA", "use_dora": False, "fan_in_fan_out": False, "lora_bias": False}
+# Ways of starting that leave the base as it was; others (PiSSA, OLoRA, CorDA, LoftQ) take their
+# start out of its weights, and the adapter then fits no base that anybody else has.
+_INITIAL = (None, True, False, "gaussian", "eva", "orthogonal")
+# A name of a module, or of its end. PEFT takes an expression here, which would be run.
+_MODULE = re.compile(r"[A-Za-z0-9_.]+")
+_MERGE_FIRST = (
+    "merge the adapter into the base first (peft: merge_and_unload), save that as a model of its"
+    " own and give its directory"
+)
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,10 @@ class AdapterFiles:
         """
         alpha = self.config.get("lora_alpha", 8)
         patterns = self.config.get("alpha_pattern") or {}
-        for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-            # names of modules, as PEFT writes them; no expression of a stranger's is run
-            if re.search(rf"(^|\.){re.escape(pattern)}$", module):
+        for pattern, value in patterns.items():
+            if module == pattern or module.endswith(f".{pattern}"):
                 alpha = value
+                break  # as in PEFT, the first that fits
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not alpha > 0:
             raise CheckpointError(
                 self.weights.parent / ADAPTER_CONFIG,
@@ -69,18 +78,31 @@ def find_adapter(folder: Path) -> AdapterFiles:
         CheckpointError: of another kind, or its base is nowhere.
     """
     config = read_json(folder / ADAPTER_CONFIG)
+    _check_config(config, folder / ADAPTER_CONFIG)
+    weights = next(folder / name for name in _WEIGHTS if (folder / name).is_file())
+    return AdapterFiles(weights, config, _find_base(folder, config))
+
+
+def _check_config(config: dict[str, Any], source: Path) -> None:
+    """Refuse what would be another sum than base and product."""
     for name, only in _FIXED.items():
         value = config.get(name, only)
         if value != only and (value or only):
-            raise CheckpointError(
-                folder / ADAPTER_CONFIG,
-                expected=f"{name} {only}",
-                found=shown(value, 40),
-                advice="merge the adapter into the base first (peft: merge_and_unload), save that"
-                " as a model of its own and give its directory",
-            )
-    weights = next(folder / name for name in _WEIGHTS if (folder / name).is_file())
-    return AdapterFiles(weights, config, _find_base(folder, config))
+            raise _not_merged(source, f"{name} {only}", value)
+    initial = config.get("init_lora_weights")
+    if initial not in _INITIAL:
+        expected = "init_lora_weights that leaves the base as it is"
+        raise _not_merged(source, expected, initial)
+    patterns = config.get("alpha_pattern") or {}
+    if not isinstance(patterns, dict):
+        raise _not_merged(source, "alpha_pattern, a table of modules", patterns)
+    for pattern in patterns:
+        if not _MODULE.fullmatch(pattern):
+            raise _not_merged(source, "names of modules in alpha_pattern", pattern)
+
+
+def _not_merged(source: Path, expected: str, found: object) -> CheckpointError:
+    return CheckpointError(source, expected=expected, found=shown(found, 40), advice=_MERGE_FIRST)
 
 
 def _find_base(folder: Path, config: dict[str, Any]) -> Path:

@@ -66,12 +66,15 @@ class _Files:
         described: path of `config.json`, named in errors.
         tensors: by their names in the file.
         weights: path of the file with the tensors, named in errors.
+        prepared: directory whose `preprocessor_config.json`, if there is one, says how samples are
+            prepared.
     """
 
     config: dict[str, Any]
     described: Path
     tensors: dict[str, Tensor]
     weights: Path
+    prepared: Path
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Tensors whose names begin with `prefix`, without it."""
@@ -116,13 +119,14 @@ def load_published(path: Path, weights: Path | None = None) -> Checkpoint:
     _check_type(config, described)
     weights = find_weights(path) if weights is None else weights
     tensors, files = read_weights(weights)
-    return _load(_Files(config, described, unwrapped(tensors), weights), files, path)
+    return _load(_Files(config, described, unwrapped(tensors), weights, path), files, path)
 
 
 def load_adapted(path: Path) -> Checkpoint:
     """Load the directory of an adapter, merged into its base.
 
-    The configuration is the adapter's where one lies beside it, as the base may have no head.
+    The configuration is the adapter's where one lies beside it, as the base may have no head; so is
+    how samples are prepared.
 
     Raises:
         CheckpointError: as `load_published`, or the adapter is of another model or kind.
@@ -136,7 +140,8 @@ def load_adapted(path: Path) -> Checkpoint:
     prefix = base_prefix(str(config["model_type"])) if config["model_type"] != _BASELINE else ""
     whole = merged(unwrapped(tensors), adapter, prefix or "ssl_model")
     files += [adapter.weights, path / ADAPTER_CONFIG]
-    return _load(_Files(config, described, whole, adapter.weights), files, path)
+    prepared = next((p for p in (path, adapter.base) if (p / NAME).is_file()), path)
+    return _load(_Files(config, described, whole, adapter.weights, prepared), files, path)
 
 
 def _load(given: _Files, files: list[Path], path: Path) -> Checkpoint:
@@ -160,7 +165,7 @@ def _load(given: _Files, files: list[Path], path: Path) -> Checkpoint:
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
         name=f"{joint.family}-{folder_name(path)}",
-        sha256=hash_files([f for f in (described, *files, described.parent / NAME) if f.is_file()]),
+        sha256=hash_files([f for f in (described, *files, given.prepared / NAME) if f.is_file()]),
         notes=(*notes, *assumed),
         prepare=feature_extractor(joint.normalization == "utterance")
         if kind.extracts_features
@@ -220,7 +225,7 @@ def _challenge_baseline(files: _Files) -> tuple[ModelConfig, list[str]]:
     check_outputs(outputs, files.weights, len(categories) or len(DIMENSIONS))
     mean, std = files.config.get("mean"), files.config.get("std")
     check_statistics(files.described, mean, std)
-    refuse_other_normalization(files.described.parent, files.config)
+    refuse_other_normalization(files.prepared, files.config)
     joint = ModelConfig(
         family="msp-baseline",
         encoder=encoder,
@@ -258,7 +263,7 @@ def _dimensional(files: _Files) -> tuple[ModelConfig, list[str]]:
 def _as_extracted(joint: ModelConfig, files: _Files) -> tuple[ModelConfig, list[str]]:
     """The same, normalised as the files' feature extractor does; and what was assumed."""
     joint = replace(joint, normalization="utterance", eps=1e-7)  # of Transformers' extractor
-    normalizes = normalizes_utterances(files.described.parent, files.config)
+    normalizes = normalizes_utterances(files.prepared, files.config)
     if normalizes is None:
         return joint, ["each utterance normalised to zero mean and unit variance"]
     if not normalizes:  # the formula that changes nothing

@@ -92,7 +92,9 @@ def test_an_adapter_beside_its_base_is_merged(
 
 def test_the_scale_of_a_module_of_its_own(base: Published, tmp_path: Path) -> None:
     base.save(tmp_path, save_safetensors)
-    save_adapter(tmp_path, low_rank(), lora_alpha=99, alpha_pattern={"q_proj": 5, "v_proj": 5})
+    # of several that fit the first counts; the end of a longer name is no module's
+    alphas = {"attention.q_proj": 5, "q_proj": 77, "v_proj": 5, "proj": 66}
+    save_adapter(tmp_path, low_rank(), lora_alpha=99, alpha_pattern=alphas)
     x = noise(4000)
     (found,) = run_one(load_checkpoint(tmp_path).model, x)
     expected = beside(base, low_rank(), ALPHA / RANK, x)
@@ -116,6 +118,26 @@ def test_a_head_in_the_adapter_on_an_encoder_without_one(base: Published, tmp_pa
     (found,) = run_one(load_checkpoint(folder).model, x)
     expected = beside(base, low_rank(), ALPHA / RANK, x)
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+def test_samples_are_prepared_as_the_base_does_unless_the_adapter_says_otherwise(
+    base: Published, tmp_path: Path
+) -> None:
+    """Whichever of the two has the configuration of the model."""
+    own = base.save(tmp_path / "base", save_safetensors)
+    folder = save_adapter(tmp_path / "a", low_rank(), base_model_name_or_path="../base")
+
+    def kinds() -> tuple[str, str]:
+        without = load_checkpoint(folder)
+        (folder / "config.json").write_text(json.dumps(base.config))
+        beside = load_checkpoint(folder)
+        (folder / "config.json").unlink()
+        return without.config.normalization, beside.config.normalization
+
+    (own / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    assert kinds() == ("corpus", "corpus")
+    (folder / "preprocessor_config.json").write_text('{"do_normalize": true}')
+    assert kinds() == ("utterance", "utterance")
 
 
 def test_a_base_in_the_cache_of_a_hub(
@@ -146,6 +168,11 @@ def test_an_adapter_without_its_base_is_refused(
         ({"peft_type": "IA3"}, "expected peft_type LORA, found 'IA3'"),
         ({"fan_in_fan_out": True}, "expected fan_in_fan_out False"),
         ({"lora_alpha": "5"}, "lora_alpha, a number above 0, found '5'"),
+        ({"init_lora_weights": "pissa_niter_4"}, "leaves the base as it is, found 'pissa_niter_4'"),
+        ({"init_lora_weights": "olora"}, "leaves the base as it is, found 'olora'"),
+        ({"init_lora_weights": ["pissa"]}, "leaves the base as it is, found "),
+        ({"alpha_pattern": {"^hubert.*q_proj": 9}}, "names of modules in alpha_pattern, found '"),
+        ({"alpha_pattern": [5]}, "alpha_pattern, a table of modules"),
     ],
 )
 def test_other_adapters_are_refused(

@@ -222,6 +222,27 @@ def test_what_a_crash_left_is_done_again(
     assert not list(out.glob("_tmp-*")) and not list(out.glob("_attempt-*"))
 
 
+def test_a_folder_of_somebody_else_keeps_all_that_it_has(
+    speech: Path, tmp_path: Path, scorer: Scorer
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "_tmp-notes").write_text("mine")
+    with pytest.raises(UsageError, match="found a folder with _tmp-notes"):
+        score_archive([str(speech)], str(out), scorer)
+    assert [(p.name, p.read_text()) for p in out.iterdir()] == [("_tmp-notes", "mine")]
+
+
+def test_a_job_that_was_killed_as_it_began_begins_again(
+    speech: Path, tmp_path: Path, scorer: Scorer
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "_tmp-_job.json-0123").write_bytes(b"{")
+    assert score_archive([str(speech)], str(out), scorer).metrics.files == 12
+    assert not list(out.glob("_tmp-*"))
+
+
 def test_a_recording_that_ended_two_workers_is_not_tried_again(
     speech: Path, tmp_path: Path, scorer: Scorer, rows_in: RowsIn
 ) -> None:
