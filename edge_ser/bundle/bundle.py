@@ -15,21 +15,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from edge_ser.bundle.files import (
-    GOLDEN,
-    MANIFEST,
-    SCORES,
-    SIGNATURE,
-    altered,
-    fingerprint_of,
-    safe_name,
-)
+from edge_ser.bundle.checking import CheckedGraph, check_files
+from edge_ser.bundle.files import GOLDEN, MANIFEST, SCORES, SIGNATURE, fingerprint_of
 from edge_ser.bundle.foreign import no_bundle
 from edge_ser.bundle.held import HeldFiles
 from edge_ser.bundle.limits import MAX_KEPT_BYTES, MAX_SIGNATURE_BYTES, read_manifest_bytes
-from edge_ser.bundle.manifest import FileEntry, Manifest
-from edge_ser.bundle.onnx_graph import read_graph, read_graph_file
-from edge_ser.bundle.operators import check_graph
+from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.trust import Trust
 from edge_ser.errors import (
     BundleChangedError,
@@ -100,7 +91,7 @@ class Bundle:
     ) -> None:
         self.root, self.manifest, self.fingerprint = root, manifest, fingerprint
         self._held = held
-        self._graph, self._has_weights_beside = b"", False
+        self._graph = CheckedGraph(b"", has_weights_beside=False)
         self.signer: PublicKey | None = None
         self._remove_unpacked: Callable[[], object] = lambda: None
         if held is not None:
@@ -168,7 +159,7 @@ class Bundle:
                 text = read_manifest_bytes(file, path / MANIFEST)
             manifest = Manifest.from_json(text, str(path / MANIFEST))
             bundle = cls(path, manifest, fingerprint_of(text), held)
-            bundle._verify()
+            bundle._graph = check_files(path, manifest, held, path)
         except (BundleError, OSError) as error:
             was_replaced = held.is_replaced()
             held.close()
@@ -183,10 +174,11 @@ class Bundle:
         from edge_ser.bundle import zipped  # what it takes to read one is seldom needed
 
         folder, manifest, text = zipped.unpack(path)
-        bundle = cls(folder, manifest, fingerprint_of(text), HeldFiles(folder))
+        held = HeldFiles(folder)
+        bundle = cls(folder, manifest, fingerprint_of(text), held)
         bundle._remove_unpacked = weakref.finalize(bundle, scratch.remove, folder)
         try:
-            bundle._verify(path)
+            bundle._graph = check_files(folder, manifest, held, path)
         except BaseException:
             bundle.close()
             raise
@@ -201,83 +193,6 @@ class Bundle:
             self._held.close()
         self._remove_unpacked()
 
-    def _verify(self, source: Path | None = None) -> None:
-        source = source or self.root
-        root = self.root.resolve()
-        listed = set()
-        for entry in self.manifest.files:
-            path = self.root / safe_name(entry.path, source)
-            named = source / entry.path
-            if not _is_file(path):
-                raise BundleError(
-                    named, expected="a file of the bundle", found="none", advice="copy it again"
-                )
-            if not path.resolve().is_relative_to(root):
-                raise BundleError(
-                    named, expected="a file inside the bundle", found="a link out of it"
-                )
-            size = path.stat().st_size
-            if size != entry.bytes:
-                raise altered(named, entry.bytes, size)
-            self._check_hash(entry, named)
-            listed.add(entry.path)
-        engine, graphs = self.manifest.engine, [self.manifest.graph]
-        if engine is not None:
-            graphs.append(engine.graph)
-            if engine.file and engine.file not in listed:
-                raise BundleError(
-                    source, expected=f"the engine {engine.file} among its files", found="no"
-                )
-        for graph in dict.fromkeys(graphs):
-            self._verify_graph(graph, listed, source)
-
-    def _check_hash(self, entry: FileEntry, named: Path) -> None:
-        assert self._held is not None  # whoever verifies has opened it
-        is_graph = entry.path == self.manifest.graph and entry.bytes <= MAX_KEPT_BYTES
-        digest, data = self._held.hash(entry.path, keep=is_graph)
-        if digest != entry.sha256:
-            raise BundleError(
-                named,
-                expected=f"sha256 {entry.sha256[:12]}...",
-                found=f"{digest[:12]}...",
-                advice="the file was altered; copy the bundle again",
-            )
-        if is_graph:
-            self._graph = data
-
-    def _verify_graph(self, graph: str, listed: set[str], source: Path) -> None:
-        assert self._held is not None
-        if graph not in listed:
-            raise BundleError(source, expected=f"the graph {graph} among its files", found="no")
-        path = source / graph
-        # runtimes choose how to read a file by its name
-        if PurePosixPath(graph).suffix != ".onnx":
-            raise BundleError(path, expected="a graph called .onnx", found="another name")
-        if graph == self.manifest.graph and self._graph:
-            facts = read_graph(self._graph, path)
-        else:
-            with self._held.open(graph) as file:
-                facts = read_graph_file(file, path)
-        check_graph(facts, self.manifest, path)
-        if graph == self.manifest.graph and facts.external:
-            self._graph, self._has_weights_beside = b"", True
-        sizes = {entry.path: entry.bytes for entry in self.manifest.files}
-        folder = PurePosixPath(graph).parent
-        for location, needed in facts.external.items():
-            # ONNX Runtime's mark for "offset is an address in memory"; 1.19 follows it
-            size = (
-                0
-                if "_ORT_MEM_ADDR_" in location
-                else sizes.get(str(folder / safe_name(location, path)), 0)
-            )
-            if needed > size:
-                raise BundleError(
-                    path,
-                    expected="weights in files of the bundle",
-                    found=f"{needed} bytes of external data in {location!r}, which has {size}",
-                    advice="do not use this bundle",
-                )
-
     def graph(self) -> bytes | Path:
         """The ONNX file that was checked, for a runtime to load.
 
@@ -291,11 +206,11 @@ class Bundle:
         if self._held is None:
             return self.graph_path
         size = next(f.bytes for f in self.manifest.files if f.path == self.manifest.graph)
-        if self._has_weights_beside or size > MAX_KEPT_BYTES:
+        if self._graph.has_weights_beside or size > MAX_KEPT_BYTES:
             self.check_unchanged()
             return self._held.path(self.manifest.graph)
         # let go of: whoever loads them has a copy, and the next one reads them again
-        data, self._graph = self._graph, b""
+        data, self._graph = self._graph.data, self._graph._replace(data=b"")
         return data or self.read(self.manifest.graph)
 
     def held_graph_path(self) -> Path:
@@ -399,10 +314,3 @@ class Bundle:
         from edge_ser.bundle.score_reference import read_score_reference
 
         return read_score_reference(self)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long
-        return False
