@@ -42,7 +42,10 @@ def main() -> None:
     print("|---|---|---|---|---|")
     distances = np.abs(far.answers.clip(SCORE_MIN, SCORE_MAX) - far_labels)
     for coverage in (0.8, 0.9, 0.95):
-        reference = ScoreReference.of(near.answers, near_labels, coverage, "Development", manifest)
+        reference = ScoreReference.of_labelled(
+            near.answers, near_labels, coverage, "Development", manifest.files
+        )
+        assert reference.half_widths is not None  # of labelled clips
         widths = np.array([reference.half_widths[name] for name in DIMENSIONS])
         cells = [
             f"{share:.3f} within {width:.2f}"

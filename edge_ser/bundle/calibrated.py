@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -35,6 +33,5 @@ def write_calibrated(bundle: Bundle, reference: ScoreReference, out: Path) -> No
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle.root / entry.path, place)
         bundle.check_unchanged()
-        text = json.dumps(dataclasses.asdict(reference), indent=1)
-        (work / SCORES).write_text(text + "\n", encoding="utf-8")
+        reference.write(work)
         seal(work, bundle.manifest)

@@ -1,4 +1,4 @@
-"""What a bundle's scores mean beside labelled speech: intervals, and ranks among its answers.
+"""What a bundle's scores mean: ranks among its answers and, beside labels, intervals.
 
 It is a file of the bundle, made of the answers of that bundle itself: so it holds for its INT8 as
 well as for any float32, and no longer once another graph or engine computes them.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,7 @@ from edge_ser.typed_json import OpenEnded, Reader
 
 if TYPE_CHECKING:
     from edge_ser.bundle.bundle import Bundle
-    from edge_ser.bundle.manifest import Manifest
+    from edge_ser.bundle.manifest import FileEntry
     from edge_ser.emotion.decode import Emotion
 
 Scores = NDArray[np.float64]
@@ -31,75 +33,118 @@ Scores = NDArray[np.float64]
 _QUANTILES = 101
 _READER = Reader(BundleError, advice="evaluate it again with --calibrate")
 _ROUNDING = 1e-9
+# Graphs, their weights, engines.
+COMPUTING_SUFFIXES = (".onnx", ".data", ".engine")
 
 
 @dataclass(frozen=True)
 class ScoreReference(OpenEnded):
-    """Of the answers to labelled clips.
+    """Of the answers to clips, which may have labels.
 
     Attributes:
-        source: name of the table, and of its split.
+        source: of the clips: name of a folder or table, of its splits, and whether they are known
+            to be synthetic.
         count: clips.
-        coverage: share of further clips like these whose label lies in the interval, at least.
-        half_widths: of the interval of each dimension, in points of 1..7.
         quantiles: 101 of each dimension's answers, from the least to the largest.
         computed_by: SHA-256 of the files that gave the answers, by path.
+        coverage: share of further clips like these whose label lies in the interval, at least;
+            None: there are no labels, and no intervals.
+        half_widths: of the interval of each dimension, in points of 1..7; None: see `coverage`.
     """
 
     source: str
     count: int
-    coverage: float
-    half_widths: dict[str, float]
     quantiles: dict[str, tuple[float, ...]]
     computed_by: dict[str, str]
+    coverage: float | None = None
+    half_widths: dict[str, float] | None = None
 
     @classmethod
-    def of(
-        cls, answers: Scores, labels: Scores, coverage: float, source: str, manifest: Manifest
-    ) -> ScoreReference:
-        """Of a bundle's answers.
+    def of(cls, answers: Scores, source: str, files: Iterable[FileEntry]) -> ScoreReference:
+        """Of a bundle's answers, without labels.
 
         Args:
-            answers: `[n, 3]` on 1..7, cut there or not.
-            labels: `[n, 3]` on 1..7.
-            coverage: see the class; in (0, 1).
+            answers: `[n, 3]` on 1..7, cut there or not; at least one.
             source: see the class.
-            manifest: of the bundle.
-
-        Raises:
-            DataError: too few clips for the coverage.
+            files: of the bundle.
         """
         cut = answers.clip(SCORE_MIN, SCORE_MAX)
-        widths = half_widths(np.abs(cut - labels), coverage)
         quantiles = np.quantile(cut, np.linspace(0, 1, _QUANTILES), axis=0)
         return cls(
             source,
             len(answers),
-            coverage,
-            {name: round(float(w), 4) for name, w in zip(DIMENSIONS, widths, strict=True)},
             {
                 n: tuple(np.round(q, 4).tolist())
                 for n, q in zip(DIMENSIONS, quantiles.T, strict=True)
             },
-            computing_files(manifest),
+            computing_files(files),
         )
 
+    @classmethod
+    def of_labelled(
+        cls,
+        answers: Scores,
+        labels: Scores,
+        coverage: float,
+        source: str,
+        files: Iterable[FileEntry],
+    ) -> ScoreReference:
+        """Of a bundle's answers, with intervals.
+
+        Args:
+            answers: as for `of`.
+            labels: `[n, 3]` on 1..7.
+            coverage: see the class; in (0, 1).
+            source: see the class.
+            files: of the bundle.
+
+        Raises:
+            DataError: too few clips for the coverage.
+        """
+        widths = half_widths(np.abs(answers.clip(SCORE_MIN, SCORE_MAX) - labels), coverage)
+        return dataclasses.replace(
+            cls.of(answers, source, files),
+            coverage=coverage,
+            half_widths={n: round(float(w), 4) for n, w in zip(DIMENSIONS, widths, strict=True)},
+        )
+
+    @property
+    def words(self) -> str:
+        """What it holds, in one line."""
+        words = f"percentiles among {self.count} answers to {self.source}"
+        if self.half_widths is None or self.coverage is None:
+            return f"{words}; no intervals, as no labels were given"
+        widths = ", ".join(f"{name} {width:.2f}" for name, width in self.half_widths.items())
+        return f"{words}; {self.coverage:g} of their labels within {widths} of the answer"
+
+    def counts_for(self, files: Iterable[FileEntry]) -> bool:
+        """Whether the files of a bundle that compute are those that gave the answers."""
+        return self.computed_by == computing_files(files)
+
+    def write(self, folder: Path) -> None:
+        """Write it into the folder of a bundle."""
+        text = json.dumps(dataclasses.asdict(self), indent=1)
+        (folder / SCORES).write_text(text + "\n", encoding="utf-8")
+
     def read(self, emotion: Emotion) -> Emotion:
-        """An answer with its intervals and percentiles."""
+        """An answer with its percentiles, and its intervals where there are some."""
         scores = {name: getattr(emotion, name) for name in DIMENSIONS}
         return dataclasses.replace(
             emotion,
-            intervals={
-                name: (
-                    max(SCORE_MIN, score - self.half_widths[name]),
-                    min(SCORE_MAX, score + self.half_widths[name]),
-                )
-                for name, score in scores.items()
-            },
+            intervals=self._intervals(scores),
             percentiles={
                 name: percentile(score, self.quantiles[name]) for name, score in scores.items()
             },
         )
+
+    def _intervals(self, scores: Mapping[str, float]) -> dict[str, tuple[float, float]] | None:
+        widths = self.half_widths
+        if widths is None:
+            return None
+        return {
+            name: (max(SCORE_MIN, score - widths[name]), min(SCORE_MAX, score + widths[name]))
+            for name, score in scores.items()
+        }
 
 
 def half_widths(residuals: Scores, coverage: float) -> Scores:
@@ -138,14 +183,13 @@ def percentile(score: float, quantiles: tuple[float, ...]) -> float:
     return float(np.interp(score, values, np.arange(values.size)))
 
 
-def computing_files(manifest: Manifest) -> dict[str, str]:
-    """The files of a bundle that its answers depend on, by path: graphs, weights, engine."""
-    suffixes = (".onnx", ".data", ".engine")
-    return {f.path: f.sha256 for f in manifest.files if f.path.endswith(suffixes)}
+def computing_files(files: Iterable[FileEntry]) -> dict[str, str]:
+    """SHA-256 of those of a bundle's files that its answers depend on, by path."""
+    return {f.path: f.sha256 for f in files if f.path.endswith(COMPUTING_SUFFIXES)}
 
 
-def read_score_reference(bundle: Bundle) -> ScoreReference | None:
-    """What a bundle holds; None where it is not there, or of other files than compute now.
+def recorded_reference(bundle: Bundle) -> ScoreReference | None:
+    """What a bundle holds, whether it counts or not; None where there is none.
 
     Raises:
         BundleError: it is damaged.
@@ -156,19 +200,35 @@ def read_score_reference(bundle: Bundle) -> ScoreReference | None:
     place = str(bundle.root / SCORES)
     reference = _READER.read(ScoreReference, _READER.parse(bundle.read(SCORES), place), place)
     _check(reference, place)
-    return reference if reference.computed_by == computing_files(manifest) else None
+    return reference
+
+
+def read_score_reference(bundle: Bundle) -> ScoreReference | None:
+    """What a bundle holds; None where it is not there, or of other files than compute now.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    reference = recorded_reference(bundle)
+    counts = reference is not None and reference.counts_for(bundle.manifest.files)
+    return reference if counts else None
 
 
 def _check(reference: ScoreReference, place: str) -> None:
-    tables: tuple[Mapping[str, object], ...] = (reference.half_widths, reference.quantiles)
+    widths = reference.half_widths
+    tables: list[Mapping[str, object]] = [reference.quantiles]
+    if widths is not None:
+        tables.append(widths)
     if any(set(table) != set(DIMENSIONS) for table in tables):
         raise BundleError(place, expected=f"numbers of {', '.join(DIMENSIONS)}", found="others")
-    widths = reference.half_widths.values()
     rising = all(
         len(q) == _QUANTILES and all(a <= b for a, b in itertools.pairwise(q))
         for q in reference.quantiles.values()
     )
-    if not rising or min(widths) < 0 or not 0 < reference.coverage < 1:
+    covered = (reference.coverage is None) == (widths is None)
+    if reference.coverage is not None and widths is not None:
+        covered = min(widths.values()) >= 0 and 0 < reference.coverage < 1
+    if not rising or not covered:
         raise BundleError(
             place, expected="quantiles that rise, widths from 0 on, a share", found="others"
         )

@@ -175,14 +175,11 @@ def _calibrate(arguments: argparse.Namespace, bundle: Bundle, evaluation: Evalua
             found="categories",
         )
     source = f"{clips.table}, split {clips.split}"
-    reference = ScoreReference.of(
-        evaluation.answers, clips.labels, arguments.coverage, source, bundle.manifest
+    reference = ScoreReference.of_labelled(
+        evaluation.answers, clips.labels, arguments.coverage, source, bundle.manifest.files
     )
     write_calibrated(bundle, reference, arguments.calibrate)
-    widths = ", ".join(f"{name} {width:.2f}" for name, width in reference.half_widths.items())
-    print_note(
-        f"{arguments.calibrate}: {reference.coverage:g} of labels within {widths} of the answer"
-    )
+    print_note(f"{arguments.calibrate}: {reference.words}")
 
 
 def _write(arguments: argparse.Namespace, evaluation: Evaluation) -> None:

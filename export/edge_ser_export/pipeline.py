@@ -36,6 +36,7 @@ from edge_ser_export.proof.evidence import Evidence
 from edge_ser_export.proof.golden import UTTERANCES
 from edge_ser_export.proof.parity import Parity, parity_steps
 from edge_ser_export.proof.runtime import OpenSession, open_on_cpu, prove_in_runtime
+from edge_ser_export.proof.score_ranks import record_ranks
 from edge_ser_export.refusal import RefusedError, leave_refusal, remove_refusal
 from edge_ser_export.shared import Shared, share
 from edge_ser_export.suitable import check_encoder
@@ -202,6 +203,9 @@ def _export(job: _Job, open_session: OpenSession) -> Exported:
             with closing(open_session(bundle)) as session:
                 own["onnx"] = _check_own_graph(bundle, session, evidence)
         evidence.golden.with_own(own).save(work / GOLDEN)
+        calibration = job.shared.calibration_of(job.target)
+        if is_bundles and parity.passed and calibration is not None:
+            record_ranks(parity, calibration, work)
         manifest = seal(work, _add_engine(job, manifest, work))
         replaced = job.out.exists()
     if refusal is not None:

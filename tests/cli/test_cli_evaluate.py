@@ -171,7 +171,7 @@ def test_a_bundle_is_calibrated_with_its_own_answers(
 ) -> None:
     out, saved = tmp_path / "calibrated", tmp_path / "a.csv"
     done = cli(*command(table, clips, "--calibrate", out, "--save-answers", saved))
-    assert done.code == 0 and "0.9 of labels within arousal" in done.err
+    assert done.code == 0 and "0.9 of their labels within arousal" in done.err
     with table.open(newline="", encoding="utf-8") as file:
         labels = {r["FileName"]: float(r["EmoVal"]) for r in csv.DictReader(file)}
     answers = {name: scores[2] for name, scores in read_answers(saved).items()}

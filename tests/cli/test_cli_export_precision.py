@@ -20,7 +20,7 @@ from helpers.trace_once import folder, trace_once
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.evidence import Lowering
-from edge_ser.bundle.files import SENSITIVITY
+from edge_ser.bundle.files import PARITY, SENSITIVITY
 from edge_ser.cli import main
 from edge_ser.fidelity.limits import FP16_LIMITS, INT8_LIMITS
 from edge_ser.host.cpu import integer_preset
@@ -198,6 +198,24 @@ def test_sensitivity_is_kept_where_it_was_measured(int8: Done) -> None:
     kept = [row["name"] for row in report["groups"] if row["kept"] == "float32"]
     assert set(manifest.lowered.kept_in_float32) <= set(kept)
     assert SENSITIVITY in {f.path for f in manifest.files}
+
+
+def test_percentiles_are_among_its_own_answers_to_the_judging_clips(done: Done) -> None:
+    bundle = Bundle.open(done.bundle)
+    reference = bundle.score_reference
+    assert reference is not None and reference.coverage is None
+    assert (reference.source, reference.count) == ("built-in samples, synthetic", 8)
+    speech = json.loads((done.bundle / PARITY).read_text())["speech"]["agreement"]["files"]
+    clips = [default_calibration_samples() / name for name, _ in speech]
+    with edge_ser.load(done.bundle, threads=1) as ser:
+        answers = [ser(clip) for clip in clips]
+    for name in ("arousal", "dominance", "valence"):
+        given = np.array([getattr(e, name) for e in answers])
+        expected = np.quantile(given, np.linspace(0, 1, 101))
+        np.testing.assert_allclose(reference.quantiles[name], expected, atol=2e-3)
+    assert all(e.intervals is None and e.percentiles is not None for e in answers)
+    ranks = sorted(round(e.percentiles["valence"]) for e in answers)
+    assert ranks == pytest.approx(np.linspace(0, 100, 8), abs=2)
 
 
 def test_fp16_weights(weights: Done, plain_size: int) -> None:

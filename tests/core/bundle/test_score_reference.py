@@ -28,7 +28,8 @@ def emotion_of(arousal: float, dominance: float, valence: float) -> Emotion:
 
 
 def reference_of(bundle: Bundle, labels: np.ndarray, answers: np.ndarray) -> ScoreReference:
-    return ScoreReference.of(answers, labels, 0.9, "x.csv, split Dev", bundle.manifest)
+    files = bundle.manifest.files
+    return ScoreReference.of_labelled(answers, labels, 0.9, "x.csv, split Dev", files)
 
 
 def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,9 +83,10 @@ def test_a_bundle_has_them_for_its_own_answers(
     written = Bundle.open(tmp_path / "out")
     assert written.score_reference == reference
     assert written.fingerprint != bundle.fingerprint
-    assert reference.computed_by == computing_files(written.manifest) != {}
+    assert reference.computed_by == computing_files(written.manifest.files) != {}
     emotion = reference.read(emotion_of(4.5, 2, 6.9))
     assert emotion.intervals is not None and emotion.percentiles is not None
+    assert reference.half_widths is not None
     width = reference.half_widths["arousal"]
     assert emotion.intervals["arousal"] == pytest.approx((4.5 - width, 4.5 + width), abs=1e-6)
     assert emotion.intervals["valence"][1] == 7
@@ -92,6 +94,27 @@ def test_a_bundle_has_them_for_its_own_answers(
     assert emotion.percentiles["arousal"] == pytest.approx(below, abs=2.1)
     assert emotion.to_dict()["intervals"]["valence"] == list(emotion.intervals["valence"])
     assert emotion_of(4, 4, 4).to_dict()["intervals"] is None
+
+
+def test_without_labels_there_are_percentiles_alone(
+    tiny_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = Bundle.open(tiny_bundle())
+    answers, _ = drawn(np.random.default_rng(1), 50)
+    reference = ScoreReference.of(answers, "clips, synthetic", bundle.manifest.files)
+    write_calibrated(bundle, reference, tmp_path / "out")
+    assert Bundle.open(tmp_path / "out").score_reference == reference
+    emotion = reference.read(emotion_of(4.5, 2, 6.9))
+    assert emotion.intervals is None and emotion.percentiles is not None
+    assert emotion.percentiles["valence"] == pytest.approx(
+        (answers[:, 2] < 6.9).mean() * 100, abs=2.1
+    )
+    assert reference.words == (
+        "percentiles among 50 answers to clips, synthetic; no intervals, as no labels were given"
+    )
+    write_calibrated(bundle, replace(reference, coverage=0.9), tmp_path / "half")
+    with pytest.raises(BundleError, match=r"scores\.json: expected quantiles that rise, widths"):
+        _ = Bundle.open(tmp_path / "half").score_reference
 
 
 def test_those_of_another_graph_do_not_count(
