@@ -13,6 +13,7 @@ from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.heads import HEADS
 from edge_ser.emotion.sphere import Partition
 from edge_ser.errors import AudioError
+from edge_ser.segments.piece import Piece
 from edge_ser.segments.windows import Window
 
 _KINDS = {kind.output: kind for kind in HEADS.values()}  # by the name of the output
@@ -21,30 +22,18 @@ _LEAST_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(Piece):
     """A piece of a recording.
 
     Attributes:
-        start: seconds from the start of the recording.
-        end: seconds.
-        emotion: of the piece; None where it is not answered.
         reason: why it is not answered, in words; "" where it is.
         source: name of the recording; "" for samples in memory.
         speaker: whose turn it is; "" where nobody said.
     """
 
-    start: float
-    end: float
-    emotion: Emotion | None
     reason: str = ""
     source: str = ""
     speaker: str = ""
-
-    @property
-    def speech_share(self) -> float:
-        """Of the time that may be speech; 0 where it is not answered."""
-        sound = None if self.emotion is None else self.emotion.sound
-        return 0.0 if sound is None else sound.speech_share
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""

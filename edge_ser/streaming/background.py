@@ -9,16 +9,15 @@ from typing import Any
 
 from edge_ser.errors import UsageError
 from edge_ser.streaming.answering import Answerer
-from edge_ser.streaming.clock import ClockReport
 from edge_ser.streaming.estimate import Estimate
 from edge_ser.streaming.intake import Cut, Intake
-from edge_ser.streaming.speech_gate import SpokenSpan
+from edge_ser.streaming.taken import TakenAudio
 
 # Estimates that nobody took, at most: four minutes at two a second.
 _KEPT = 500
 
 
-class BackgroundStream:
+class BackgroundStream(TakenAudio):
     """One stream, answered in the background. Make one with `Stream.in_background`.
 
     `push` resamples and cuts, which takes microseconds, and may be called where audio is captured.
@@ -38,10 +37,11 @@ class BackgroundStream:
     def __init__(self, intake: Intake, answerer: Answerer, waiting: int) -> None:
         if waiting < 1:
             raise UsageError("waiting", expected="at least 1 window", found=str(waiting))
-        self._intake, self._answerer, self._most = intake, answerer, waiting
+        self._changed = threading.Condition()
+        super().__init__(intake, self._changed)
+        self._answerer, self._most_waiting = answerer, waiting
         self._cuts: deque[Cut] = deque()
         self._estimates: deque[Estimate] = deque()
-        self._changed = threading.Condition()
         self._left_out = self._dropped = 0  # since the last answer, in all
         self._is_ending = self._is_over = False
         self._error: BaseException | None = None
@@ -137,27 +137,6 @@ class BackgroundStream:
         """Windows that were left out, and estimates that nobody took in time."""
         return self._dropped
 
-    @property
-    def seconds(self) -> float:
-        """Of audio taken so far."""
-        return self._intake.seconds
-
-    @property
-    def is_speech(self) -> bool:
-        """See `Stream.is_speech`."""
-        return self._intake.gate.is_speech
-
-    def ended_utterances(self) -> list[SpokenSpan]:
-        """See `Stream.ended_utterances`."""
-        with self._changed:
-            return self._intake.gate.ended()
-
-    @property
-    def clock(self) -> ClockReport:
-        """See `Stream.clock`."""
-        with self._changed:
-            return self._intake.clock.report()
-
     def _check_open(self) -> None:
         if self._error is not None:
             raise self._error
@@ -171,7 +150,7 @@ class BackgroundStream:
 
     def _enqueue(self, cuts: list[Cut]) -> None:
         self._cuts.extend(cuts)
-        while len(self._cuts) > self._most:
+        while len(self._cuts) > self._most_waiting:
             self._cuts.popleft()
             self._left_out, self._dropped = self._left_out + 1, self._dropped + 1
         if cuts:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edge_ser.emotion.decode import Emotion
+from edge_ser.segments.piece import Piece
 from edge_ser.streaming.smoothing import Smoothed
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Piece):
     """What a stream says of a window.
 
     Attributes:
-        start: seconds of audio from the start of the stream.
-        end: seconds.
-        emotion: of the window alone; None where it is not answered.
         smoothed: the running mean, after this window; None where it is not answered, holds less
             speech than the model's least share, or the model has no dimensions.
         is_speech: whether somebody speaks at its end.
@@ -27,21 +24,12 @@ class Estimate:
         dropped: windows before it that were left out, as the model was slower than the audio.
     """
 
-    start: float
-    end: float
-    emotion: Emotion | None
     smoothed: Smoothed | None
     is_speech: bool
     reason: str = ""
     captured_at: float | None = None
     missing_seconds: float = 0.0
     dropped: int = 0
-
-    @property
-    def speech_share(self) -> float:
-        """Of the time that may be speech; 0 where it is not answered."""
-        sound = None if self.emotion is None else self.emotion.sound
-        return 0.0 if sound is None else sound.speech_share
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready data."""

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ser.errors import UsageError
 from edge_ser.streaming.answering import Answerer
-from edge_ser.streaming.clock import ClockReport
 from edge_ser.streaming.estimate import Estimate
 from edge_ser.streaming.intake import Intake
-from edge_ser.streaming.speech_gate import SpokenSpan
+from edge_ser.streaming.taken import TakenAudio
 
 if TYPE_CHECKING:
     from edge_ser.streaming.background import BackgroundStream
 
 
-class Stream:
+class Stream(TakenAudio):
     """One stream. Make one with `Recognizer.stream`; for one thread at a time.
 
     Every window is answered as soon as its last sample is there, with the very numbers that
@@ -31,9 +30,9 @@ class Stream:
     def __init__(
         self, new_intake: Callable[[], Intake], new_answerer: Callable[[], Answerer]
     ) -> None:
+        super().__init__(new_intake())
         self._new_intake, self._new_answerer = new_intake, new_answerer
-        self._closed = ""
-        self._intake, self._answerer = new_intake(), new_answerer()
+        self._closed, self._answerer = "", new_answerer()
 
     def push(
         self,
@@ -102,28 +101,6 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def seconds(self) -> float:
-        """Of audio taken so far."""
-        return self._intake.seconds
-
-    @property
-    def is_speech(self) -> bool:
-        """Whether somebody speaks now, or is in a pause that ends no utterance."""
-        return self._intake.gate.is_speech
-
-    def ended_utterances(self) -> list[SpokenSpan]:
-        """The utterances that ended since this was last asked, of those the last thousand.
-
-        Known `pause` seconds after they ended; where the audio ends, with `flush`.
-        """
-        return self._intake.gate.ended()
-
-    @property
-    def clock(self) -> ClockReport:
-        """Gaps and drift, by the capture times that were given."""
-        return self._intake.clock.report()
 
     def in_background(self, *, waiting: int = 2) -> BackgroundStream:
         """The same with a thread of its own for the model, begun anew: `push` never waits for it.
