@@ -9,7 +9,9 @@ written and put in place. Where TensorRT for RTX is not installed, builds are le
 from __future__ import annotations
 
 import argparse
-import contextlib
+import functools
+import multiprocessing
+import operator
 import os
 import random
 import signal
@@ -18,7 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +40,7 @@ _USERS = ("{out}.notes", ".{out}.d", ".{out}.settings")
 # PyTorch's folder for what it compiles, which it keeps for the next process; nothing is in it
 _OF_TORCH = "torchinductor_"
 # from when the bundle's last file is written until it is in its place, and a little longer
-_LAST_SECONDS = 0.05
+_LAST_SECONDS = 0.02
 _WHOLE_EVERY = 10
 
 
@@ -50,8 +53,9 @@ class Loop:
         arguments: of `edge-ser`.
         out: of the bundle that it writes or replaces.
         scratch: its TMPDIR.
-        seconds: that it takes when nobody kills it.
+        seconds: that it took when nobody killed it, the last time.
         kills: so far, of runs that had not ended by themselves.
+        early: how many runs ended by themselves before their kill, and do not count.
         outcomes: how often the old or the new bundle was there after a kill.
         left: how often a kill left folders behind.
         hidden: how often one of these would load: the bundle that was replaced, or the new one.
@@ -64,6 +68,7 @@ class Loop:
     scratch: Path
     seconds: float = 0.0
     kills: int = 0
+    early: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     left: int = 0
     hidden: int = 0
@@ -89,7 +94,7 @@ class Loop:
         """Let it end, after which nothing of killed ones may be left."""
         started = time.perf_counter()
         _, status = os.waitpid(self.start(), 0)
-        self.seconds = self.seconds or time.perf_counter() - started
+        self.seconds = time.perf_counter() - started
         if status:
             self.faults.append(f"status {status}: {self.said.read_text()[-300:]}")
         self.faults += [f"left by a whole run: {name}" for name in self.leftovers()]
@@ -102,7 +107,7 @@ class Loop:
 
     def sealed(self) -> set[Path]:
         """Manifests in temporary siblings, of this run and of those killed before."""
-        return set(self.out.parent.glob(f".{self.out.name}.*/manifest.json"))
+        return set(self.out.parent.glob(f".{self.out.name}.*/manifest.json*"))
 
     def kill_once(self, is_late: bool, chance: random.Random) -> None:
         before = Bundle.open(self.out).fingerprint
@@ -116,11 +121,11 @@ class Loop:
             time.sleep(chance.uniform(0, self.seconds))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-            self.outcomes["ended before it was killed"] += 1
-        else:
+        if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
             self.kills += 1
-        self.check(before)
+            self.check(before)
+        else:
+            self.early += 1
 
     def check(self, before: str) -> None:
         """The bundle is the old or the new one; nothing else loads; the user's files are there."""
@@ -137,24 +142,45 @@ class Loop:
             if not mine.is_file() or mine.read_text() != "mine":
                 self.faults.append(f"gone: {mine}")
 
-    def run(self, kills: int, chance: random.Random) -> None:
+    def run(self, kills: int, until: float) -> Loop:
+        """Kill so many times, or until a time of the monotonic clock; returns itself."""
+        chance = random.Random(str(self.out))
         for name in _USERS:
             folder = self.out.with_name(name.format(out=self.out.name))
             folder.mkdir(parents=True)
             (folder / "mine").write_text("mine")
-        self.scratch.mkdir()
+        self.scratch.mkdir(parents=True)
         self.run_whole()
-        for number in range(1, kills + 1):
-            self.kill_once(number % 2 == 0, chance)
-            if number % _WHOLE_EVERY == 0 or number == kills:
+        while self.kills < kills and time.monotonic() < until:
+            self.kill_once(self.kills % 2 == 1, chance)
+            if self.kills % _WHOLE_EVERY == 0:
                 self.run_whole()
-            print(self.name, number, dict(self.outcomes), self.left, self.faults, flush=True)
+            state = (dict(self.outcomes), self.early, self.left, self.hidden, self.faults)
+            print(self.name, self.kills, *state, flush=True)
+        self.run_whole()
+        return self
+
+    def __add__(self, other: Loop) -> Loop:
+        """Both, of one command."""
+        return Loop(
+            self.name,
+            self.arguments,
+            self.out,
+            self.scratch,
+            max(self.seconds, other.seconds),
+            self.kills + other.kills,
+            self.early + other.early,
+            self.outcomes + other.outcomes,
+            self.left + other.left,
+            self.hidden + other.hidden,
+            self.faults + other.faults,
+        )
 
     def row(self) -> str:
         old, new = self.outcomes["the old bundle"], self.outcomes["the new bundle"]
         return (
-            f"| {self.name} | {self.kills} | {self.seconds:.1f} s | {old} | {new} | {self.left} | "
-            f"{self.hidden} | {len(self.faults)} |"
+            f"| {self.name} | {self.kills} | {self.early} | {self.seconds:.1f} s | {old} | {new} | "
+            f"{self.left} | {self.hidden} | {len(self.faults)} |"
         )
 
 
@@ -179,40 +205,69 @@ def _has_builder() -> bool:
     return True
 
 
+def _exporting(place: Path) -> Loop:
+    out = place / "exports" / "out"
+    return Loop("export", ["export", "spectral", "-o", str(out)], out, place / "scratch")
+
+
+def _building(place: Path) -> Loop:
+    out = place / "builds" / "engine"
+    make = ["export", "spectral", "--target", "trt-fp16", "--device", "rtx-4090"]
+    subprocess.run([sys.executable, "-m", "edge_ser", *make, "-o", str(out)], check=True)
+    return Loop("build", ["build", str(out)], out, place / "scratch of builds")
+
+
+def _share(make: Callable[[Path], Loop], place: Path, kills: int, until: float) -> Loop:
+    place.mkdir()
+    return make(place).run(kills, until)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exports", type=int, default=100)
     parser.add_argument("--builds", type=int, default=50)
+    parser.add_argument("--at-once", type=int, default=2, help="of each command, each in a folder")
+    parser.add_argument("--minutes", type=float, default=600.0, help="after which no kill begins")
     arguments = parser.parse_args()
-    chance = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        out = work / "exports" / "out"
-        loops = [Loop("export", ["export", "spectral", "-o", str(out)], out, work / "scratch")]
-        counts = [arguments.exports]
-        if arguments.builds and _has_builder():
-            out = work / "builds" / "engine"
-            make = ["export", "spectral", "--target", "trt-fp16", "--device", "rtx-4090"]
-            subprocess.run([sys.executable, "-m", "edge_ser", *make, "-o", str(out)], check=True)
-            loops.append(Loop("build", ["build", str(out)], out, work / "scratch of builds"))
-            counts.append(arguments.builds)
-        with contextlib.suppress(KeyboardInterrupt):  # what was tried by then is written
-            for loop, kills in zip(loops, counts, strict=True):
-                loop.run(kills, chance)
+    until = time.monotonic() + 60 * arguments.minutes
+    wanted = [(_exporting, arguments.exports)]
+    if _has_builder():
+        wanted.append((_building, arguments.builds))
+    at_once, forks = arguments.at_once, multiprocessing.get_context("fork")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(len(wanted) * at_once, mp_context=forks) as pool,
+    ):
+        shares = [
+            [
+                pool.submit(
+                    _share,
+                    make,
+                    Path(folder) / f"{make.__name__}{i}",
+                    (kills + i) // at_once,
+                    until,
+                )
+                for i in range(at_once)
+            ]
+            for make, kills in wanted
+            if kills
+        ]
+        loops = [functools.reduce(operator.add, [s.result() for s in share]) for share in shares]
     faults = [f"- {loop.name}: {fault}" for loop in loops for fault in loop.faults]
     rows = [loop.row() for loop in loops]
     none = "No bundle was half-written, and whole runs removed all that killed ones had left."
     page = f"""# Killed commands
 
 Made by `python benchmarks/kill_loop.py`: {machine_line()}. SIGKILL, half of the times at any
-moment of the command, half up to {_LAST_SECONDS * 1000:.0f} ms after a manifest was written. After
-each, the bundle was opened, which checks every hash; every {_WHOLE_EVERY} kills came a run that
-nobody killed, after which nothing may be left beside the bundle or in TMPDIR, but what the user had
-put there. "Hidden" are kills after which the temporary sibling was a whole bundle, the one that was
-replaced or the new one before its proof; the next run removes it.
+moment of the command, half up to {_LAST_SECONDS * 1000:.0f} ms after a manifest was written; a run
+that had ended before its kill ("too late") was drawn again. After each kill the bundle was opened,
+which checks every hash; every {_WHOLE_EVERY} kills came a run that nobody killed, after which
+nothing may be left beside the bundle or in TMPDIR, but what the user had put there. "Hidden" are
+kills after which a temporary sibling could be loaded. {arguments.at_once} of each command ran at
+once.
 
-| command | kills | takes | then old | then new | left folders | hidden | faults |
-|---|---|---|---|---|---|---|---|
+| command | kills | too late | takes | then old | then new | left folders | hidden | faults |
+|---|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
 {chr(10).join(faults) or none}

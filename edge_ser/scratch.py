@@ -14,17 +14,12 @@ import shutil
 import stat
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 # Longer than a name that anybody else would give to a folder.
 _PREFIX = "edge-ser.scratch-"
-# Ends the name of a folder that has no lock yet: nobody takes it for a forgotten one.
-_UNLOCKED = ".new"
-# It has one in a moment, unless its process was killed.
-_FORGOTTEN_SECONDS = 3600.0
 
 
 class _Holder(NamedTuple):
@@ -77,17 +72,19 @@ def new_folder(beside: Path | None = None) -> Path:
     else:
         parent, prefix = beside.parent, _hidden_prefix(beside)
     _remove_forgotten(parent, prefix)
-    unlocked = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=_UNLOCKED))
-    folder = unlocked.with_name(unlocked.name.removesuffix(_UNLOCKED))
-    lock = None
-    try:
-        lock = _lock(unlocked)
-        unlocked.rename(folder)
-    except BaseException:
-        shutil.rmtree(unlocked, ignore_errors=True)
-        _let_go(lock)
-        raise
-    _holders[folder] = _Holder(os.getpid(), lock)
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+        try:
+            held = lock(folder)
+        except (FileNotFoundError, BlockingIOError):
+            continue  # another process took it for a forgotten one
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if folder.exists():
+            break
+        let_go(held)
+    _holders[folder] = _Holder(os.getpid(), held)
     _remove_at_end()
     return folder
 
@@ -110,7 +107,7 @@ def remove(folder: Path) -> None:
     if holder is not None and holder.pid == os.getpid():
         del _holders[folder]
         remove_tree(folder)
-        _let_go(holder.lock)
+        let_go(holder.lock)
 
 
 def _remove_at_end() -> None:
@@ -144,34 +141,47 @@ def _remove_forgotten(parent: Path, prefix: str) -> None:
     if sys.platform == "win32":
         return
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        with contextlib.suppress(OSError):  # another's, or gone by now
+        with contextlib.suppress(OSError):  # another's, held, or gone by now
             status = folder.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
                 continue
-            is_young = time.time() - status.st_ctime < _FORGOTTEN_SECONDS
-            if folder.name.endswith(_UNLOCKED) and is_young:
-                continue
-            lock = _lock(folder)
-            if lock is not None:
+            held = lock(folder)
+            if held is not None:
                 shutil.rmtree(folder, ignore_errors=True)
-                _let_go(lock)
+                let_go(held)
 
 
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds a folder until it is closed; None where another one does."""
+def lock(path: Path) -> int | None:
+    """Hold a file or folder, whatever its name becomes, until the process ends.
+
+    Returns:
+        a descriptor, to `let_go` of earlier; None where the system has no such locks.
+
+    Raises:
+        BlockingIOError: another one holds it.
+        OSError: it cannot be opened.
+    """
     if sys.platform == "win32":
         return None
     import fcntl
 
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or a file system without locks
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    except OSError:  # some file systems, as those of networks
         os.close(descriptor)
         return None
     return descriptor
 
 
-def _let_go(lock: int | None) -> None:
-    if lock is not None:
-        os.close(lock)
+def let_go(held: int | None) -> None:
+    """Undo `lock`.
+
+    Args:
+        held: what it returned.
+    """
+    if held is not None:
+        os.close(held)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from edge_ser.bundle.checking import CheckedGraph, check_files
 from edge_ser.bundle.files import GOLDEN, MANIFEST, SCORES, SIGNATURE, fingerprint_of
-from edge_ser.bundle.foreign import no_bundle
+from edge_ser.bundle.foreign import no_bundle, refuse_temporary
 from edge_ser.bundle.held import HeldFiles
 from edge_ser.bundle.limits import MAX_KEPT_BYTES, MAX_SIGNATURE_BYTES, read_manifest_bytes
 from edge_ser.bundle.manifest import Manifest
@@ -142,6 +142,7 @@ class Bundle:
                 found="no such file or directory",
                 advice=near_bundle(path),
             )
+        refuse_temporary(path)
         if path.is_file():
             return cls._open_zip(path)
         for _ in range(_TRIES - 1):

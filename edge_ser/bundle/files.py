@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from edge_ser.errors import BundleError
 
 MANIFEST = "manifest.json"
+# What it is called until the bundle is proved: nothing opens as a bundle without its manifest.
+DRAFT = "manifest.json.draft"
 GOLDEN = "golden.npz"
 PARITY = "parity.json"
 SENSITIVITY = "sensitivity.json"

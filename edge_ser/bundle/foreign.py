@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from edge_ser.bundle.files import MANIFEST
 from edge_ser.errors import BundleError
 
 _CHECKPOINTS = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors"}
+# hidden siblings of a bundle: what a command makes, or has replaced
+_TEMPORARY = re.compile(r"\..+\.edge-ser\.(scratch|old)-")
 _ALONE = {".onnx": "an ONNX graph", ".data": "weights of an ONNX graph", ".engine": "an engine"}
 
 
@@ -48,3 +51,18 @@ def no_bundle(path: Path, expected: str, found: str) -> BundleError:
     content, advice = describe_foreign(path)
     advice = advice or "make one with: edge-ser export"
     return BundleError(path, expected=expected, found=content or found, advice=advice)
+
+
+def refuse_temporary(path: Path) -> None:
+    """Refuse what a killed command left beside a bundle, whole or not.
+
+    Raises:
+        BundleError: `path` is, or leads to, such a hidden sibling.
+    """
+    if _TEMPORARY.match(path.resolve().name):
+        raise BundleError(
+            path,
+            expected="a bundle that is finished and in its place",
+            found="what a command was making, or had replaced",
+            advice="if it was killed, run it again, which removes this",
+        )

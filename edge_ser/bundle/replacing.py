@@ -11,11 +11,11 @@ import time
 import uuid
 from pathlib import Path
 
-from edge_ser.scratch import remove_tree
+from edge_ser.scratch import let_go, lock, remove_tree
 
 _AT_FDCWD = -100  # of <fcntl.h>: paths are relative to the working directory
 _RENAME_EXCHANGE = 2  # of <linux/fs.h>
-# what a living run has moved aside, and replaces in a moment, is younger
+# where no lock tells, what a living run has moved aside, and replaces in a moment, is younger
 _ABANDONED_SECONDS = 60.0
 
 
@@ -44,7 +44,15 @@ def put_in_place(work: Path, path: Path) -> None:
     if _exchange(work, path):
         remove_tree(work)
     else:
-        aside = path.with_name(_aside_prefix(path) + uuid.uuid4().hex[:8])
+        _replace_in_two_steps(work, path)
+
+
+def _replace_in_two_steps(work: Path, path: Path) -> None:
+    aside = path.with_name(_aside_prefix(path) + uuid.uuid4().hex[:8])
+    held = None
+    with contextlib.suppress(OSError):  # a link to nothing
+        held = lock(path)  # which says, of what lies aside, that its process lives
+    try:
         os.replace(path, aside)
         try:
             os.replace(work, path)
@@ -52,6 +60,8 @@ def put_in_place(work: Path, path: Path) -> None:
             os.replace(aside, path)
             raise
         remove_tree(aside)
+    finally:
+        let_go(held)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -68,13 +78,17 @@ def _exchange(one: Path, other: Path) -> bool:
 def put_back(path: Path) -> None:
     """Put back what a killed run had moved aside and not replaced yet; remove what it had."""
     for aside in path.parent.glob(f"{glob.escape(_aside_prefix(path))}*"):
-        with contextlib.suppress(OSError):  # another run was faster
-            if time.time() - aside.lstat().st_ctime < _ABANDONED_SECONDS:
-                continue
-            if os.path.lexists(path):
-                remove_tree(aside)
-            else:
-                os.replace(aside, path)
+        with contextlib.suppress(OSError):  # its process lives, or another run was faster
+            held = lock(aside)
+            try:
+                if held is None and time.time() - aside.lstat().st_ctime < _ABANDONED_SECONDS:
+                    continue
+                if os.path.lexists(path):
+                    remove_tree(aside)
+                else:
+                    os.replace(aside, path)
+            finally:
+                let_go(held)
 
 
 def _aside_prefix(path: Path) -> str:

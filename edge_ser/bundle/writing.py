@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
 import os
@@ -14,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_ser.bundle.documents.write import write_documents
-from edge_ser.bundle.files import DOCUMENTS, MANIFEST, SIGNATURE, outermost_manifest
+from edge_ser.bundle.files import DOCUMENTS, DRAFT, MANIFEST, SIGNATURE, outermost_manifest
 from edge_ser.bundle.limits import read_manifest_bytes
 from edge_ser.bundle.manifest import Manifest, file_entry
 from edge_ser.bundle.replacing import put_back, put_in_place
 from edge_ser.errors import BundleError, UsageError
-from edge_ser.scratch import new_folder, remove, remove_forgotten
+from edge_ser.scratch import is_scratch, new_folder, remove, remove_forgotten
 
 
 def check_new_bundle(path: Path) -> None:
@@ -50,7 +51,8 @@ def new_bundle(path: Path) -> Iterator[Path]:
     """A temporary sibling to write into, which becomes `path` when the block ends well.
 
     An existing bundle at `path` is replaced in one step where the system can; anything else there
-    is left alone. What a killed run left beside it is removed.
+    is left alone. What a killed run left beside it is removed. Until the block has ended, what it
+    has sealed does not open as a bundle, whoever moves it and wherever to.
 
     Raises:
         UsageError: see `check_new_bundle`.
@@ -63,6 +65,8 @@ def new_bundle(path: Path) -> Iterator[Path]:
         yield work
         # it has 0700, which would follow the bundle to where others must read it
         work.chmod(0o755)
+        with contextlib.suppress(FileNotFoundError):  # not sealed, but copied whole
+            (work / DRAFT).rename(work / MANIFEST)
         put_in_place(work, path)
     finally:
         remove(work)
@@ -125,7 +129,8 @@ def _listed_files(path: Path) -> set[str] | None:
 def seal(folder: Path, manifest: Manifest) -> Manifest:
     """Write documents and manifest of `folder`, whose other files are complete.
 
-    A signature is not listed: it is made of the finished manifest.
+    A signature is not listed: it is made of the finished manifest. In a folder of `new_bundle` the
+    manifest has another name until the bundle is in its place.
 
     Returns:
         the manifest, which lists all files.
@@ -133,7 +138,7 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     Raises:
         BundleError: evidence or proof, which the documents tell, are damaged.
     """
-    made_here = (MANIFEST, SIGNATURE, *DOCUMENTS)
+    made_here = (MANIFEST, DRAFT, SIGNATURE, *DOCUMENTS)
     files = [
         file_entry(folder, path)
         for path in folder.rglob("*")
@@ -141,5 +146,6 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     ]
     files += write_documents(folder, manifest, files)
     manifest = replace(manifest, files=tuple(sorted(files, key=lambda entry: entry.path)))
-    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    name = DRAFT if is_scratch(folder) else MANIFEST
+    (folder / name).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

@@ -36,16 +36,48 @@ def test_another_one_leaves_those_of_this_process_alone(place: Path) -> None:
     assert listing(place) == []
 
 
-def test_one_that_its_process_never_locked_goes_after_an_hour(
+def test_one_that_its_process_never_locked_is_removed_by_the_next(place: Path) -> None:
+    for name in ("edge-ser.scratch-abc", "edge-ser.scratch-abc.new"):  # as earlier versions did
+        (place / name).mkdir()
+    with scratch_folder() as folder:
+        assert listing(place) == [folder.name]
+
+
+@pytest.mark.parametrize("moment", ["before its lock", "with its lock"])
+def test_one_that_another_process_removes_before_it_is_locked_is_made_again(
+    moment: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removed = scratch.lock, []
+
+    def after_another(folder: Path) -> int | None:
+        if removed:
+            return lock(folder)
+        removed.append(folder)
+        held = lock(folder) if moment == "with its lock" else None
+        folder.rmdir()
+        return held if held is not None else lock(folder)
+
+    monkeypatch.setattr(scratch, "lock", after_another)
+    with scratch_folder() as folder:
+        assert removed != [folder] and listing(place) == [folder.name]
+    assert listing(place) == []
+
+
+def test_one_that_another_process_holds_before_its_own_is_made_again(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked = place / "edge-ser.scratch-abc.new"
-    unlocked.mkdir()
-    with scratch_folder():
-        assert unlocked.is_dir(), "its process may be about to lock it"
-    monkeypatch.setattr(scratch, "_FORGOTTEN_SECONDS", -1.0)
-    with scratch_folder():
-        assert not unlocked.exists()
+    lock, held = scratch.lock, {}
+
+    def after_another(folder: Path) -> int | None:
+        if not held:
+            held[folder] = lock(folder)
+        return lock(folder)
+
+    monkeypatch.setattr(scratch, "lock", after_another)
+    with scratch_folder() as folder:
+        assert folder not in held and folder.is_dir()
+    (descriptor,) = held.values()
+    scratch.let_go(descriptor)
 
 
 def test_a_link_by_the_name_of_one_stays(place: Path) -> None:

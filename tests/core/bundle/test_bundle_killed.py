@@ -2,17 +2,17 @@
 
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from helpers.bundle_files import TinyBundle, ZipBundle, snapshot
+from helpers.bundle_files import TinyBundle, ZipBundle, listing, snapshot
 from helpers.keys import write_keys
 from helpers.killing import killer
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.replacing import put_back
-from edge_ser.errors import EdgeSerError
+from edge_ser.bundle.writing import new_bundle, seal
+from edge_ser.errors import BundleError, EdgeSerError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals, and locks of folders")
 
@@ -81,11 +81,10 @@ class Place:
         return names
 
     def check_tidy(self) -> None:
-        """The user's files are there, and nothing else but an empty folder, which is removed."""
+        """The user's files are there, and nothing else."""
         files = {n: b for n, b in snapshot(self.folder).items() if not n.startswith("out/")}
         assert files == self._users
-        for empty in self.folder.glob(".*.edge-ser.scratch-*.new"):
-            empty.rmdir()
+        assert listing(self.folder) == [".out.git", ".out.settings", "out", "out.notes"]
 
 
 @pytest.fixture
@@ -93,15 +92,8 @@ def place(tiny_bundle: TinyBundle, tmp_path: Path) -> Place:
     return Place(tmp_path / "place", tiny_bundle())
 
 
-def in_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 61)
-
-
 @pytest.mark.parametrize("how", ["in one step", "in two steps"])
-def test_a_bundle_is_the_old_or_the_new_one(
-    how: str, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_is_the_old_or_the_new_one(how: str, place: Place) -> None:
     place.run("write('0')")
     prepare = place.prepare + (IN_TWO_STEPS if how == "in two steps" else "")
     kills, seen, is_killed = 0, set(), True
@@ -110,15 +102,16 @@ def test_a_bundle_is_the_old_or_the_new_one(
             place.leave_behind()
             old, new = f"{kills}", f"{kills}, killed"
             is_killed = run(f"write({new!r})")
-            bundle = place.bundles().get("out")
+            bundles = place.bundles()
+            bundle = bundles.pop("out", None)
+            assert not bundles, "nothing else loads"
             assert bundle in ((old, new) if how == "in one step" else (old, new, None))
             seen.add(bundle == new)
             kills += 1
-            if bundle is None:  # what lies aside may be a living run's for a minute
-                in_a_minute(monkeypatch)
+            if bundle is None:
                 assert put_back(place.out) is None and place.bundles()["out"] == old
             place.run(f"write('{kills}')")
-            assert place.bundles() == {"out": f"{kills}"}, "nothing else loads"
+            assert place.bundles() == {"out": f"{kills}"}
             place.check_tidy()
     assert kills > 30 and seen == {True, False}
 
@@ -128,8 +121,9 @@ def test_a_bundle_is_there_or_not(place: Place) -> None:
     with killer(place.prepare, place.folder) as run:
         while is_killed:
             is_killed = run("write('killed')")
-            bundle = place.bundles().get("out")
-            assert bundle in (None, "killed")
+            bundles = place.bundles()
+            bundle = bundles.pop("out", None)
+            assert bundle in (None, "killed") and not bundles
             seen.add(bundle)
             place.run("write('whole')")
             assert place.bundles() == {"out": "whole"}
@@ -137,6 +131,27 @@ def test_a_bundle_is_there_or_not(place: Place) -> None:
             shutil.rmtree(place.out)
             kills += 1
     assert kills > 20 and seen == {None, "killed"}
+
+
+def test_what_is_not_proved_yet_loads_under_no_name(place: Place, tmp_path: Path) -> None:
+    with new_bundle(place.out) as work:
+        shutil.copytree(place.source, work, dirs_exist_ok=True)
+        (work / "manifest.json").unlink()
+        sealed = seal(work, Bundle.open(place.source).manifest)
+        moved = shutil.copytree(work, tmp_path / "moved")
+        with pytest.raises(BundleError, match=r"expected a bundle with manifest\.json"):
+            Bundle.open(moved)
+    assert Bundle.open(place.out).manifest == sealed
+
+
+def test_a_hidden_sibling_is_refused_in_words(place: Place, tmp_path: Path) -> None:
+    left = shutil.copytree(place.source, place.folder / ".out.edge-ser.scratch-dead")
+    aside = shutil.copytree(place.source, place.folder / ".out.edge-ser.old-dead")
+    link = tmp_path / "link"
+    link.symlink_to(left)
+    for path in (left, aside, link):
+        with pytest.raises(BundleError, match=r"finished and in its place.*run it again"):
+            Bundle.open(path)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -176,8 +191,7 @@ def test_a_page_is_the_old_or_the_new_one(place: Place) -> None:
             seen.add(page.read_text())
             place.run(f"write_whole(Path({str(page)!r}), 'whole')")
             assert page.read_text() == "whole"
-            for empty in place.out.glob(".*.new"):
-                empty.rmdir()
+            assert not list(place.out.glob(".*"))
             kills += 1
     assert kills > 5 and seen == {"old", "new"}
 
@@ -196,8 +210,6 @@ def test_what_was_unpacked_is_removed_by_the_next(
         while is_killed:
             is_killed = run(f"Bundle.open({str(archive)!r}).close()")
             Bundle.open(archive).close()
-            for empty in scratch.glob("edge-ser.scratch-*.new"):
-                empty.rmdir()
             assert list(scratch.iterdir()) == [notes]
             kills += 1
     assert kills > 15 and notes.is_dir()

@@ -127,20 +127,50 @@ def test_hidden_folders_of_the_users_own_stay(
     assert listing(tmp_path) == [".out.1.old", ".out.d", ".out.edge-ser", "out"]
 
 
-def test_what_a_killed_run_had_moved_aside_is_put_back(
+def test_what_a_killed_run_had_moved_aside_is_put_back_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside = folder(tmp_path / "out", "the only one")
     monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
     killed_between_the_steps(folder(tmp_path / "work", "half"), aside, monkeypatch)
     put_back(tmp_path / "out")
-    assert not (tmp_path / "out").exists(), "its process may be about to do the second step"
-    aged(monkeypatch)
-    put_back(tmp_path / "out")
     assert read(tmp_path / "out") == "the only one"
     folder(tmp_path / ".out.edge-ser.old-2", "replaced")
     put_back(tmp_path / "out")
     assert listing(tmp_path) == ["out", "work"]
+    assert read(tmp_path / "out") == "the only one"
+
+
+def test_what_a_living_run_has_moved_aside_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, path = folder(tmp_path / ".out.1", "new"), folder(tmp_path / "out", "old")
+    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    replace, between = os.replace, []
+
+    def look_between_the_steps(source: Path, target: Path) -> None:
+        replace(source, target)
+        if source == path:
+            aged(monkeypatch)  # however long it takes
+            put_back(path)
+            between.append(listing(tmp_path))
+
+    monkeypatch.setattr(os, "replace", look_between_the_steps)
+    put_in_place(work, path)
+    ((hidden, aside),) = between
+    assert hidden == ".out.1" and aside.startswith(".out.edge-ser.old-")
+    assert listing(tmp_path) == ["out"] and read(path) == "new"
+
+
+def test_where_nothing_can_be_locked_it_is_put_back_after_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path / ".out.edge-ser.old-2", "the only one")
+    monkeypatch.setattr(replacing, "lock", lambda _: None)
+    put_back(tmp_path / "out")
+    assert not (tmp_path / "out").exists(), "its process may be about to do the second step"
+    aged(monkeypatch)
+    put_back(tmp_path / "out")
     assert read(tmp_path / "out") == "the only one"
 
 

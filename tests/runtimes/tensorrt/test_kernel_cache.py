@@ -102,10 +102,10 @@ def read_only(monkeypatch: pytest.MonkeyPatch, *folders: Path, number: int = err
     """As if the folders were on a read-only or full file system; root may write everywhere."""
     real = tempfile.mkdtemp
 
-    def mkdtemp(suffix: str | None, prefix: str | None, dir: Path) -> str:
+    def mkdtemp(prefix: str, dir: Path) -> str:
         if dir in folders:
             raise OSError(number, os.strerror(number), str(dir))
-        return str(real(suffix, prefix, dir))
+        return str(real(prefix=prefix, dir=dir))
 
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
 
@@ -165,8 +165,9 @@ def test_while_a_bundle_is_being_made_nothing_is_left_beside_it(
     out = tmp_path / "out"
     out.mkdir()
     with new_bundle(out / "made") as work:
-        shutil.copytree(trt_bundle(), work, dirs_exist_ok=True)
-        run(TrtSession(Bundle.open(work)), 1000)
+        source = trt_bundle()
+        shutil.copytree(source, work, dirs_exist_ok=True)
+        run(TrtSession(Bundle(work, Bundle.open(source).manifest)), 1000)
     assert [p.name for p in out.iterdir()] == ["made"]
     gpu.journal.clear()
     TrtSession(Bundle.open(out / "made"))
