@@ -193,7 +193,7 @@ def check_shape(array: NDArray[np.generic], subject: object) -> None:
     Raises:
         AudioError: of another shape.
     """
-    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > _MAX_CHANNELS):
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MAX_CHANNELS):
         raise AudioError(
             subject,
             expected=f"an array [n] or [n, channels] (at most {_MAX_CHANNELS} channels)",

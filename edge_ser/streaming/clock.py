@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections import deque
 from typing import NamedTuple
 
@@ -72,10 +73,11 @@ class CaptureClock:
             AudioError: so many samples a second as no stream of the said rate has.
         """
         place = frames / self._rate
-        if not isinstance(captured_at, int | float) or not math.isfinite(captured_at):
+        if not isinstance(captured_at, numbers.Real) or not math.isfinite(captured_at):
             raise UsageError(
                 "captured_at", expected="seconds, a number", found=f"{captured_at!r:.40}"
             )
+        captured_at = float(captured_at)  # of NumPy's types sums would be as coarse as they are
         if captured_at < self._last_time:
             raise UsageError(
                 "captured_at",

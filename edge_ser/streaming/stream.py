@@ -115,8 +115,9 @@ class Stream(TakenAudio):
         from edge_ser.streaming.background import BackgroundStream
 
         self.reset()
+        background = BackgroundStream(self._intake, self._answerer, waiting)
         self.close()
-        return BackgroundStream(self._intake, self._answerer, waiting)
+        return background
 
     def _check_open(self) -> None:
         if self._closed:

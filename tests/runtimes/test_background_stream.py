@@ -142,5 +142,7 @@ def test_closing_lets_go_of_what_waits(ser: edge_ser.Recognizer, speech: np.ndar
 
 
 def test_no_window_may_wait_in_less_than_one_place(ser: edge_ser.Recognizer) -> None:
+    stream = ser.stream(RATE)
     with pytest.raises(edge_ser.UsageError, match="waiting: expected at least 1 window, found 0"):
-        ser.stream(RATE).in_background(waiting=0)
+        stream.in_background(waiting=0)
+    assert stream.push(np.zeros(RATE, np.float32)) == [], "it is open"

@@ -76,6 +76,8 @@ def test_a_refused_block_changes_nothing() -> None:
         mixer.push(np.zeros(4, np.uint8), "samples")
     with pytest.raises(AudioError, match=r"found shape \[2, 2, 2\]"):
         mixer.push(np.zeros((2, 2, 2)), "samples")
+    with pytest.raises(AudioError, match=r"found shape \[5, 0\]"):
+        mixer.push(np.zeros((5, 0)), "samples")
     np.testing.assert_array_equal(mixer.push(good, "samples"), good.mean(axis=1))
 
 

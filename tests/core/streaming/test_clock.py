@@ -1,5 +1,7 @@
 """Samples against the clock of their capture."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,16 @@ def test_another_rate_in_the_middle_is_refused(said: int, real: int) -> None:
 def test_what_is_no_time_is_refused(value: object) -> None:
     with pytest.raises(UsageError, match="captured_at: expected seconds, a number"):
         CaptureClock(RATE).take(0, value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, int])
+def test_times_are_numbers_of_any_kind(kind: Callable[[float], float]) -> None:
+    clock = CaptureClock(RATE)
+    clock.take(0, kind(4096))
+    clock.take(RATE, kind(4097))
+    clock.take(2 * RATE, 4098.02)
+    assert clock.captured_at(2.0) == pytest.approx(4098, abs=1e-9)
+    assert clock.captured_at(2.5) == pytest.approx(4098.52, abs=1e-9)
 
 
 def test_times_do_not_go_back() -> None:
