@@ -10,6 +10,8 @@ from edge_ser.errors import UsageError
 
 # Below it, numbers read better as powers of ten.
 SMALL = 0.01
+# Regions that a model is sure of, of the limit's margin.
+FAR_FROM_BOUNDARY = "farther than {:.2g} from a boundary"
 # A group is judged as a whole from this many utterances on. Of fewer, a correlation says more about
 # how far apart they happen to lie than about the candidate, and one changed region weighs too much.
 MIN_JUDGED = 8
@@ -239,10 +241,8 @@ def _point_limits(limits: Limits) -> str:
     if limits.region_logits_mean is not None:
         words.append(f"mean of logits {brief(limits.region_logits_mean)}")
     if limits.flip_rate is not None:
-        many = (
-            f"at most {percent(limits.flip_rate)} of regions" if limits.flip_rate else "no region"
-        )
-        words.append(f"{many} changed farther than {limits.margin:.2g} from a boundary")
+        many = _flip_words(limits.flip_rate, "region", "regions")
+        words.append(f"{many} changed {FAR_FROM_BOUNDARY.format(limits.margin)}")
     return ", ".join(words)
 
 
@@ -254,13 +254,13 @@ def _category_limits(limits: Limits) -> str:
     if limits.vad_p99 is not None:
         words.append(f"99 % of probabilities {brief(limits.vad_p99)}")
     if limits.flip_rate is not None:
-        many = (
-            f"at most {percent(limits.flip_rate)} of categories"
-            if limits.flip_rate
-            else "no category"
-        )
+        many = _flip_words(limits.flip_rate, "category", "categories")
         words.append(f"{many} changed where the first was ahead by more than {limits.margin:.2g}")
     return ", ".join(words)
+
+
+def _flip_words(rate: float, one: str, many: str) -> str:
+    return f"at most {percent(rate)} of {many}" if rate else f"no {one}"
 
 
 def percent(share: float) -> str:

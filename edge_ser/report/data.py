@@ -19,6 +19,7 @@ from edge_ser.bundle.parity_record import (
 )
 from edge_ser.emotion.scale import DIMENSIONS
 from edge_ser.errors import BundleError, UsageError
+from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import Limits
 
 # Longer than any utterance, and than any difference of VAD.
@@ -88,7 +89,7 @@ class Evidence:
         judged: what decided: limits by name of the group; a limit that is None there was not
             judged, and a group that is not there is only shown.
         groups: per group its measures by name; those per dimension as `ccc.arousal`.
-        labels: agreement with labels: `count`, `before.arousal`, ...; None without labels.
+        labels: agreement with labels; None without labels.
         utterances: the comparisons one by one.
         speech: that they were made on; empty: not told.
     """
@@ -98,7 +99,7 @@ class Evidence:
     not_judged: tuple[str, ...]
     judged: dict[str, Limits]
     groups: dict[str, Measures]
-    labels: Measures | None
+    labels: LabelFidelity | None
     utterances: tuple[Utterance, ...]
     speech: tuple[SpeechFiles, ...] = ()
 
@@ -127,7 +128,7 @@ class _Parity(ParityRecord):
     groups: dict[str, _Table]
     utterances: tuple[Utterance, ...]
     not_judged: tuple[str, ...] = ()
-    labels: _Table | None = None
+    labels: LabelFidelity | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _evidence(recorded: _Parity) -> Evidence:
         not_judged=recorded.not_judged,
         judged=judged,
         groups=groups,
-        labels=None if recorded.labels is None else measures(recorded.labels),
+        labels=recorded.labels,
         utterances=recorded.utterances,
         speech=tuple(s for s in (speech.lengths, speech.agreement) if s) if speech else (),
     )

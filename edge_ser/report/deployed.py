@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.files import BOM, GOLDEN, MANIFEST, PARITY
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.fidelity.labels import LabelFidelity
 from edge_ser.fidelity.limits import SMALL, brief
-from edge_ser.report.data import Evidence, Measures
+from edge_ser.report.data import Evidence
 from edge_ser.report.device_run import DeviceRun
 from edge_ser.report.document import paragraph, section
 from edge_ser.report.svg import element, text
@@ -176,14 +177,13 @@ def _against_labels(evidence: Evidence, place: str) -> Evident:
     )
 
 
-def _label_words(labels: Measures) -> str:
-    names = [key.split(".", 1)[1] for key in labels if key.startswith("before.")]
+def _label_words(labels: LabelFidelity) -> str:
     words = [
-        f"{name} {labels[f'before.{name}']:.3f} and {labels[f'after.{name}']:.3f}"
-        for name in names
-        if f"after.{name}" in labels
+        f"{name} {trained:.3f} and {labels.after[name]:.3f}"
+        for name, trained in labels.before.items()
+        if name in labels.after
     ]
-    return f"{', '.join(words)} ({labels.get('count', 0):.0f} utterances)"
+    return f"{', '.join(words)} ({labels.count} utterances)"
 
 
 def _on_devices(manifest: Manifest, runs: Sequence[DeviceRun]) -> Evident:

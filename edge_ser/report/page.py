@@ -122,11 +122,10 @@ def page(
             )
         )
     if evidence.labels is not None:
-        count = f"{evidence.labels.get('count', 0):.0f}"
         sections.append(
             section(
                 "Agreement with labels",
-                paragraph(f"{count} labelled utterances of the group speech."),
+                paragraph(f"{evidence.labels.count} labelled utterances of the group speech."),
                 label_table(evidence.labels),
             )
         )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_ser.emotion.scale import DIMENSIONS
-from edge_ser.fidelity.limits import SMALL, Limits, brief, percent
+from edge_ser.fidelity.labels import LabelFidelity
+from edge_ser.fidelity.limits import FAR_FROM_BOUNDARY, SMALL, Limits, brief, percent
 from edge_ser.report.charts import Flip
 from edge_ser.report.data import Measures
 from edge_ser.report.svg import element, text
@@ -89,7 +90,7 @@ class _Flips:
 _FLIPS = (
     _Flips(
         "Regions", "vad_max", ("flips_far", "regions_far"), ("flips_near", "regions_near"),
-        "flip_rate", "farther than {:.2g} from a boundary", "within {:.2g} of one",
+        "flip_rate", FAR_FROM_BOUNDARY, "within {:.2g} of one",
     ),
     _Flips(
         "Categories", "probability_max", ("category_flips_far", "categories_far"),
@@ -283,17 +284,21 @@ def facts_table(rows: Iterable[tuple[str, str]]) -> str:
     return element("table", body, class_="facts")
 
 
-def label_table(labels: Measures) -> str:
+def label_table(labels: LabelFidelity) -> str:
     """Agreement with labels before and after, per dimension."""
-    columns = (("before", ".4f"), ("after", ".4f"), ("change", "+.4f"))
+    columns = (
+        ("before", labels.before, ".4f"),
+        ("after", labels.after, ".4f"),
+        ("change", labels.change, "+.4f"),
+    )
     rows = [
         _row(
             d.capitalize(),
-            [element("td", f"{labels.get(f'{side}.{d}', 0):{form}}") for side, form in columns],
+            [element("td", f"{cccs[d]:{form}}" if d in cccs else "–") for _, cccs, form in columns],
         )
         for d in DIMENSIONS
     ]
-    return _table(("CCC with the labels", *(side for side, _ in columns)), rows)
+    return _table(("CCC with the labels", *(side for side, _, _ in columns)), rows)
 
 
 def flip_table(changed: Sequence[Flip]) -> str:

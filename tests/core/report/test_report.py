@@ -176,9 +176,17 @@ def test_labels(manifest: Manifest) -> None:
     found = evidence(spread(), labelled=True)
     assert found.labels is not None
     table = rows(page(manifest, found))
-    assert f"{found.labels['before.valence']:.4f}" in table["Valence"]
+    assert f"{found.labels.before['valence']:.4f}" in table["Valence"]
     assert "+0.0000" in table["Valence"]
     assert "Agreement with labels" not in page(manifest, evidence(spread()))
+
+
+def test_a_dimension_that_was_not_compared_with_labels_has_no_figure(manifest: Manifest) -> None:
+    found = evidence(spread(), labelled=True)
+    assert found.labels is not None
+    without = {name: ccc for name, ccc in found.labels.after.items() if name != "valence"}
+    html = page(manifest, replace(found, labels=replace(found.labels, after=without)))
+    assert "</td><td>–</td><td>" in rows(html)["Valence"]
 
 
 # --- drawings

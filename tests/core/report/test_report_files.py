@@ -51,7 +51,7 @@ def test_evidence_is_what_parity_json_says() -> None:
     assert group["ccc.valence"] == data["groups"]["single"]["ccc"]["valence"]
     assert "logits_max" not in group  # None: there is no head
     assert found.labels is not None
-    assert found.labels["before.arousal"] == data["labels"]["before"]["arousal"]
+    assert found.labels.before["arousal"] == data["labels"]["before"]["arousal"]
     first, second = found.utterances
     assert (first.group, first.name, first.seconds) == ("single", "utterance 0", 1.0)
     assert (first.extreme, second.extreme, first.failure) == (True, False, "")
