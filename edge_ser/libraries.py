@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import mmap
 import os
 import re
 import sys
@@ -46,6 +47,13 @@ _REMEDIES = (
         "install Microsoft's Visual C++ Redistributable, or run: {again}",
     ),
 )  # fmt: skip
+
+# Address space of numpy and what it loads, on two cores. No model runs in as little.
+_IMPORTS_BYTES = 120 << 20
+_NO_MEMORY = (
+    f"memory: expected {_IMPORTS_BYTES >> 20} MB for the libraries, found less; free some, or "
+    "raise the limit (ulimit -v)"
+)
 
 
 class _Reason(NamedTuple):
@@ -175,16 +183,32 @@ def starting() -> Iterator[None]:
 
     Raises:
         MissingExtraError, LibraryError, KeyboardInterrupt: see `import_library`.
+        MemoryError: there is too little.
     """
     try:
+        if _is_command():
+            _check_memory()
         with loading("edge-ser"):
             yield
-    except (LibraryError, KeyboardInterrupt) as error:
+    except (LibraryError, KeyboardInterrupt, MemoryError) as error:
         if not _is_command() or os.environ.get(DEBUG_VARIABLE):
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
-        print(f"edge-ser: error: {'interrupted' if interrupted else error}", file=sys.stderr)
+        line = _NO_MEMORY if isinstance(error, MemoryError) else str(error)
+        print(f"edge-ser: error: {'interrupted' if interrupted else line}", file=sys.stderr)
         raise SystemExit(INTERRUPTED if interrupted else LibraryError.exit_code) from None
+
+
+def _check_memory() -> None:
+    """Ask for what the imports take: where it is not there, OpenBLAS ends the process with code 1.
+
+    Raises:
+        MemoryError: the system does not give it.
+    """
+    try:
+        mmap.mmap(-1, _IMPORTS_BYTES).close()
+    except OSError as error:
+        raise MemoryError from error
 
 
 def _is_command() -> bool:

@@ -80,6 +80,11 @@ def explain(error: BaseException) -> Failure:
         reason = error.strerror or said
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"expected room for it, found {reason}; free some, or choose another place"
+        if error.errno == errno.EFBIG:
+            reason = (
+                f"expected a file that may grow, found {reason}; raise the limit (ulimit -f), or "
+                "choose another place"
+            )
         return Failure(f"{error.filename or 'file'}: {reason}", USAGE)
     kind = type(error).__name__
     return Failure(
