@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge_ser.baseline import Baseline
     from edge_ser.bundle.bundle import Bundle
     from edge_ser.bundle.manifest import Manifest
+    from edge_ser.bundle.score_reference import ScoreReference
 
 S = TypeVar("S", bound="ModelSteps")
 _USUAL_HEARING = Hearing()
@@ -176,11 +177,21 @@ class ModelSteps:
         outputs = infer(self.session, [u.samples for u in utterances])
         return outputs if self.baseline is None else self.baseline.shift(outputs)
 
+    @property
+    def score_reference(self) -> ScoreReference | None:
+        """What percentiles and intervals of answers are read by; None: they have none.
+
+        What is moved by a baseline has no place among answers that are not.
+
+        Raises:
+            BundleError: what the bundle records is damaged.
+        """
+        return None if self.baseline is not None else self.bundle.score_reference
+
     def decode(self, outputs: Outputs, utterances: Sequence[Utterance]) -> list[Emotion]:
         """Third step: what the numbers say, of each utterance that `infer` was given."""
         emotions = answer(outputs, utterances, self.manifest.partition, self.manifest.categories)
-        # what is moved by a baseline has no place among answers that are not
-        reference = None if self.baseline is not None else self.bundle.score_reference
+        reference = self.score_reference
         return emotions if reference is None else [reference.read(one) for one in emotions]
 
     def __repr__(self) -> str:

@@ -121,6 +121,12 @@ class ScoreReference(OpenEnded):
         """Whether the files of a bundle that compute are those that gave the answers."""
         return self.computed_by == computing_files(files)
 
+    def words_of(self, files: Iterable[FileEntry]) -> str:
+        """What it holds for a bundle of these files, in one line."""
+        if self.counts_for(files):
+            return self.words
+        return f"none: {self.words} are of another graph or engine"
+
     def write(self, folder: Path) -> None:
         """Write it into the folder of a bundle."""
         text = json.dumps(dataclasses.asdict(self), indent=1)

@@ -136,7 +136,8 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
         the manifest, which lists all files.
 
     Raises:
-        BundleError: evidence or proof, which the documents tell, are damaged.
+        BundleError: evidence, proof or the reference of the scores, which the documents tell,
+            are damaged.
     """
     made_here = (MANIFEST, DRAFT, SIGNATURE, *DOCUMENTS)
     files = [

@@ -13,6 +13,7 @@ from edge_ser.bundle.evidence import Lowering
 from edge_ser.bundle.files import CARD, MANIFEST
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.provenance import CheckpointOrigin, Row
+from edge_ser.bundle.score_reference import recorded_reference
 from edge_ser.bundle.trust import UNASKED
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.errors import SignatureError
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         *_sound(m),
         ("normalisation", normalization),
         *_classes(m),
+        *_scores(bundle),
         ("parity", proof),
         *provenance.elsewhere(m.parity),
         ("limits", _limits(m)),
@@ -117,6 +119,14 @@ def _sound(m: Manifest) -> list[Row]:
     if limits is None:
         return []
     return [("poor below", f"{limits.min_speech:.0%} speech, {limits.quiet_dbfs:g} dBFS")]
+
+
+def _scores(bundle: Bundle) -> list[Row]:
+    """What the scores mean, where the bundle tells it."""
+    reference = recorded_reference(bundle)
+    if reference is None:
+        return []
+    return [("scores", reference.words_of(bundle.manifest.files))]
 
 
 def _limits(m: Manifest) -> str:

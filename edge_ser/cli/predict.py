@@ -25,6 +25,7 @@ from edge_ser.cli.predict_archive import (
 )
 from edge_ser.cli.predict_rows import ROW_PRINTERS, RowPrinter
 from edge_ser.cli.predict_segments import mean_answers, print_segments
+from edge_ser.cli.score_columns import ScoreColumns
 from edge_ser.cli.segment_rows import SEGMENT_PRINTERS
 from edge_ser.emotion.decode import Emotion
 from edge_ser.errors import EdgeSerError, UsageError
@@ -236,8 +237,9 @@ def _answer_all(
             expected="a model of arousal, dominance and valence",
             found=f"{recognizer.manifest.name}, which tells categories apart",
         )
+    scores = ScoreColumns(recognizer.score_reference)
     if arguments.long == "segments":
-        printer = SEGMENT_PRINTERS[arguments.format](stream, recognizer.manifest)
+        printer = SEGMENT_PRINTERS[arguments.format](stream, recognizer.manifest, scores)
         turns = None if arguments.turns is None else read_turns(arguments.turns)
         track = None if arguments.plot is None else Track()
         failed = print_segments(recognizer, sources, printer, window, hop, batch_size, turns, track)
@@ -245,7 +247,7 @@ def _answer_all(
             limits = recognizer.hearing.limits(recognizer.manifest.sound)
             write_plot(arguments.plot, track, limits.min_speech)
         return failed
-    rows = ROW_PRINTERS[arguments.format](stream, recognizer.manifest)
+    rows = ROW_PRINTERS[arguments.format](stream, recognizer.manifest, scores)
     if arguments.long == "mean":
         answers = mean_answers(recognizer, sources, window, hop, batch_size)
     else:

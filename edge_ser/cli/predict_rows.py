@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.cli.score_columns import ScoreColumns
 from edge_ser.emotion.decode import Emotion
 from edge_ser.printable import csv_cells, printable
 
@@ -32,7 +33,7 @@ class RowPrinter(Protocol):
 class _Table:
     """Rows aligned for people; widths are known only when all rows are."""
 
-    def __init__(self, stream: TextIO, manifest: Manifest) -> None:
+    def __init__(self, stream: TextIO, manifest: Manifest, _: ScoreColumns) -> None:
         self.stream = stream
         self.head = ["file"]
         if manifest.has_dimensions:
@@ -93,7 +94,7 @@ def _short(name: str, width: int = 48) -> str:
 
 
 class _JsonLines:
-    def __init__(self, stream: TextIO, _: Manifest) -> None:
+    def __init__(self, stream: TextIO, _: Manifest, __: ScoreColumns) -> None:
         self.stream = stream
 
     def row(self, e: Emotion) -> None:
@@ -104,19 +105,22 @@ class _JsonLines:
 
 
 class _Csv:
-    def __init__(self, stream: TextIO, manifest: Manifest) -> None:
+    def __init__(self, stream: TextIO, manifest: Manifest, scores: ScoreColumns) -> None:
+        self.scores = scores
         self.writer = csv.writer(stream, lineterminator="\n")
         columns = ["source", "seconds"]
         if manifest.has_dimensions:
             columns += _DIMENSIONS
         if manifest.categories:
             columns += ["category", "entropy", *(f"p({name})" for name in manifest.categories)]
-        self.writer.writerow(csv_cells([*columns, *_SOUND]))
+        self.writer.writerow(csv_cells([*columns, *_SOUND, *scores.names]))
 
     def row(self, e: Emotion) -> None:
         sound = e.sound
         heard = (*sound[:-1], "; ".join(sound.quality)) if sound else [""] * len(_SOUND)
-        self.writer.writerow(csv_cells([e.source, e.seconds, *_point(e), *_choice(e), *heard]))
+        said = (*_point(e), *_choice(e))
+        cells = [e.source, e.seconds, *said, *heard, *self.scores.cells(e)]
+        self.writer.writerow(csv_cells(cells))
 
     def close(self) -> None:
         """Every row is written already."""
@@ -138,7 +142,7 @@ def _choice(e: Emotion) -> list[object]:
     return [] if e.categories is None else [e.category, e.entropy, *e.categories.values()]
 
 
-ROW_PRINTERS: dict[str, Callable[[TextIO, Manifest], RowPrinter]] = {
+ROW_PRINTERS: dict[str, Callable[[TextIO, Manifest, ScoreColumns], RowPrinter]] = {
     "table": _Table,
     "json": _JsonLines,
     "csv": _Csv,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from edge_ser.bundle.manifest import Manifest
+from edge_ser.cli.score_columns import ScoreColumns
 from edge_ser.emotion.decode import Emotion
 from edge_ser.printable import csv_cells, printable
 from edge_ser.segments.segment import Overall, Segment
@@ -36,7 +37,7 @@ class SegmentPrinter(Protocol):
 class _Table:
     """Rows of a fixed width, so that each can be printed as it comes."""
 
-    def __init__(self, stream: TextIO, manifest: Manifest) -> None:
+    def __init__(self, stream: TextIO, manifest: Manifest, _: ScoreColumns) -> None:
         self._stream = stream
         self._source: str | None = None
         self._categories = manifest.categories
@@ -82,7 +83,7 @@ class _Table:
 
 
 class _JsonLines:
-    def __init__(self, stream: TextIO, _: Manifest) -> None:
+    def __init__(self, stream: TextIO, _: Manifest, __: ScoreColumns) -> None:
         self._stream = stream
 
     def segment(self, segment: Segment) -> None:
@@ -95,13 +96,14 @@ class _JsonLines:
 class _Csv:
     """Pieces alone: the mean is a line of the reader's own."""
 
-    def __init__(self, stream: TextIO, manifest: Manifest) -> None:
+    def __init__(self, stream: TextIO, manifest: Manifest, scores: ScoreColumns) -> None:
+        self._scores = scores
         self._writer = csv.writer(stream, lineterminator="\n")
         columns = list(_POINT) if manifest.has_dimensions else []
         if manifest.categories:
             columns += ["category", "entropy", *(f"p({name})" for name in manifest.categories)]
         self._width = len(columns)
-        self._writer.writerow(csv_cells([*_PLACE, *columns, *_HEARD]))
+        self._writer.writerow(csv_cells([*_PLACE, *columns, *_HEARD, *scores.names]))
 
     def segment(self, segment: Segment) -> None:
         e = segment.emotion
@@ -113,7 +115,8 @@ class _Csv:
                 level, *_, speech, words = e.sound
                 heard = [level, speech, "; ".join(words)]
         place = (segment.source, segment.start, segment.end, segment.speaker)
-        self._writer.writerow(csv_cells([*place, *said, *heard, segment.reason]))
+        cells = [*place, *said, *heard, segment.reason, *self._scores.cells(e)]
+        self._writer.writerow(csv_cells(cells))
 
     def overall(self, overall: Overall) -> None:
         """No row of it."""
@@ -141,7 +144,7 @@ class _Rttm:
     speakers.
     """
 
-    def __init__(self, stream: TextIO, _: Manifest) -> None:
+    def __init__(self, stream: TextIO, _: Manifest, __: ScoreColumns) -> None:
         self._stream = stream
 
     def segment(self, segment: Segment) -> None:
@@ -161,7 +164,7 @@ class _Rttm:
         """No line of it."""
 
 
-SEGMENT_PRINTERS: dict[str, Callable[[TextIO, Manifest], SegmentPrinter]] = {
+SEGMENT_PRINTERS: dict[str, Callable[[TextIO, Manifest, ScoreColumns], SegmentPrinter]] = {
     "table": _Table,
     "json": _JsonLines,
     "csv": _Csv,

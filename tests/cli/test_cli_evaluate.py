@@ -1,6 +1,7 @@
 """`edge-ser evaluate`: what is printed, and what its exit codes say."""
 
 import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,21 @@ def test_the_example_of_the_documents_is_what_it_prints(
     assert done.out.removeprefix("emosphere-spectral (onnx-fp32): ").startswith(printed)
 
 
+def check_columns(cli: Cli, bundle: Path, clip: Path, emotion: dict[str, Any]) -> None:
+    """In CSV the numbers are columns, for whole clips and for pieces, where there are some."""
+    asked = ("predict", bundle, clip, "--threads", 1, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(cli(*asked).out))
+    assert float(row["valence_percentile"]) == emotion["percentiles"]["valence"]
+    low, high = (float(row[f"arousal_{end}"]) for end in ("low", "high"))
+    assert [low, high] == emotion["intervals"]["arousal"]
+    (piece,) = csv.DictReader(io.StringIO(cli(*asked, "--segments", "--window", 12).out))
+    assert float(piece["valence_low"]) == emotion["intervals"]["valence"][0]
+    (mean,) = csv.DictReader(io.StringIO(cli(*asked, "--long", "mean", "--window", 1).out))
+    assert mean["valence_percentile"] == mean["valence_low"] == "" != mean["valence"]
+    (moved,) = csv.DictReader(io.StringIO(cli(*asked, "--baseline", clip).out))
+    assert "valence_percentile" not in moved and "valence_low" not in moved
+
+
 def test_a_bundle_is_calibrated_with_its_own_answers(
     cli: Cli, table: Path, clips: Path, tmp_path: Path
 ) -> None:
@@ -184,9 +200,12 @@ def test_a_bundle_is_calibrated_with_its_own_answers(
     assert high == pytest.approx(min(7, emotion["valence"] + width), abs=2e-4)
     assert 0 <= emotion["percentiles"]["valence"] <= 100 and isinstance(emotion["doubts"], list)
     assert cli("verify", out, "--threads", 1).code == 0
+    inspected = cli("inspect", out).out
+    assert f"percentiles among 15 answers to {table.name}, split Test1; 0.9" in inspected
     # against a baseline there is none: the reference is of answers as they are
     moved = cli("predict", out, "--json", "--baseline", clip, "--threads", 1, clip)
     assert json.loads(moved.out)["intervals"] is None
+    check_columns(cli, out, clip, emotion)
     few = cli(*command(table, clips, "--calibrate", tmp_path / "b", "--coverage", 0.99))
     assert "expected at least 99 labelled clips for a coverage of 0.99, found 15" in few.error()
     assert not (tmp_path / "b").exists()

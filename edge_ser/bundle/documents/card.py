@@ -9,16 +9,20 @@ from edge_ser.bundle.documents.uses import LIMITS, MADE_FOR
 from edge_ser.bundle.files import BOM, MANIFEST, TRANSPARENCY
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.parity_record import ParityRecord
+from edge_ser.bundle.score_reference import ScoreReference
 
 _TAGS = ("speech-emotion-recognition", "on-device", "onnx", "edge-ser")
 
 
-def model_card(manifest: Manifest, record: ParityRecord | None) -> str:
+def model_card(
+    manifest: Manifest, record: ParityRecord | None, reference: ScoreReference | None
+) -> str:
     """The card.
 
     Args:
-        manifest: of the bundle.
+        manifest: of the bundle, with its files.
         record: of its proof; None: it has none.
+        reference: of its scores; None: it has none.
     """
     head: dict[str, str | tuple[str, ...]] = {
         **hugging_face(facts.licence(manifest)),
@@ -37,7 +41,7 @@ def model_card(manifest: Manifest, record: ParityRecord | None) -> str:
         "## What it hears",
         table(facts.hearing_rows(manifest)),
         "## What it answers",
-        table(facts.answer_rows(manifest)),
+        table([*facts.answer_rows(manifest), *facts.score_rows(manifest, reference)]),
         "## Where it came from",
         table(facts.origin_rows(manifest)),
         "## How well it repeats its checkpoint",

@@ -6,6 +6,7 @@ from edge_ser.bundle.evidence import Agreement, ParitySummary
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.parity_record import ParityRecord, SpeechFiles, SpeechRecord
 from edge_ser.bundle.provenance import Row
+from edge_ser.bundle.score_reference import ScoreReference
 from edge_ser.emotion.scale import SCORE_MAX, SCORE_MIN
 from edge_ser.fidelity.limits import limit_words
 
@@ -98,6 +99,18 @@ def answer_rows(manifest: Manifest) -> list[Row]:
     names = ", ".join(str(region) for region in regions[:_REGIONS_NAMED])
     more = ", ..." if len(regions) > _REGIONS_NAMED else ""
     return [*rows, ("regions of the sphere", f"{len(regions)}: {names}{more}")]
+
+
+def score_rows(manifest: Manifest, reference: ScoreReference | None) -> list[Row]:
+    """What the scores mean, where the bundle tells it.
+
+    Args:
+        manifest: of the bundle, with its files.
+        reference: of its scores; None: it has none.
+    """
+    if reference is None:
+        return []
+    return [("what the scores mean", reference.words_of(manifest.files))]
 
 
 def origin_rows(manifest: Manifest) -> list[Row]:

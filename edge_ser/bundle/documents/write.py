@@ -13,6 +13,7 @@ from edge_ser.bundle.documents.transparency import transparency_note
 from edge_ser.bundle.files import BOM, CARD, TRANSPARENCY
 from edge_ser.bundle.manifest import FileEntry, Manifest, file_entry
 from edge_ser.bundle.parity_record import read_parity_record
+from edge_ser.bundle.score_reference import recorded_reference
 
 
 def write_documents(
@@ -29,11 +30,12 @@ def write_documents(
         the documents, as the manifest lists files.
 
     Raises:
-        BundleError: evidence or proof are damaged.
+        BundleError: evidence, proof or the reference of the scores are damaged.
     """
-    record = read_parity_record(Bundle(folder, replace(manifest, files=tuple(files))))
+    bundle = Bundle(folder, replace(manifest, files=tuple(files)))
+    record = read_parity_record(bundle)
     written = [
-        _write(folder, CARD, model_card(manifest, record)),
+        _write(folder, CARD, model_card(bundle.manifest, record, recorded_reference(bundle))),
         _write(folder, TRANSPARENCY, transparency_note(manifest, record)),
     ]
     listed = sorted([*files, *written], key=lambda entry: entry.path)

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.bundle_files import seal_as_is
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.calibrated import write_calibrated
+from edge_ser.bundle.files import CARD
 from edge_ser.bundle.score_reference import (
     ScoreReference,
     computing_files,
     half_widths,
     percentile,
 )
+from edge_ser.cli import main
 from edge_ser.emotion.decode import Emotion, Outputs, decode
 from edge_ser.emotion.probabilities import Probabilities
 from edge_ser.emotion.sphere import Partition
@@ -112,23 +115,37 @@ def test_without_labels_there_are_percentiles_alone(
     assert reference.words == (
         "percentiles among 50 answers to clips, synthetic; no intervals, as no labels were given"
     )
-    write_calibrated(bundle, replace(reference, coverage=0.9), tmp_path / "half")
-    with pytest.raises(BundleError, match=r"scores\.json: expected quantiles that rise, widths"):
-        _ = Bundle.open(tmp_path / "half").score_reference
+    assert f"| {reference.words} |" in (tmp_path / "out" / CARD).read_text(encoding="utf-8")
+    check_damaged(tmp_path / "out", replace(reference, coverage=0.9))
+
+
+def check_damaged(folder: Path, reference: ScoreReference) -> None:
+    """It is refused where a bundle is opened, and where one is written."""
+    sound = Bundle.open(folder)
+    words = r"scores\.json: expected quantiles that rise, widths"
+    with pytest.raises(BundleError, match=words):
+        write_calibrated(sound, reference, folder.with_name("never"))
+    assert not folder.with_name("never").exists()
+    reference.write(folder)
+    seal_as_is(folder, sound.manifest)
+    with pytest.raises(BundleError, match=words):
+        _ = Bundle.open(folder).score_reference
 
 
 def test_those_of_another_graph_do_not_count(
-    tiny_bundle: Callable[..., Path], tmp_path: Path
+    tiny_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = Bundle.open(tiny_bundle())
     answers, labels = drawn(np.random.default_rng(1), 50)
     reference = reference_of(bundle, labels, answers)
     write_calibrated(bundle, replace(reference, computed_by={"model.onnx": "0"}), tmp_path / "a")
     assert Bundle.open(tmp_path / "a").score_reference is None
+    said = f"none: {reference.words} are of another graph or engine"
+    assert said in (tmp_path / "a" / CARD).read_text(encoding="utf-8")
+    assert main(["inspect", str(tmp_path / "a")]) == 0
+    assert f"scores         {said}\n" in capsys.readouterr().out
     falling = {**reference.quantiles, "valence": reference.quantiles["valence"][::-1]}
-    write_calibrated(bundle, replace(reference, quantiles=falling), tmp_path / "b")
-    with pytest.raises(BundleError, match=r"scores\.json: expected quantiles that rise"):
-        _ = Bundle.open(tmp_path / "b").score_reference
+    check_damaged(tmp_path / "a", replace(reference, quantiles=falling))
 
 
 def test_when_an_answer_is_uncertain() -> None:
