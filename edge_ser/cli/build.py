@@ -54,6 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if built.replaced is not None:
         print_warning(f"replaced the engine for {built.replaced.made_for}, which is not kept")
+    if built.scores_lapsed:
+        print_warning(
+            "percentiles and intervals do not count any more, as another engine answers now; "
+            "edge-ser evaluate --calibrate makes them again"
+        )
     engine = built.engine
     mb = (arguments.bundle / engine.file).stat().st_size / 1e6
     print(

@@ -44,12 +44,15 @@ class OnDevice:
         engine: the manifest's record of it.
         verdict: on the recorded answers; None where there was no GPU to run on.
         replaced: the engine for other GPUs that was there before; None: there was none.
+        scores_lapsed: whether percentiles and intervals counted before, and do not any more: the
+            answers of another graph or engine gave them.
     """
 
     manifest: Manifest
     engine: Engine
     verdict: Verdict | None
     replaced: Engine | None = None
+    scores_lapsed: bool = False
 
 
 def build_on_device(
@@ -109,6 +112,7 @@ def build_on_device(
             found=f"one for {replaced.made_for}",
             advice="copy the bundle first, name both GPUs, or replace it with --force",
         )
+    had_scores = bundle.score_reference is not None
     name = _backend(backend, engine, targets)
     check_precision(engine.precision, targets)
     runs_here = local in {d.sm.name for d in targets}
@@ -159,7 +163,7 @@ def build_on_device(
             engine = replace(engine, verified=True)
             manifest = seal(work, manifest.with_parts(engine=engine))
         remember_built((work / ENGINE).read_bytes())
-    return OnDevice(manifest, engine, verdict, replaced)
+    return OnDevice(manifest, engine, verdict, replaced, had_scores)
 
 
 def _engine_for_others(engine: Engine, targets: tuple[Device, ...]) -> Engine | None:

@@ -18,9 +18,12 @@ from helpers.rtx_graphs import backend, needs_rtx
 from numpy.typing import NDArray
 
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.calibrated import write_calibrated
 from edge_ser.bundle.engine import Census, Profile
 from edge_ser.bundle.files import BOM, CARD, graph_sha256
+from edge_ser.bundle.score_reference import ScoreReference
 from edge_ser.bundle.writing import seal
+from edge_ser.cli import main
 from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import BundleError, DeviceError, GateError, MissingExtraError, UsageError
@@ -63,8 +66,26 @@ def test_an_engine_is_built_and_proved(rtx: Path, here: Callable[[str | None], N
     assert (engine.file, engine.verified) == ("model.engine", True)
     assert (engine.version, engine.share) == (backend().version, 1)
     assert (rtx / "model.engine").read_bytes()[:4] == b"vtrt"
+    assert not done.scores_lapsed, "it had none"
     assert done.verdict is not None and set(done.verdict.groups) == {"recorded", "batched", "own"}
     assert sorted(p.name for p in rtx.parent.iterdir()) == ["rtx"], "nothing beside it"
+
+
+@needs_rtx
+def test_scores_that_another_engine_gave_are_told_to_lapse(
+    rtx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = Bundle.open(rtx)
+    answers = np.linspace(1, 7, 30).reshape(10, 3)
+    reference = ScoreReference.of(answers, "clips", bundle.manifest.files)
+    calibrated = tmp_path / "calibrated"
+    write_calibrated(bundle, reference, calibrated)
+    assert Bundle.open(calibrated).score_reference == reference
+    assert main(["build", str(calibrated)]) == 0
+    words = "percentiles and intervals do not count any more, as another engine answers now"
+    assert capsys.readouterr().err.count(words) == 1
+    assert Bundle.open(calibrated).score_reference is None
+    assert "are of another graph or engine" in (calibrated / CARD).read_text(encoding="utf-8")
 
 
 @needs_rtx
