@@ -55,11 +55,11 @@ def decode_by_ffmpeg(path: Path, max_seconds: float | None, subject: str) -> Dec
             f"{PROGRAM} -i {name} -ac 1 {shlex.quote(path.stem + '.wav')}",
         )
     length = None if max_seconds is None else max_seconds + LOOKAHEAD_SECONDS
-    wav, said = _run(_command(program, path, length), subject)
+    wav, messages = _run(_command(program, path, length), subject)
     decoded = decode(io.BytesIO(wav), max_seconds, subject)
     if decoded.is_enough:  # it was told to stop there: nobody knows how much there is
         return decoded._replace(total=None)
-    return decoded._replace(damage=next(filter(_LOST_END.search, said), ""))
+    return decoded._replace(damage=next(filter(_LOST_END.search, messages), ""))
 
 
 def encode_by_ffmpeg(source: Path, encoded: Path, options: Sequence[str]) -> None:
@@ -111,12 +111,12 @@ def _run(command: list[str], subject: str) -> tuple[bytes, list[str]]:
     environment = {name: os.environ[name] for name in variables if name in os.environ}
     overdue = threading.Event()
     with (
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as messages,
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=messages,
             cwd=os.sep,
             env=environment,
         ) as child,
@@ -141,8 +141,8 @@ def _run(command: list[str], subject: str) -> tuple[bytes, list[str]]:
         elif len(wav) > _MAX_BYTES:
             reason = f"more than {_MAX_BYTES >> 20} MB of samples"
         else:
-            said.seek(0)
-            text = said.read(4096).decode(errors="replace")
+            messages.seek(0)
+            text = messages.read(4096).decode(errors="replace")
             # without the part of the program that says it, and where in memory that is
             lines = re.sub(r"(?m)^\[[^]\n]* @ [^]\n]*\] ", "", text).strip().splitlines()
             if not child.returncode:

@@ -41,9 +41,9 @@ class Hearing:
             )
         if self.on_poor not in ("warn", "refuse"):
             raise UsageError("on_poor", expected="warn or refuse", found=f"{self.on_poor!r}")
-        least = self.min_speech
-        if least is not None and not (isinstance(least, int | float) and 0 <= least <= 1):
-            raise UsageError("min_speech", expected="a share, 0 to 1", found=f"{least!r:.40}")
+        share = self.min_speech
+        if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
+            raise UsageError("min_speech", expected="a share, 0 to 1", found=f"{share!r:.40}")
 
     def limits(self, of_model: SoundLimits | None) -> SoundLimits:
         """From where on a recording is poor: the model's limits, as far as nothing else is asked.

@@ -66,8 +66,8 @@ def lost_end(stream: BinaryIO, start: int) -> str:
         if all(head.startswith(words, place) for place, words in container.starts):
             return _missing(*_samples_of(stream, start, size, container))
     if head[:4] == b".snd":
-        offset, told = struct.unpack_from(">II", head.ljust(12, b"\0"), 4)
-        return _missing(told, size - offset)
+        offset, declared = struct.unpack_from(">II", head.ljust(12, b"\0"), 4)
+        return _missing(declared, size - offset)
     if head[:4] == b"OggS":
         return _lost_page(_at(stream, start + max(0, size - _TAIL_BYTES), _TAIL_BYTES))
     told_mp3 = told_length(stream, start)
@@ -76,8 +76,8 @@ def lost_end(stream: BinaryIO, start: int) -> str:
     return "its last frame is cut" if ends_in_frame(stream, start, size) else ""
 
 
-def _missing_words(told: int, there: int) -> str:
-    return f"its header tells of {told} bytes of audio, {there} are there"
+def _missing_words(declared: int, there: int) -> str:
+    return f"its header tells of {declared} bytes of audio, {there} are there"
 
 
 def _at(stream: BinaryIO, place: int, count: int) -> bytes:
@@ -85,21 +85,21 @@ def _at(stream: BinaryIO, place: int, count: int) -> bytes:
     return stream.read(count)
 
 
-def _missing(told: int, there: int) -> str:
+def _missing(declared: int, there: int) -> str:
     """Words for a file that says how long it is, and is shorter."""
-    is_told = 0 < told < _STREAMED_BYTES or told > 1 << 32
-    lost = there + _MISCOUNTED_BYTES < told
-    return _missing_words(told, max(0, there)) if is_told and lost else ""
+    is_told = 0 < declared < _STREAMED_BYTES or declared > 1 << 32
+    lost = there + _MISCOUNTED_BYTES < declared
+    return _missing_words(declared, max(0, there)) if is_told and lost else ""
 
 
 def _samples_of(stream: BinaryIO, start: int, size: int, container: _Container) -> tuple[int, int]:
     """How many bytes of samples a file says that it has, and how many it can have; 0 for unsaid."""
-    told = 0
+    declared = 0
     for name, place, length in _chunks(stream, start, size, container):
         if name == b"ds64":
-            (told,) = struct.unpack("<8xQ", _at(stream, start + place, 16).ljust(16, b"\0"))
+            (declared,) = struct.unpack("<8xQ", _at(stream, start + place, 16).ljust(16, b"\0"))
         if name.startswith(container.samples):
-            return (told or length), size - place
+            return (declared or length), size - place
     return 0, 0
 
 

@@ -58,7 +58,7 @@ class PcmPipe:
 
     Args:
         pipe: binary, of which whatever is there is read: it waits for one byte, not for a block.
-        said: what the samples are, where no header says it; None: a header must.
+        declared: what the samples are, where no header says it; None: a header must.
         name: for errors.
 
     Attributes:
@@ -69,17 +69,19 @@ class PcmPipe:
         UsageError: no header, and nobody said.
     """
 
-    def __init__(self, pipe: BinaryIO, said: Pcm | None, name: str) -> None:
+    def __init__(self, pipe: BinaryIO, declared: Pcm | None, name: str) -> None:
         self._pipe, self._name, self._left = pipe, name, -1  # bytes; -1: until the pipe ends
         self._begun = self._exactly(12, may_end=True)
         if self._begun[:4] in (b"RIFF", b"RF64") and self._begun[8:] == b"WAVE":
             self.pcm = self._read_header()
             self._begun = b""
-            if said is not None and said != self.pcm:
-                raise AudioError(name, expected=_words(said), found=f"a WAV of {_words(self.pcm)}")
+            if declared is not None and declared != self.pcm:
+                raise AudioError(
+                    name, expected=_words(declared), found=f"a WAV of {_words(self.pcm)}"
+                )
         elif not self._begun:
             raise AudioError(name, expected="samples", found="a pipe that ended before the first")
-        elif said is None:
+        elif declared is None:
             raise UsageError(
                 name,
                 expected="a WAV file, or --rate, --format and --channels",
@@ -87,7 +89,7 @@ class PcmPipe:
                 advice="say what the samples are: --rate 16000 --format s16le --channels 1",
             )
         else:
-            self.pcm = said
+            self.pcm = declared
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """`[n, channels]` each, as they come, until the pipe ends.

@@ -217,13 +217,13 @@ def agreeing(opened: int | BinaryIO) -> Any:
     """
     stream = as_stream(opened)
     start = stream.tell()
-    told = told_length(stream, start)
+    declared = told_length(stream, start)
     size = stream.seek(0, io.SEEK_END) - start
     stream.seek(start)
-    if told is None or told.size == size - told.begin:
+    if declared is None or declared.size == size - declared.begin:
         return opened
-    there = min(size - told.begin, (1 << 32) - 1)
-    return _Patched(stream, start + told.place, struct.pack(">I", there))
+    there = min(size - declared.begin, (1 << 32) - 1)
+    return _Patched(stream, start + declared.place, struct.pack(">I", there))
 
 
 def finalised(opened: int | BinaryIO) -> Any:

@@ -26,12 +26,12 @@ def check_stream(stream: Any, subject: object) -> None:
         UsageError: a stream of text, or a closed one.
     """
     try:
-        given = stream.read(0)
+        nothing = stream.read(0)
     except ValueError as error:
         raise UsageError(
             subject, expected="an open stream", found=str(error).rstrip("."), advice="open it again"
         ) from error
-    if isinstance(given, str):
+    if isinstance(nothing, str):
         raise UsageError(
             subject,
             expected="a binary stream",

@@ -135,8 +135,8 @@ def _numbers(name: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ...
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse what cannot be written, before anything is measured."""
-    given = [arguments.json, arguments.csv, arguments.markdown]
-    if given.count(_STDOUT) > 1:
+    places = [arguments.json, arguments.csv, arguments.markdown]
+    if places.count(_STDOUT) > 1:
         raise UsageError(
             "standard output", expected="one of --json, --csv and --markdown", found="several"
         )
@@ -191,8 +191,10 @@ def _page(
     ]
     if comparison is not None:
         parts.append(form(tables.change_rows(comparison), _LEFT_CHANGES))
-        said = f"compared with {comparison.runs} earlier run{'s' if comparison.runs > 1 else ''}"
+        sentence = (
+            f"compared with {comparison.runs} earlier run{'s' if comparison.runs > 1 else ''}"
+        )
         if comparison.unmatched:
-            said += f"; without an earlier measurement: {'; '.join(comparison.unmatched)}"
-        parts.append(said)
+            sentence += f"; without an earlier measurement: {'; '.join(comparison.unmatched)}"
+        parts.append(sentence)
     return "\n\n".join(parts)

@@ -69,15 +69,15 @@ def explain(error: BaseException) -> Failure:
         return Failure("terminated", error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", INTERRUPTED)
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    if isinstance(error, MemoryError) or any(words in said.lower() for words in _NO_MEMORY):
+    first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if isinstance(error, MemoryError) or any(words in first_line.lower() for words in _NO_MEMORY):
         return Failure(
             "memory: expected enough for this model and audio, found too little; free some, or "
             "take smaller batches or a smaller model",
             USAGE,
         )
     if isinstance(error, OSError):
-        reason = error.strerror or said
+        reason = error.strerror or first_line
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"expected room for it, found {reason}; free some, or choose another place"
         if error.errno == errno.EFBIG:
@@ -88,8 +88,8 @@ def explain(error: BaseException) -> Failure:
         return Failure(f"{error.filename or 'file'}: {reason}", USAGE)
     kind = type(error).__name__
     return Failure(
-        f"internal error: expected none, found {kind}{f': {said}' if said else ''}; for the "
-        f"traceback run edge-ser -v ..., or set {DEBUG_VARIABLE}=1",
+        f"internal error: expected none, found {kind}{f': {first_line}' if first_line else ''}; "
+        f"for the traceback run edge-ser -v ..., or set {DEBUG_VARIABLE}=1",
         INTERNAL,
     )
 

@@ -57,5 +57,5 @@ def _skipped_words(folder: Path, skipped: Sequence[Path]) -> str:
     names = ", ".join(p.relative_to(folder).as_posix() for p in skipped[:_NAMED])
     more = f" and {count - _NAMED} more" if count > _NAMED else ""
     are = "files that are audio by their" if count > 1 else "file that is audio by its"
-    said = f"skipped {count} {are} content, not by name: {names}{more}"
-    return f"{folder}: {said}; name them outright"
+    sentence = f"skipped {count} {are} content, not by name: {names}{more}"
+    return f"{folder}: {sentence}; name them outright"

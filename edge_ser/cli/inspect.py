@@ -180,9 +180,9 @@ def _lowered(lowered: Lowering | None) -> list[Row]:
         )
     for moment, graph in (lowered.graph or {}).items():
         counts = graph.operators
-        most = ", ".join(f"{n} {name}" for name, n in list(counts.items())[:8])
+        frequent = ", ".join(f"{n} {name}" for name, n in list(counts.items())[:8])
         nodes = sum(counts.values())
-        rows.append((f"graph {moment}", f"{graph.bytes:,} bytes, {nodes} nodes: {most}, ..."
+        rows.append((f"graph {moment}", f"{graph.bytes:,} bytes, {nodes} nodes: {frequent}, ..."
                      if graph.bytes is not None else "unknown"))  # fmt: skip
     return rows
 

@@ -92,7 +92,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     bundle, is_piped = _read_words(arguments.inputs)
-    said = _check_options(arguments, is_piped)
+    pcm = _check_options(arguments, is_piped)
     if arguments.counters is not None:
         from edge_ser.report.files import check_output_path
 
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
             channel=arguments.channel, on_poor=arguments.on_poor, min_speech=arguments.min_speech,
         )  # fmt: skip
         if is_piped:
-            _listen_to_stdin(recognizer, said, arguments)
+            _listen_to_stdin(recognizer, pcm, arguments)
         else:
             _listen_to_microphone(recognizer, arguments)
     return 0
@@ -152,10 +152,10 @@ def _check_options(arguments: argparse.Namespace, is_piped: bool) -> Pcm | None:
 
 
 def _listen_to_stdin(
-    recognizer: Recognizer, said: Pcm | None, arguments: argparse.Namespace
+    recognizer: Recognizer, pcm: Pcm | None, arguments: argparse.Namespace
 ) -> None:
     """Samples that wait for the model: whoever writes them does."""
-    pipe = PcmPipe(sys.stdin.buffer, said, "<stdin>")
+    pipe = PcmPipe(sys.stdin.buffer, pcm, "<stdin>")
     with (
         recognizer.stream(pipe.pcm.rate, **_options(arguments)) as stream,
         _report(recognizer, stream, "stdin", arguments) as report,

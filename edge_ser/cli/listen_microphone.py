@@ -115,7 +115,7 @@ class Microphone:
             for number, device in enumerate(self._module.query_devices())
             if device["max_input_channels"] > 0
         ]
-        said = str(error).splitlines()[0]
+        first_line = str(error).splitlines()[0]
         if not names:
             return DeviceError(
                 "microphone",
@@ -126,5 +126,5 @@ class Microphone:
         return DeviceError(
             "microphone" if self._device is None else f"--device {self._device}",
             expected=f"an input device that opens, of {', '.join(names)}",
-            found=said,
+            found=first_line,
         )

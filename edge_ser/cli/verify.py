@@ -203,9 +203,9 @@ def _against_reference(
         other = _tell_another(bundle, arguments.reference, checkpoint.sha256)
         session = stack.enter_context(closing(_open(bundle, arguments)))
         manifest = bundle.manifest
-        given = parity_audio(arguments.parity_audio) if arguments.parity_audio else []
-        heard = recorded_speech(bundle)
-        speech = find_speech(heard, given)
+        own_files = parity_audio(arguments.parity_audio) if arguments.parity_audio else []
+        export_speech = recorded_speech(bundle)
+        speech = find_speech(export_speech, own_files)
         golden = bundle.golden()
         limits, notes = limits_of(bundle)
         total = parity_steps(speech.speech, len(speech.agreement), len(golden.names))
@@ -237,7 +237,9 @@ def _against_reference(
                 lambda word: step(bar, word),
                 speech=answer_speech(reference, own, speech.agreement),
                 source=ProofSpeech.of(
-                    speech.speech, speech.agreement, None if heard is None else heard.recorded
+                    speech.speech,
+                    speech.agreement,
+                    None if export_speech is None else export_speech.recorded,
                 ),
                 missing=speech.missing,
             )

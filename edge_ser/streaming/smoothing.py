@@ -103,8 +103,8 @@ class Smoother:
         if self._scores is None or self._seconds == 0:
             self._scores = scores
         else:
-            kept = math.exp((self._end - end) / self._seconds)
-            self._scores = scores + kept * (self._scores - scores)
+            decay = math.exp((self._end - end) / self._seconds)
+            self._scores = scores + decay * (self._scores - scores)
         self._end = end
         point = to_cartesian(self._scores)
         margin = float(self._partition.margin(point))

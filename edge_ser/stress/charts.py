@@ -19,8 +19,8 @@ _STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 def top_of(values: Sequence[float]) -> float:
     """The upper end of an axis of shares, the same for all panels that are to be compared."""
-    most = max(values, default=0.0)
-    return next((step for step in _STEPS if most <= step), 1.0)
+    largest = max(values, default=0.0)
+    return next((step for step in _STEPS if largest <= step), 1.0)
 
 
 def panel(

@@ -74,8 +74,10 @@ def through_codec(samples: Samples, rate: int, name: str, kilobits: float) -> Sa
     codec = CODECS[name](kilobits)
     sent_rate = codec.rate or rate
     sent = within_scale(resample(samples, rate, sent_rate))
-    heard, heard_rate = _by_sndfile(sent, sent_rate, codec) or _by_ffmpeg(sent, sent_rate, codec)
-    return _without_delay(resample(heard, heard_rate, rate), samples, rate)
+    decoded, decoded_rate = _by_sndfile(sent, sent_rate, codec) or _by_ffmpeg(
+        sent, sent_rate, codec
+    )
+    return _without_delay(resample(decoded, decoded_rate, rate), samples, rate)
 
 
 def _by_sndfile(samples: Samples, rate: int, codec: Codec) -> tuple[Samples, int] | None:
@@ -129,9 +131,9 @@ def _read(file: object) -> tuple[Samples, int]:
     return samples, int(rate)
 
 
-def _without_delay(heard: Samples, sent: Samples, rate: int) -> Samples:
-    """What was heard, from where it is most like what was sent."""
-    most = int(_MOST_DELAY_SECONDS * rate)
-    size = 1 << (max(heard.size, sent.size) + most).bit_length()
-    likeness = np.fft.irfft(np.fft.rfft(heard, size) * np.fft.rfft(sent, size).conj(), size)
-    return fitted(heard[int(np.argmax(likeness[:most])) :], sent.size)
+def _without_delay(decoded: Samples, sent: Samples, rate: int) -> Samples:
+    """What was decoded, from where it is most like what was sent."""
+    longest_delay = int(_MOST_DELAY_SECONDS * rate)
+    size = 1 << (max(decoded.size, sent.size) + longest_delay).bit_length()
+    likeness = np.fft.irfft(np.fft.rfft(decoded, size) * np.fft.rfft(sent, size).conj(), size)
+    return fitted(decoded[int(np.argmax(likeness[:longest_delay])) :], sent.size)

@@ -282,8 +282,8 @@ def _point(outcome: Outcome, index: int) -> Vad:
 
 def _by_flips(stress: Stress) -> list[Outcome]:
     """Conditions, the one that changes most regions first."""
-    told = [o for o in stress.outcomes if o.scores.change is not None]
-    return sorted(told, key=lambda o: -_flips_of(o))
+    compared = [o for o in stress.outcomes if o.scores.change is not None]
+    return sorted(compared, key=lambda o: -_flips_of(o))
 
 
 def _flips_of(outcome: Outcome) -> float:

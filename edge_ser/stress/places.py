@@ -69,8 +69,10 @@ def louder(samples: Samples, decibels: float) -> Samples:
 def clipped(samples: Samples, decibels: float) -> Samples:
     """Clipped so many dB below its peak, and turned up to where the peak was."""
     peak = float(np.abs(samples).max(initial=0.0))
-    most = peak * 10 ** (-decibels / 20)
-    return np.clip(samples, -most, most) * np.float32(peak / most) if most > 0 else samples
+    ceiling = peak * 10 ** (-decibels / 20)
+    return (
+        np.clip(samples, -ceiling, ceiling) * np.float32(peak / ceiling) if ceiling > 0 else samples
+    )
 
 
 def tilted(samples: Samples, rate: int, decibels: float) -> Samples:

@@ -52,6 +52,6 @@ def convolved(samples: Samples, response: Floats) -> Floats:
     return np.asarray(np.fft.irfft(spectrum, size)[: samples.size])
 
 
-def _fast_size(least: int) -> int:
+def _fast_size(length: int) -> int:
     """A power of two, which transforms fast."""
-    return 1 << (least - 1).bit_length()
+    return 1 << (length - 1).bit_length()

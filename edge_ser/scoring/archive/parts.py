@@ -121,9 +121,9 @@ def _listed(place: Place, source: str) -> Iterator[str]:
     except OSError as error:
         if isinstance(error, MissingPathError):
             raise
-        found = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise MissingPathError(
-            source, expected="a folder that can be looked into", found=found
+            source, expected="a folder that can be looked into", found=reason
         ) from error
 
 

@@ -63,20 +63,20 @@ def find_place(address: str | Path) -> Place:
     return Place(files, path, f"{scheme}://")
 
 
-def read_bytes(place: Place, most: int) -> bytes:
+def read_bytes(place: Place, max_bytes: int) -> bytes:
     """The content of a file.
 
     Args:
         place: of it.
-        most: bytes that are read.
+        max_bytes: that are read.
 
     Raises:
         OSError: it cannot be read, or is larger.
     """
     with place.files.open_input_stream(place.path) as stream:
-        data = bytes(stream.read(most + 1))
-    if len(data) > most:
-        raise OSError(f"more than {most >> 20} MiB")
+        data = bytes(stream.read(max_bytes + 1))
+    if len(data) > max_bytes:
+        raise OSError(f"more than {max_bytes >> 20} MiB")
     return data
 
 

@@ -90,15 +90,15 @@ class Store:
 
     def remaining(self, archive: Archive) -> Archive:
         """What has no answers yet; parts that cannot be read are removed, and done again."""
-        done, shards = self._done()
+        answered, shards = self._answered()
         hashes = np.array([path_hash(path) for path in archive.files], dtype=np.uint64)
-        left = ~np.isin(hashes, done)
+        left = ~np.isin(hashes, answered)
         files = tuple(path for path, is_left in zip(archive.files, left, strict=True) if is_left)
         return Archive(
             files, tuple(p for p in archive.shards if Part("tar", (p,)).name not in shards)
         )
 
-    def _done(self) -> tuple[NDArray[np.uint64], set[str]]:
+    def _answered(self) -> tuple[NDArray[np.uint64], set[str]]:
         """Hashes of the files that are answered, and names of the shards' parts."""
         arrow = import_pyarrow()
         parquet = import_pyarrow("pyarrow.parquet")

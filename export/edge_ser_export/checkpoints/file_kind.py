@@ -57,10 +57,10 @@ def foreign_folder(folder: Path) -> tuple[str, str]:
     Returns:
         in words; twice "" for any other directory.
     """
-    for kind, names, told, advice in _FRAMEWORKS:
+    for kind, names, mark, advice in _FRAMEWORKS:
         for name in names:
             for path in sorted(folder.glob(name))[:1]:
-                if not told or told in _head_of(path):
+                if not mark or mark in _head_of(path):
                     return f"a {kind} checkpoint ({path.name})", advice
     return "", ""
 

@@ -144,19 +144,19 @@ def load_adapted(path: Path) -> Checkpoint:
     return _load(_Files(config, described, whole, adapter.weights, prepared), files, path)
 
 
-def _load(given: _Files, files: list[Path], path: Path) -> Checkpoint:
+def _load(source: _Files, files: list[Path], path: Path) -> Checkpoint:
     """The checkpoint of what was read.
 
     Args:
-        given: its configuration and tensors.
+        source: its configuration and tensors.
         files: that they were read from.
         path: that was asked for.
     """
-    config, described = given.config, given.described
-    tensors, weights = given.tensors, given.weights
-    kind = _find_kind(given)
+    config, described = source.config, source.described
+    tensors, weights = source.tensors, source.weights
+    kind = _find_kind(source)
     _check_config(config, kind, described)
-    joint, notes = kind.read(given)
+    joint, notes = kind.read(source)
     assumed: list[str] = []
     if joint.has_dimensions:
         order, assumed = output_order(config, described)
@@ -165,7 +165,7 @@ def _load(given: _Files, files: list[Path], path: Path) -> Checkpoint:
         model=build_and_fill(joint, tensors, weights, kind.prefixes),
         kind=str(config["model_type"]),
         name=f"{joint.family}-{folder_name(path)}",
-        sha256=hash_files([f for f in (described, *files, given.prepared / NAME) if f.is_file()]),
+        sha256=hash_files([f for f in (described, *files, source.prepared / NAME) if f.is_file()]),
         notes=(*notes, *assumed),
         prepare=feature_extractor(joint.normalization == "utterance")
         if kind.extracts_features
