@@ -166,7 +166,20 @@ def half_widths(residuals: Scores, coverage: float) -> Scores:
     Raises:
         DataError: there is no such one, as n is too small.
     """
-    count = len(residuals)
+    widths = np.sort(residuals, axis=0)[rank_of(coverage, len(residuals)) - 1]
+    return np.asarray(np.ceil(widths * 1e4 - _ROUNDING) / 1e4)
+
+
+def rank_of(coverage: float, count: int) -> int:
+    """Which of so many residuals, from the smallest on, is half the width of the interval.
+
+    Args:
+        coverage: in (0, 1).
+        count: of residuals.
+
+    Raises:
+        DataError: there is no such one, as `count` is too small.
+    """
     rank = math.ceil((count + 1) * coverage - _ROUNDING)
     if rank > count:
         least = math.ceil(coverage / (1 - coverage) - _ROUNDING)
@@ -176,8 +189,7 @@ def half_widths(residuals: Scores, coverage: float) -> Scores:
             found=str(count),
             advice="give more clips, or a smaller --coverage",
         )
-    widths = np.sort(residuals, axis=0)[rank - 1]
-    return np.asarray(np.ceil(widths * 1e4 - _ROUNDING) / 1e4)
+    return rank
 
 
 def percentile(score: float, quantiles: tuple[float, ...]) -> float:

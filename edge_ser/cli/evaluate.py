@@ -9,7 +9,8 @@ from typing import Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.calibrated import write_calibrated
-from edge_ser.bundle.score_reference import ScoreReference
+from edge_ser.bundle.manifest import Manifest
+from edge_ser.bundle.score_reference import ScoreReference, rank_of
 from edge_ser.bundle.writing import check_new_bundle
 from edge_ser.cli.common import add_corpus, add_runtime_options
 from edge_ser.cli.console import print_error, print_note, print_warning, told_warnings
@@ -23,7 +24,7 @@ from edge_ser.progress import watched
 from edge_ser.report.files import check_output_path
 from edge_ser.scoring.answers import read_answers, write_answers, write_choices
 from edge_ser.scoring.budgets import broken, broken_uar, check_applies, parse_least
-from edge_ser.scoring.clips import read_clips
+from edge_ser.scoring.clips import LabelledClips, read_clips
 from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips
 from edge_ser.scoring.plot import write_plot
 from edge_ser.scoring.tables import page
@@ -138,6 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
         watched(total=len(clips.files), unit="clip", name="evaluate") as bar,
     ):
         check_applies(limits, arguments.min_uar, recognizer.manifest, clips)
+        if arguments.calibrate is not None:
+            _check_calibrates(arguments.coverage, recognizer.bundle.manifest, clips)
         source = "" if arguments.answers is None else arguments.answers.name
         evaluation = evaluate_clips(
             recognizer, clips, arguments.batch_size, reference, source, bar.update
@@ -160,20 +163,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if evaluation.unusable and not arguments.skip_bad else 0
 
 
-def _calibrate(arguments: argparse.Namespace, bundle: Bundle, evaluation: Evaluation) -> None:
-    """Write the bundle with what its scores mean.
+def _check_calibrates(coverage: float, manifest: Manifest, clips: LabelledClips) -> None:
+    """Refuse, before any clip is answered, what can give no intervals.
 
     Raises:
-        UsageError: a model without dimensions.
+        UsageError: a model or labels without dimensions.
         DataError: too few clips.
     """
-    clips = evaluation.clips
-    if evaluation.answers is None or clips.labels is None:
+    if not manifest.has_dimensions or clips.labels is None:
         raise UsageError(
             "--calibrate",
             expected="answers and labels of arousal, dominance and valence",
             found="categories",
         )
+    rank_of(coverage, len(clips.files))
+
+
+def _calibrate(arguments: argparse.Namespace, bundle: Bundle, evaluation: Evaluation) -> None:
+    """Write the bundle with what its scores mean.
+
+    Raises:
+        DataError: too few clips could be answered.
+    """
+    clips = evaluation.clips
+    assert evaluation.answers is not None and clips.labels is not None  # see _check_calibrates
     source = f"{clips.table}, split {clips.split}"
     reference = ScoreReference.of_labelled(
         evaluation.answers, clips.labels, arguments.coverage, source, bundle.manifest.files

@@ -307,3 +307,18 @@ def test_a_stream_of_it_has_categories_and_no_running_mean(
     assert sum(counters["categories"].values()) == len(estimates)
     assert counters["regions"] == {} and counters["reference"]["recorded_answers"] is None
     assert counters["scores"]["arousal"]["mean"] is None
+
+
+def test_intervals_of_scores_are_refused(
+    cli: Cli, bundle: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    table = tmp_path / "labels.csv"
+    rows = "".join(f"{clip.name},sad,4,4,4\n" for clip in clips)
+    table.write_text(f"FileName,EmoClass,EmoAct,EmoDom,EmoVal\n{rows}")
+    where = ("--audio", clips[0].parent, "--split", "all", "--calibrate", tmp_path / "out")
+    done = cli("evaluate", bundle, table, *where, "--coverage", 0.5, *ONE)
+    assert done.error() == (
+        "--calibrate: expected answers and labels of arousal, dominance and valence, "
+        "found categories"
+    )
+    assert not (tmp_path / "out").exists()

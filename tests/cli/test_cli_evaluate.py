@@ -206,8 +206,17 @@ def test_a_bundle_is_calibrated_with_its_own_answers(
     moved = cli("predict", out, "--json", "--baseline", clip, "--threads", 1, clip)
     assert json.loads(moved.out)["intervals"] is None
     check_columns(cli, out, clip, emotion)
+    wrong = cli(*command(table, clips, "--calibrate", tmp_path / "b", "--coverage", 1))
+    assert wrong.error() == "--coverage: expected a share between 0 and 1, found 1"
+
+
+def test_too_few_clips_for_intervals_are_told_before_any_is_answered(
+    cli: Cli, table: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: object) -> None:
+        raise AssertionError("a clip was answered")
+
+    monkeypatch.setattr("edge_ser.cli.evaluate.evaluate_clips", answer)
     few = cli(*command(table, clips, "--calibrate", tmp_path / "b", "--coverage", 0.99))
     assert "expected at least 99 labelled clips for a coverage of 0.99, found 15" in few.error()
     assert not (tmp_path / "b").exists()
-    wrong = cli(*command(table, clips, "--calibrate", tmp_path / "b", "--coverage", 1))
-    assert wrong.error() == "--coverage: expected a share between 0 and 1, found 1"
