@@ -27,7 +27,7 @@ def load(
     channel: Channel = "mean",
     on_poor: OnPoor = "warn",
     min_speech: float | None = None,
-    trusted_keys: Sequence[str | Path] | None = None,
+    trusted_keys: str | Path | Sequence[str | Path] | None = None,
 ) -> Recognizer:
     """Load a bundle for use.
 
@@ -45,8 +45,9 @@ def load(
             speech, and answer them, or "refuse" them. The answer's `sound` says it.
         min_speech: share of the time that must be speech, 0..1; None: what the bundle says, which
             is 0.2 where it says nothing.
-        trusted_keys: PEM files of public keys, one of which must have signed the bundle; None: as
-            the environment says (EDGE_SER_REQUIRE_SIGNATURE, EDGE_SER_TRUSTED_KEYS).
+        trusted_keys: a PEM file of a public key that must have signed the bundle, or several of
+            which one must have; None: as the environment says (EDGE_SER_REQUIRE_SIGNATURE,
+            EDGE_SER_TRUSTED_KEYS).
 
     Raises:
         MissingPathError: no such bundle.
@@ -64,6 +65,8 @@ def load(
 
     hearing = Hearing(channel, on_poor, min_speech)
     # absolute, as another process may stand in another folder
+    if isinstance(trusted_keys, (str, Path)):
+        trusted_keys = (trusted_keys,)
     keys = None if trusted_keys is None else tuple(Path(k).absolute() for k in trusted_keys)
     trust = None if keys is None else Trust.in_keys(keys, "trusted_keys")
     for tries_left in reversed(range(_TRIES)):

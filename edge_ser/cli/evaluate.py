@@ -22,7 +22,7 @@ from edge_ser.load import load
 from edge_ser.plotting import check_plot_path
 from edge_ser.progress import watched
 from edge_ser.report.files import check_output_path
-from edge_ser.scoring.answers import read_answers, write_answers, write_choices
+from edge_ser.scoring.answers import is_json, read_answers, write_answers, write_choices
 from edge_ser.scoring.budgets import broken, broken_uar, check_applies, parse_least
 from edge_ser.scoring.clips import LabelledClips, read_clips
 from edge_ser.scoring.evaluate import BATCH_SIZE, Evaluation, evaluate_clips
@@ -104,6 +104,15 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _check_answers_path(path: Path) -> None:
+    """CSV by another name could not be read back with `--answers`."""
+    if is_json(path):
+        raise UsageError(
+            path, expected="a name for CSV", found=path.suffix, advice="end it in .csv"
+        )
+    check_output_path(path)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command: 2 if any clip could not be used, after all others were."""
     limits = parse_least(arguments.min_ccc)
@@ -112,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         check_plot_path(arguments.plot, "edge-ser evaluate")
     if arguments.save_answers is not None:
-        check_output_path(arguments.save_answers)
+        _check_answers_path(arguments.save_answers)
     if not 0 < arguments.coverage < 1:
         raise UsageError(
             "--coverage", expected="a share between 0 and 1", found=f"{arguments.coverage:g}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_ser.audio.kinds import AUDIO_SUFFIXES
 from edge_ser.audio.pcm import PCM_FORMATS, Pcm, PcmPipe
 from edge_ser.cli.common import add_runtime_options
 from edge_ser.cli.console import print_note, told_warnings
@@ -118,6 +119,13 @@ def _read_words(words: list[str]) -> tuple[Path | None, bool]:
             expected="at most one bundle and one -",
             found=" ".join(words),
             advice="for files run: edge-ser predict --segments",
+        )
+    if bundles and _STDIN not in words and bundles[0].suffix.lower() in AUDIO_SUFFIXES:
+        raise UsageError(
+            bundles[0],
+            expected="a bundle, or - for samples on stdin",
+            found="an audio file",
+            advice=f"for a file run: edge-ser predict --segments {bundles[0]}",
         )
     return (bundles[0] if bundles else None), _STDIN in words
 

@@ -21,14 +21,12 @@ from edge_ser.report.conclusion import Conclusion, conclude
 from edge_ser.report.data import Evidence, load_evidence
 from edge_ser.report.device_run import DeviceRun, read_device_run, run_on_device
 from edge_ser.report.document import Tone
-from edge_ser.report.files import check_output_path, write_page
+from edge_ser.report.files import check_page_path, write_page
 from edge_ser.report.index import IndexRow, index_page
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
 from edge_ser.report.speed import latency_words, speeds_of, typical
 from edge_ser.version import __version__
-
-_FORMATS = (".html", ".htm", ".pdf")
 
 
 def add_parser(commands: Any) -> None:
@@ -115,11 +113,7 @@ def _check(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if not arguments.subjects:
         raise UsageError("report", expected="a BUNDLE or a RESULT.json", found="none")
-    if out.suffix.lower() not in _FORMATS:
-        raise UsageError(
-            out, expected="a name that ends in .html or .pdf", found=out.suffix or "no ending"
-        )
-    check_output_path(out)
+    check_page_path(out)
 
 
 def _subject(

@@ -14,11 +14,11 @@ from edge_ser.cli.console import print_error, print_note, print_warning, told_wa
 from edge_ser.cli.folders import audio_files
 from edge_ser.cli.outputs import Output
 from edge_ser.cli.parser import Several
-from edge_ser.errors import GateError, MissingPathError, UsageError
+from edge_ser.errors import GateError, MissingPathError
 from edge_ser.load import load
 from edge_ser.progress import watched
 from edge_ser.recognizer import Recognizer
-from edge_ser.report.files import check_output_path, write_page, write_whole
+from edge_ser.report.files import check_output_path, check_page_path, write_page, write_whole
 
 # Clips that are named when they cannot be used; the others are counted.
 _NAMED = 10
@@ -97,9 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
         found = "a file" if folder.exists() else "nothing there"
         raise MissingPathError(folder, expected="a folder of speech", found=found)
     files, unreadable = audio_files([folder])
-    clips = describe_clips(folder, files, arguments.groups, arguments.labels)
     with ExitStack() as stack:
         stack.enter_context(told_warnings())
+        clips = describe_clips(folder, files, arguments.groups, arguments.labels)
         recognizer = stack.enter_context(_load(arguments.bundle, arguments))
         against = None
         if arguments.against is not None:
@@ -133,15 +133,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    for path in (arguments.report, arguments.json):
-        if path is not None:
-            check_output_path(path)
-    if arguments.report is not None and arguments.report.suffix.lower() not in (".html", ".pdf"):
-        raise UsageError(
-            arguments.report,
-            expected="a name that ends in .html or .pdf",
-            found=arguments.report.suffix or "no ending",
-        )
+    if arguments.json is not None:
+        check_output_path(arguments.json)
+    if arguments.report is not None:
+        check_page_path(arguments.report)
 
 
 def _load(bundle: Path, arguments: argparse.Namespace) -> Recognizer:

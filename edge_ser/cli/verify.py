@@ -31,7 +31,7 @@ from edge_ser.fidelity.verdict import by_limits
 from edge_ser.host.facts import this_machine
 from edge_ser.report.data import Evidence, Measures, load_evidence, read_evidence
 from edge_ser.report.device_run import DeviceRun, run_on_device
-from edge_ser.report.files import check_output_path
+from edge_ser.report.files import check_page_path
 from edge_ser.report.origin import Writing
 from edge_ser.report.page import write_report
 from edge_ser.session import Session
@@ -85,7 +85,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.report is not None:
-        check_output_path(arguments.report)
+        check_page_path(arguments.report)
     keys = arguments.trusted_key
     trust = None if keys is None else Trust.in_keys(keys, "--trusted-key")
     bundle = Bundle.open(arguments.bundle, trust)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli.common import needs
+from edge_ser.cli.console import print_warning
 from edge_ser.errors import UsageError
 from edge_ser.printable import printable
 
@@ -94,6 +95,7 @@ def _reference(bundle: Bundle, arguments: argparse.Namespace) -> Iterator[Side]:
     if arguments.against is not None:
         other = Bundle.open(arguments.against)
         with contextlib.closing(other):
+            _tell_another(bundle, other)
             yield Side(other, plainly, f"{other.manifest.name} ({arguments.against}) {how}")
     elif arguments.reference:
         with needs("export", "verify --where --reference"):
@@ -109,6 +111,16 @@ def _reference(bundle: Bundle, arguments: argparse.Namespace) -> Iterator[Side]:
                 yield Side(traced, plainly, f"the checkpoint {arguments.reference} {how}")
     else:
         yield Side(bundle, plainly, f"the same {how}")
+
+
+def _tell_another(bundle: Bundle, other: Bundle) -> None:
+    """Tensors of two models differ from the first on, which says nothing of a fault."""
+    ours, theirs = (b.manifest.provenance.checkpoint.sha256 for b in (bundle, other))
+    if None not in (ours, theirs) and ours != theirs:
+        print_warning(
+            f"wrong bundle? {other.manifest.name} was made from another checkpoint than "
+            f"{bundle.manifest.name}: sha256 {theirs!s:.16}... and {ours!s:.16}..."
+        )
 
 
 def print_where(divergence: Divergence, compared_with_another: bool) -> None:

@@ -15,6 +15,7 @@ from edge_ser.bundle.parity_record import (
     EVIDENCE_READER,
     ParityRecord,
     SpeechFiles,
+    SpeechRecord,
     read_evidence_file,
 )
 from edge_ser.emotion.scale import DIMENSIONS
@@ -198,8 +199,14 @@ def _evidence(recorded: _Parity) -> Evidence:
         groups=groups,
         labels=recorded.labels,
         utterances=recorded.utterances,
-        speech=tuple(s for s in (speech.lengths, speech.agreement) if s) if speech else (),
+        speech=_speech_files(speech) if speech else (),
     )
+
+
+def _speech_files(speech: SpeechRecord) -> tuple[SpeechFiles, ...]:
+    """All speech that something was judged on; what served twice is named once."""
+    everything = (speech.lengths, speech.agreement, speech.recorded)
+    return tuple(dict.fromkeys(files for files in everything if files))
 
 
 def _judged_earlier(groups: Mapping[str, Measures], limits: Limits) -> dict[str, Limits]:

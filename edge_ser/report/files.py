@@ -10,6 +10,8 @@ from edge_ser.errors import MissingPathError, UsageError
 from edge_ser.replacement import replacement
 from edge_ser.report.pdf import find_browser, print_pdf
 
+_PAGES = (".html", ".htm", ".pdf")
+
 
 def check_output_path(path: Path) -> None:
     """Refuse a path that no file can be written to, before the work that it would tell of.
@@ -40,6 +42,20 @@ def check_output_path(path: Path) -> None:
         if isinstance(error, MissingPathError):
             raise
         raise _unwritable(path, error) from error
+
+
+def check_page_path(path: Path) -> None:
+    """Refuse a path that no page can be written to; see `check_output_path`.
+
+    Raises:
+        MissingPathError: its folder is not there.
+        UsageError: it ends in neither `.html` nor `.pdf`, or cannot be written.
+    """
+    check_output_path(path)
+    if path.suffix.lower() not in _PAGES:
+        raise UsageError(
+            path, expected="a name that ends in .html or .pdf", found=path.suffix or "no ending"
+        )
 
 
 def write_page(path: Path, html: str) -> None:

@@ -25,6 +25,11 @@ _LAYOUTS = ((FILE_COLUMN, SCORE_COLUMNS), ("source", DIMENSIONS))
 Scores = NDArray[np.float64]
 
 
+def is_json(path: Path) -> bool:
+    """Whether a file of answers is read as JSON, by its name."""
+    return path.suffix.lower() in (".json", ".jsonl")
+
+
 def read_answers(path: Path) -> dict[str, Scores]:
     """Answers by the name of the file, as it is given there; `answers_to` finds those of clips.
 
@@ -42,7 +47,7 @@ def read_answers(path: Path) -> dict[str, Scores]:
     """
     if not path.is_file():
         raise MissingPathError(path, expected="answers as CSV or JSON", found="no such file")
-    rows = _read_json(path) if path.suffix.lower() in (".json", ".jsonl") else _read_csv(path)
+    rows = _read_json(path) if is_json(path) else _read_csv(path)
     answers: dict[str, Scores] = {}
     for place, cells in rows:
         file, columns = _layout(place, cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,10 @@ def describe_clips(
 
     Raises:
         MissingPathError: no such table.
-        DataError: a table that cannot be used, or that names none of the files.
+        DataError: a table that cannot be used, or that names none of the files, or of a group.
+
+    Warns:
+        UserWarning: clips without a group, or names in the table of groups without a clip.
     """
     names = tuple(_name(file, folder) for file in files)
     scores = None
@@ -82,6 +86,25 @@ def _groups(names: Sequence[str], table: Path | None) -> tuple[str, ...]:
     matched = match_names(names, group_of)
     if not matched:
         raise _names_none(table, names)
+    absent = sorted(set(group_of.values()) - {group_of[name] for name in matched.values()})
+    if absent:  # a budget of groups would hold, as nobody is judged by it
+        raise DataError(
+            table,
+            expected="a clip of every group",
+            found=f"none of {', '.join(absent)}",
+            advice=f"names are as below the folder, such as {names[0]}",
+        )
+    without = [name for index, name in enumerate(names) if index not in matched]
+    if without:
+        warnings.warn(
+            f"{table} names no group of {len(without)} clips, such as {without[0]}", stacklevel=3
+        )
+    others = [name for name in group_of if name not in set(matched.values())]
+    if others:
+        warnings.warn(
+            f"{table} names {len(others)} files that are not there, such as {others[0]}",
+            stacklevel=3,
+        )
     return tuple(group_of[matched[i]] if i in matched else "" for i in range(len(names)))
 
 

@@ -144,6 +144,7 @@ def test_a_picture_is_drawn(cli: Cli, table: Path, clips: Path, tmp_path: Path) 
             ("--save-answers", "none/a.csv"),
             "a.csv: expected an existing folder, found no folder none",
         ),
+        (("--save-answers", "a.json"), "a.json: expected a name for CSV, found .json"),
         (("--save-answers", "/"), "/: expected a file to write, found a directory"),
         (("--save-answers", DEFAULT_BUNDLE / "a.csv"), "expected a file outside the bundle"),
     ],

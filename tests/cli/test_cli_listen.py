@@ -120,6 +120,11 @@ def test_silence_and_noise_are_told_and_not_answered(listen: Listen) -> None:
         ([*RAW[:-3], "mp3"], b"", "format: expected one of s16le, s32le, f32le, f64le, found mp3"),
         (["-", "--device", "1"], b"", "--device: expected no - beside it, found samples on stdin"),
         (["--channels", "1"], b"", "--channels: expected - beside it, found a microphone"),
+        (
+            ["a.wav"],
+            b"",
+            "a.wav: expected a bundle, or - for samples on stdin, found an audio file",
+        ),
         (["-", "-"], b"", "command line: expected at most one bundle and one -, found - -"),
         ([*RAW, "--window", "99"], bytes(99), "window: expected 0.025 to 12 s"),
         ([*RAW, "--seconds", "0"], b"", "--seconds: expected more than 0, found 0"),

@@ -99,3 +99,21 @@ def test_audio_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     none.mkdir()
     error = cli("stress", DEFAULT_BUNDLE, "--audio", none).error()
     assert "expected a folder with audio files, found none in it" in error
+
+
+def test_a_group_without_a_clip_cannot_keep_a_budget(cli: Cli, audio: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in audio.iterdir())
+    table = tmp_path / "groups.csv"
+    table.write_text(f"file,group\n{names[0]},A\nmisspelt.wav,B\n")
+    error = cli(*command(audio, "--groups", table, "--budget", "gsm.groups.flips=1")).error()
+    assert "groups.csv: expected a clip of every group, found none of B" in error
+
+
+def test_clips_and_names_without_each_other_are_said(cli: Cli, audio: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in audio.iterdir())
+    table = tmp_path / "groups.csv"
+    table.write_text(f"file,group\n{names[0]},A\nmisspelt.wav,A\n")
+    done = cli(*command(audio, "--groups", table))
+    assert done.code == 0
+    assert f"names no group of {len(names) - 1} clips, such as {names[1]}" in done.err
+    assert "names 1 files that are not there, such as misspelt.wav" in done.err

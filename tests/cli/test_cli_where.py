@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,12 @@ def test_options_that_do_not_fit_are_refused(
     options: tuple[object, ...], words: str, cli: Cli
 ) -> None:
     assert cli("verify", *options).error().startswith(words)
+
+
+def test_bundles_of_two_checkpoints_are_told(cli: Cli, bundle_dir: Path) -> None:
+    manifest = Bundle.open(bundle_dir).manifest
+    checkpoint = replace(manifest.provenance.checkpoint, sha256="f" * 64)
+    other = replace(manifest.provenance, checkpoint=checkpoint)
+    seal(bundle_dir, manifest.with_parts(provenance=other))
+    done = cli("verify", DEFAULT_BUNDLE, "--where", "--against", bundle_dir, *ONE)
+    assert "was made from another checkpoint than" in done.err and "ffffffffffffffff..." in done.err

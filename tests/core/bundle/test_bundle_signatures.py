@@ -337,7 +337,7 @@ def test_load_asks_for_a_trusted_key_also_in_another_process(
     assert again.id == ser.bundle.signer.id
     (signed / "model.sig").unlink()
     with pytest.raises(SignatureError, match=r"no model\.sig"):
-        edge_ser.load(signed, trusted_keys=[keys.public])
+        edge_ser.load(signed, trusted_keys=str(keys.public))
     with pytest.raises(UsageError, match=r"trusted_keys: expected PEM files .* found none"):
         edge_ser.load(signed, trusted_keys=[])
 

@@ -17,6 +17,7 @@ PAIRS = [((0.2, 0.3, 0.4), (0.2, 0.3, 0.5)), ((0.6, 0.3, 0.4), (0.6, 0.3, 0.4))]
 SPEECH = {
     "lengths": {"source": "the package's samples", "files": [["a.flac", "1" * 64]]},
     "agreement": {"source": "call centre", "files": [["b.wav", "2" * 64], ["c.wav", "3" * 64]]},
+    "recorded": {"source": "the package's clips", "files": [["d.flac", "4" * 64]]},
 }
 ORIGIN = Provenance(CheckpointOrigin("edge-ser", "c" * 64), "edge-ser export spectral")
 
@@ -40,7 +41,10 @@ def test_each_question_has_its_figure_and_its_place(manifest: Manifest) -> None:
     assert answers.figure == "1 comparisons: at most 0.0e+00 apart, limit 1e-04"
     assert answers.place == "parity.json: utterances, groups"
     data = about(rows, "test data")
-    assert data.figure == "1 files of the package's samples, 2 files of call centre"
+    words = (
+        "1 files of the package's samples, 2 files of call centre, 1 files of the package's clips"
+    )
+    assert data.figure == words
     assert about(rows, "labels").figure == "no labels were given"
     assert about(rows, "device").figure == "not run for this page"
     delivered = about(rows, "delivered")

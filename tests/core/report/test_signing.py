@@ -21,6 +21,7 @@ from edge_ser.report.signing import signing_rows
 SPEECH = {
     "lengths": {"source": "the package's samples", "files": [["a.flac", "1" * 64]]},
     "agreement": {"source": "call centre", "files": [["b.wav", "2" * 64], ["c.wav", "3" * 64]]},
+    "recorded": {"source": "the package's clips", "files": [["d.flac", "4" * 64]]},
 }
 
 
@@ -80,6 +81,7 @@ def test_the_speech_of_the_proof_is_listed(manifest: Manifest) -> None:
     assert lists == [
         "1 file of the package's samples, synthetic: a.flac",
         "2 files of call centre: b.wav, c.wav",
+        "1 file of the package's clips, synthetic: d.flac",
     ]
     # of a version that did not record files, what its comparisons are named after
     rows = [w for n, w in signed(manifest, **document(group="speech")) if n == "speech"]
