@@ -7,6 +7,7 @@ what counts as a fault, are in tests/fuzz. A fault ends its target, and its inpu
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from pathlib import Path
 
 from common import HERE, RESULTS, machine_line
 
+from edge_ser.host.child import module_command
+
 _TESTS = HERE.parent / "tests"
+_PATHS = (str(_TESTS), os.environ.get("PYTHONPATH"))
 _DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 _TIME = re.compile(r"Done \d+ runs in (\d+) second")
 _PEAK = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
@@ -28,9 +32,12 @@ def targets() -> list[str]:
 def fuzz(target: str, runs: int, seconds: int, corpus: Path) -> str:
     """Fuzz a target; a row of the table."""
     ended = subprocess.run(
-        [sys.executable, "-m", "fuzz", target, "--corpus", str(corpus / target),
-         "--runs", str(runs), "--seconds", str(seconds)],
-        cwd=_TESTS, capture_output=True, text=True, errors="replace", check=False,
+        module_command(
+            "fuzz", target, "--corpus", str(corpus / target),
+            "--runs", str(runs), "--seconds", str(seconds),
+        ),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, _PATHS))},
+        capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip
     done, time, peak = (pattern.search(ended.stderr) for pattern in (_DONE, _TIME, _PEAK))
     if ended.returncode or done is None or time is None or peak is None:

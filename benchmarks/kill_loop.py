@@ -30,6 +30,7 @@ from common import RESULTS, machine_line
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.cli import main as main_command
 from edge_ser.errors import EdgeSerError
+from edge_ser.host.child import module_command
 from edge_ser_export import pipeline
 from edge_ser_runtimes.engines import on_device
 
@@ -213,7 +214,7 @@ def _exporting(place: Path) -> Loop:
 def _building(place: Path) -> Loop:
     out = place / "builds" / "engine"
     make = ["export", "spectral", "--target", "trt-fp16", "--device", "rtx-4090"]
-    subprocess.run([sys.executable, "-m", "edge_ser", *make, "-o", str(out)], check=True)
+    subprocess.run(module_command("edge_ser", *make, "-o", str(out)), check=True)
     return Loop("build", ["build", str(out)], out, place / "scratch of builds")
 
 

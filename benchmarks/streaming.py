@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import soxr
 from common import machine_line
 from long_recordings import resident_megabytes
@@ -28,6 +27,7 @@ import edge_ser
 from edge_ser.audio.files import decode_file
 from edge_ser.audio.samples import resample
 from edge_ser.data import DEFAULT_BUNDLE, sample_utterances
+from edge_ser.host.offline import import_onnxruntime
 from edge_ser.measure.timing import Plan, measure
 
 RATE, INPUT_RATE, WINDOW, HOP = 16_000, 48_000, 3.0, 0.5
@@ -107,6 +107,7 @@ def split_graph(path: Path, folder: Path) -> tuple[Any, Any, Any, str]:
     front, rest = folder / "front.onnx", folder / "rest.onnx"
     onnx.utils.extract_model(path, front, ["samples", "lengths"], [middle], check_model=False)
     onnx.utils.extract_model(path, rest, [middle, "samples", "lengths"], outputs, check_model=False)
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

@@ -10,6 +10,7 @@ from edge_ser.bundle.files import BOM, MANIFEST, TRANSPARENCY
 from edge_ser.bundle.manifest import Manifest
 from edge_ser.bundle.parity_record import ParityRecord
 from edge_ser.bundle.score_reference import ScoreReference
+from edge_ser.install import pip_package
 
 _TAGS = ("speech-emotion-recognition", "on-device", "onnx", "edge-ser")
 
@@ -54,8 +55,9 @@ def model_card(
         "it owes the people who are heard.",
         "\n".join(f"- {limit}" for limit in LIMITS),
         "## To run and to check it",
-        "```sh\npip install edge-ser\nedge-ser predict --bundle BUNDLE speech.wav\n"
+        f"```sh\n{pip_package('edge-ser')}\nedge-ser predict --bundle BUNDLE speech.wav\n"
         "edge-ser verify BUNDLE\n```",
-        f"`{BOM}` lists every file with its SHA-256, and what the model needs to run. "
+        f"`{BOM}` lists every other file but `{MANIFEST}` with its SHA-256, and what the model "
+        "needs to run. "
         f"`sha256sum {MANIFEST}` gives the number that stands for all of it.",
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_ser.errors import CheckpointError, UsageError
 from edge_ser.host.packages import is_installed
+from edge_ser.install import pip_package
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
@@ -80,7 +81,7 @@ def resolve(
             f"{source} at {revision}",
             expected="a path, or a snapshot in the cache, as the hub is not asked",
             found=f"none in {_cache(environment)}",
-            advice="unset HF_HUB_OFFLINE" if offline else "pip install huggingface_hub",
+            advice="unset HF_HUB_OFFLINE" if offline else pip_package("huggingface_hub"),
         )
     return str(cached)
 
