@@ -11,10 +11,14 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 _BLOCK_BYTES = 1 << 20
+# Two writes within a tick of the system's clock leave one time: of a file as young as this, times
+# do not tell whether it was written again.
+_YOUNG_NS = 2_000_000_000
 
 
 class Stamp(NamedTuple):
@@ -40,6 +44,7 @@ class HeldFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._stamps: dict[str, Stamp] = {}
+        self._young: dict[str, str] = {}  # hashes of files that had just been written
         self._directory: int | None = None
         if os.open in os.supports_dir_fd:
             self._directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -69,15 +74,18 @@ class HeldFiles:
         Raises:
             OSError: see `open`.
         """
+        data = b""
         with self.open(name) as file:
-            self._stamps[name] = _stamp(os.fstat(file.fileno()))
+            stamp = self._stamps[name] = _stamp(os.fstat(file.fileno()))
             if keep:
                 data = file.read()
-                return hashlib.sha256(data).hexdigest(), data
-            digest = hashlib.sha256()
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-        return digest.hexdigest(), b""
+                digest = hashlib.sha256(data).hexdigest()
+            else:
+                digest = _digest(file)
+        self._young.pop(name, None)
+        if time.time_ns() - max(stamp.modified_ns, stamp.changed_ns) < _YOUNG_NS:
+            self._young[name] = digest
+        return digest, data
 
     def path(self, name: str) -> Path:
         """A path by which a library opens the file of this directory, wherever that is by now."""
@@ -91,7 +99,9 @@ class HeldFiles:
         """Whether a file is what it was when its hash was taken."""
         try:
             with self.open(name) as file:
-                return _stamp(os.fstat(file.fileno())) == self._stamps[name]
+                if _stamp(os.fstat(file.fileno())) != self._stamps[name]:
+                    return False
+                return name not in self._young or _digest(file) == self._young[name]
         except OSError:
             return False
 
@@ -115,6 +125,13 @@ class HeldFiles:
         directory, self._directory = self._directory, None
         if directory is not None:
             os.close(directory)
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _stamp(status: os.stat_result) -> Stamp:

@@ -138,10 +138,23 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     except SystemExit:  # --help and --version
         raise
     except BaseException as error:  # panics of libraries in Rust are no Exception
-        if not _reader_has_gone(error):
-            return complain(error, arguments.verbose)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if _reader_has_gone(error):
+            _drop_output()
+            return 0
+        exit_code = complain(error, arguments.verbose)
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (
+            OSError
+        ):  # a full disk: the interpreter would try again at its end, and exit with 120
+            _drop_output()
+        return exit_code
+
+
+def _drop_output() -> None:
+    """What is not written yet goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reader_has_gone(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ _PACKAGE = "edge_ser_export_data"
 # As docs/model-card.md has it.
 _TRAINED_ON = (
     "synthetic speech, which no person spoke, from a corpus of 14,200 clips (13.1 h) by "
-    "espeak-ng, and by flite through WORLD, that benchmarks/make_corpus.py makes"
+    "espeak-ng, and by flite through WORLD, that this project's corpus script makes"
 )
 
 

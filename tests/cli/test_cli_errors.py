@@ -148,7 +148,7 @@ def test_a_bad_file_prints_no_header_alone(cli: Cli, tmp_path: Path) -> None:
         (["--jsn", "predict"], "expected an option of edge-ser, found --jsn; see edge-ser --help"),
         (["verify", "b", "json"], "beside BUNDLE, found json; did you mean --json? see edge-ser v"),
         (["predict", "--format", "jsn"], "found 'jsn'; did you mean json? see edge-ser predict"),
-        (["predict", "--b", "x"], "expected one of --bundle, --batch-size, found --b"),
+        (["predict", "--b", "x"], "expected one of --bundle, --baseline, --batch-size, found --b"),
         (["predict", "--bundle"], "--bundle: expected BUNDLE, found none; see edge-ser predict"),
         (["predict", "--json=3"], "--json: expected no value, found '3'; see edge-ser predict"),
         (["predict", "--bundle", "--json"], "--bundle: expected BUNDLE, found none; see edge-ser"),

@@ -273,7 +273,7 @@ def test_an_unknown_target_is_one_line(cli: Cli) -> None:
     line = cli("export", "--target", "onnx-int4").error()
     assert line == (
         "--target: expected one of onnx-fp32, onnx-fp16, onnx-int8, trt-fp32, trt-fp16, trt-bf16, "
-        "trt-int8, trt-fp8, found onnx-int4"
+        "trt-int8, trt-fp8, found onnx-int4; did you mean onnx-int8?"
     )
 
 

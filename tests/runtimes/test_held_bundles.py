@@ -1,5 +1,7 @@
 """What was checked is what is loaded, whoever writes to the bundle meanwhile."""
 
+import gc
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 import edge_ser
 from edge_ser.bundle.bundle import Bundle
+from edge_ser.bundle.held import HeldFiles
 from edge_ser.bundle.replacing import put_in_place
 from edge_ser.errors import BundleChangedError, BundleError
 from edge_ser.verify import verify
@@ -139,7 +142,24 @@ def test_recorded_answers_are_those_that_were_checked(bundle_dir: Path) -> None:
         verify(ser.bundle, ser.session)
 
 
+def test_a_file_written_twice_within_a_tick_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"one")
+    files = HeldFiles(tmp_path)
+    files.hash("weights.bin", keep=False)
+    assert files.is_unchanged("weights.bin")
+    times = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    files._stamps["weights.bin"] = files._stamps["weights.bin"]._replace(
+        changed_ns=path.stat().st_ctime_ns  # as if the clock had not gone on
+    )
+    assert not files.is_unchanged("weights.bin")
+    files.close()
+
+
 def test_a_closed_bundle_holds_nothing(bundle_dir: Path) -> None:
+    gc.collect()  # what earlier tests left open
     before = len(list(Path("/proc/self/fd").iterdir()))
     bundles = [Bundle.open(bundle_dir) for _ in range(20)]
     assert len(list(Path("/proc/self/fd").iterdir())) == before + 20

@@ -108,7 +108,7 @@ def test_other_sample_types_are_refused(dtype: Any) -> None:
         decode_array(np.ones(1000).astype(dtype), RATE, RATE)
 
 
-@pytest.mark.parametrize("shape", [(), (10, 10, 2), (2, 16_000), (1, 1, 16_000)])
+@pytest.mark.parametrize("shape", [(), (10, 10, 2), (2, 16_000), (1, 1, 16_000), (1000, 0)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(AudioError, match=r"expected an array \[n\] or \[n, channels\]") as caught:
         decode_array(np.ones(shape, np.float32), RATE, RATE)
@@ -116,7 +116,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     assert ("transpose" in str(caught.value)) == (len(shape) == 2)
 
 
-@pytest.mark.parametrize("shape", [(0,), (0, 2), (1000, 0)])
+@pytest.mark.parametrize("shape", [(0,), (0, 2)])
 def test_no_samples_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(AudioError, match="expected samples, found an empty array"):
         decode_array(np.ones(shape, np.float32), RATE, RATE)
