@@ -59,7 +59,10 @@ def replaced_all_the_time(place: Path, pair: dict[str, Path], atomically: bool) 
                 put_in_place(shutil.copytree(source, work), place)  # type: ignore[arg-type]
             else:
                 for file in source.iterdir():
-                    (place / file.name).write_bytes(file.read_bytes())
+                    # never shorter in between: what maps a file that ends too early is killed
+                    with (place / file.name).open("r+b") as there:
+                        there.write(file.read_bytes())
+                        there.truncate()
             ended.wait(0.002)
 
     writer = threading.Thread(target=replace_it)
