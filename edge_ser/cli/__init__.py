@@ -145,10 +145,8 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         try:
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except (
-            OSError
-        ):  # a full disk: the interpreter would try again at its end, and exit with 120
-            _drop_output()
+        except OSError:
+            _drop_output()  # the interpreter would try again at its end, and exit with 120
         return exit_code
 
 
