@@ -105,7 +105,11 @@ def test_files_overwritten_one_by_one_are_refused_or_whole(
             except BundleError:
                 refused += 1
                 continue
-            assert answer(ser) == pytest.approx(HEIGHTS[ser.manifest.name])
+            if answer(ser) != pytest.approx(HEIGHTS[ser.manifest.name]):
+                # a file of weights is mapped: what is written over it after loading shows
+                assert (place / "weights.bin").exists()
+                with pytest.raises(BundleChangedError):
+                    ser.bundle.check_unchanged()
     assert refused, "else nothing was tested"
 
 
