@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from edge_ser.errors import BundleError
 
@@ -33,11 +35,16 @@ def outermost_manifest(names: Iterable[str]) -> str | None:
 
 def sha256(*paths: Path) -> str:
     """Hash of files one after the other, read in blocks."""
+    with ExitStack() as stack:
+        return sha256_of(*(stack.enter_context(path.open("rb")) for path in paths))
+
+
+def sha256_of(*files: BinaryIO) -> str:
+    """Hash of opened files one after the other, each from where it stands."""
     digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                digest.update(block)
+    for file in files:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
     return digest.hexdigest()
 
 

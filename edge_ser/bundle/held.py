@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-_BLOCK_BYTES = 1 << 20
+from edge_ser.bundle.files import sha256_of
+
 # Two writes within a tick of the system's clock leave one time: of a file as young as this, times
 # do not tell whether it was written again.
 _YOUNG_NS = 2_000_000_000
@@ -81,7 +82,7 @@ class HeldFiles:
                 data = file.read()
                 digest = hashlib.sha256(data).hexdigest()
             else:
-                digest = _digest(file)
+                digest = sha256_of(file)
         self._young.pop(name, None)
         if time.time_ns() - max(stamp.modified_ns, stamp.changed_ns) < _YOUNG_NS:
             self._young[name] = digest
@@ -101,7 +102,7 @@ class HeldFiles:
             with self.open(name) as file:
                 if _stamp(os.fstat(file.fileno())) != self._stamps[name]:
                     return False
-                return name not in self._young or _digest(file) == self._young[name]
+                return name not in self._young or sha256_of(file) == self._young[name]
         except OSError:
             return False
 
@@ -125,13 +126,6 @@ class HeldFiles:
         directory, self._directory = self._directory, None
         if directory is not None:
             os.close(directory)
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _stamp(status: os.stat_result) -> Stamp:

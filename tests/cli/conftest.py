@@ -1,10 +1,12 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from edge_ser.bench.records import Record
+from edge_ser.bench.suite import Suite
 from edge_ser.cli import main
 
 
@@ -44,3 +46,11 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         return Done(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Record]]:
+    """Records that a run measures, as they are, or as a test wishes them to be."""
+    wished: list[Record] = []
+    monkeypatch.setattr(Suite, "run", lambda self, candidates: list(wished))
+    yield wished

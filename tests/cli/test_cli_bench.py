@@ -2,28 +2,18 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.bench_commands import ONE
 
 from edge_ser.bench.records import Record, append, read_history
-from edge_ser.bench.suite import Suite
 from edge_ser.data import DEFAULT_BUNDLE
 
 Cli = Callable[..., Any]
-QUICK = ("bench", "--rounds", "4", "--max-time", "2", "--processes", "0")
-ONE = (*QUICK, "--seconds", "1")
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Record]]:
-    """Records that a run measures, as they are, or as a test wishes them to be."""
-    wished: list[Record] = []
-    monkeypatch.setattr(Suite, "run", lambda self, candidates: list(wished))
-    yield wished
 
 
 @pytest.fixture(scope="module")

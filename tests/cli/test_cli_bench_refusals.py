@@ -1,18 +1,17 @@
 """`edge-ser bench`: what it refuses, leaves out, or measures in another runtime."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.bench_commands import ONE
 from helpers.manifest_parts import part
 
 from edge_ser.bench.budgets import FIGURES
-from edge_ser.bench.records import Record
-from edge_ser.bench.suite import Suite
 from edge_ser.bench.systems import bundle_system
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
@@ -22,20 +21,6 @@ from edge_ser.errors import UsageError
 from edge_ser_runtimes import registry
 
 Cli = Callable[..., Any]
-
-
-QUICK = ("bench", "--rounds", "4", "--max-time", "2", "--processes", "0")
-
-
-ONE = (*QUICK, "--seconds", "1")
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Record]]:
-    """Records that a run measures, as they are, or as a test wishes them to be."""
-    wished: list[Record] = []
-    monkeypatch.setattr(Suite, "run", lambda self, candidates: list(wished))
-    yield wished
 
 
 def test_an_unknown_runtime(cli: Cli) -> None:

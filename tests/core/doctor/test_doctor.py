@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.surveys import BARE, BOTH, GPU, ORIN, RTX
 
 from edge_ser.doctor import examine as doctor
 from edge_ser.doctor.examine import examine
@@ -17,13 +18,6 @@ from edge_ser_runtimes import openvino
 from edge_ser_runtimes.engines.devices import SMS
 from edge_ser_runtimes.registry import RUNTIMES, Runtime
 
-ORIN = Gpu("Orin", (8, 7), 8_000_000_000)
-BARE = Survey(Driver(trouble="no libcuda.so.1"), TensorRt(), None, "x86-vnni", ("avx512_vnni",))
-GPU = replace(
-    BARE, driver=Driver((12, 6), "540.4", (ORIN,)), tensorrt=TensorRt({"tensorrt": "10.3"})
-)
-RTX = TensorRt({"tensorrt_rtx": "1.7.1.116"}, {"tensorrt_rtx": 13})
-BOTH = TensorRt({**RTX.modules, "tensorrt": "10.13"}, RTX.cuda)
 TRTEXEC = TensorRt(trtexec="/usr/src/tensorrt/bin/trtexec")
 H100 = Driver((13, 0), "", (Gpu("H100", (9, 0), 80_000_000_000),))
 L4 = Driver((13, 0), "", (Gpu("L4", (8, 9), 24_000_000_000),))

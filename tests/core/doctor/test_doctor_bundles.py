@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.manifest_parts import ENGINE
+from helpers.surveys import BARE, GPU
 
 from edge_ser.bundle.bundle import Bundle
 from edge_ser.bundle.engine import Engine
@@ -16,26 +17,10 @@ from edge_ser.data import DEFAULT_BUNDLE
 from edge_ser.doctor.bundles import check_bundle
 from edge_ser.emotion.decode import Outputs
 from edge_ser.errors import DeviceError, MissingExtraError
-from edge_ser.host.nvidia import Driver, Gpu, TensorRt
+from edge_ser.host.nvidia import TensorRt
 from edge_ser.host.survey import Survey
 from edge_ser.session import Session
 from edge_ser_runtimes.registry import RUNTIMES, Runtime, open_session
-
-ORIN = Gpu("Orin", (8, 7), 8_000_000_000)
-
-
-BARE = Survey(Driver(trouble="no libcuda.so.1"), TensorRt(), None, "x86-vnni", ("avx512_vnni",))
-
-
-GPU = replace(
-    BARE, driver=Driver((12, 6), "540.4", (ORIN,)), tensorrt=TensorRt({"tensorrt": "10.3"})
-)
-
-
-RTX = TensorRt({"tensorrt_rtx": "1.7.1.116"}, {"tensorrt_rtx": 13})
-
-
-BOTH = TensorRt({**RTX.modules, "tensorrt": "10.13"}, RTX.cuda)
 
 
 def misfit_other(bundle: Bundle, here: Survey, words_said: str) -> str:

@@ -5,37 +5,16 @@ from collections import Counter
 import numpy as np
 import onnx_ir as ir
 import pytest
-from helpers.small_graphs import Array, written
+from helpers.integer_products import INTEGER, QUANTIZERS, everything, scheme
+from helpers.small_graphs import written
 from helpers.traced_graphs import BATCHES, run_batches, traced
 
-from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.integers import (
     Extremes,
-    Scheme,
     quantize_products,
 )
 from edge_ser_export.graph.products import find_products
 from edge_ser_export.graph.rewrite import tidy
-
-INTEGER = {"MatMulIntegerToFloat", "MatMulInteger"}
-
-
-QUANTIZERS = {"QuantizeLinear", "DynamicQuantizeLinear"}
-
-
-# what this machine adds up without saturating
-BITS = 7 if integer_preset() == "x86" else 8
-
-
-def everything(_: str) -> bool:
-    return True
-
-
-def scheme(
-    extremes: dict[str, Extremes] | None = None, migration: dict[str, Array] | None = None
-) -> Scheme:
-    return Scheme(extremes, migration or {}, BITS)
-
 
 KIND = "spectral"
 

@@ -7,10 +7,10 @@ import onnx_ir as ir
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.integer_products import BITS, QUANTIZERS, everything, scheme
 from helpers.small_graphs import Array, graph, noise, operators, run, written
 from helpers.traced_graphs import revealed
 
-from edge_ser.host.cpu import integer_preset
 from edge_ser_export.graph.integers import (
     CONTRIB,
     Extremes,
@@ -22,24 +22,6 @@ from edge_ser_export.graph.integers import (
 from edge_ser_export.graph.products import find_products, heads_to_products
 from edge_ser_export.graph.rewrite import tidy
 from edge_ser_export.graph.windows import convolutions_to_products
-
-INTEGER = {"MatMulIntegerToFloat", "MatMulInteger"}
-QUANTIZERS = {"QuantizeLinear", "DynamicQuantizeLinear"}
-
-
-# what this machine adds up without saturating
-BITS = 7 if integer_preset() == "x86" else 8
-
-
-def everything(_: str) -> bool:
-    return True
-
-
-def scheme(
-    extremes: dict[str, Extremes] | None = None, migration: dict[str, Array] | None = None
-) -> Scheme:
-    return Scheme(extremes, migration or {}, BITS)
-
 
 # --- weights
 
